@@ -1,0 +1,18 @@
+//! astra-store: derivations over a content-addressed store for studies with ASTRA-sim.
+//!
+//! Data flows one way: recipe → points → derivations → records → report. This crate depends on the store
+//! (`artifact_store`), on the engine (`astra_engine`) and on the policy vocabulary (`astra_policy`); nothing
+//! here is known to them. Only `cli` knows of terminals and of clap.
+
+pub mod astrasim;
+pub mod cli;
+pub mod derivation;
+pub mod error;
+pub mod et;
+pub mod exec;
+pub mod hw;
+pub mod recipe;
+pub mod report;
+pub mod steps;
+
+pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,5 @@
+//! The `astra-store` command.
+
+fn main() -> std::process::ExitCode {
+    astra_store::cli::main()
+}
