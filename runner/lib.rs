@@ -14,5 +14,6 @@ pub mod hw;
 pub mod recipe;
 pub mod report;
 pub mod steps;
+pub mod yaml;
 
 pub use error::{Error, ErrorKind, Result};
