@@ -4,6 +4,7 @@
 //! bounded, because hardware files travel between strangers. It must never know what the keys mean.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::options::NonFiniteFloatPolicy;
 use serde_yaml::{Spanned, UserMessageFormatter};
 
 use crate::{Error, Result};
@@ -106,7 +107,11 @@ impl Node {
 
     /// An input error at this place.
     pub fn error(&self, message: impl Into<String>) -> Error {
-        let error = Error::input(message);
+        self.place(Error::input(message))
+    }
+
+    /// The error, standing at this place.
+    pub fn place(&self, error: Error) -> Error {
         if self.line == 0 { error } else { error.at(self.line, self.column) }
     }
 }
@@ -136,12 +141,12 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Node> {
     })?;
     let options = serde_yaml::options! {
         strict_booleans: true,
-        reject_non_finite_typeless_float: false,
+        non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
         budget: serde_yaml::budget! { max_depth: MAX_DEPTH, max_documents: 1 },
     };
     let tree: Spanned<Tree> = serde_yaml::from_str_with_options(text, options).map_err(|error| {
-        let message = error.render_with_formatter(&UserMessageFormatter::default());
+        let message = error.render_with_formatter(&UserMessageFormatter);
         match error.location() {
             Some(place) => {
                 let (line, column) = (place.line(), place.column());
@@ -267,7 +272,9 @@ mod tests {
 
     #[test]
     fn an_integer_may_be_spelt_as_text_or_as_an_integral_float() {
-        for (text, value) in [("v: 16", Some(16)), ("v: '16'", Some(16)), ("v: 16.0", Some(16)), ("v: 1.5", None)] {
+        for (text, value) in
+            [("v: 16", Some(16)), ("v: '16'", Some(16)), ("v: 16.0", Some(16)), ("v: 1.5", None)]
+        {
             assert_eq!(read(text).get("v").unwrap().integer(), value, "{text}");
         }
     }
