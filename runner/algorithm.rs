@@ -1,8 +1,9 @@
-//! Collective algorithms: their names in ASTRA-sim's system file and what each of them cannot do.
+//! Collective algorithms as files name them, and what each of them cannot do.
 //!
-//! Depends on the policy vocabulary only. It must never know which algorithm is chosen, or why.
-//! Source of the limits: observed behaviour of the analytical simulator (a violated limit hangs or aborts there).
+//! The engine's vocabulary, and the four names that only DeepFlow's simulator knows (they are written to its files,
+//! the engine does not run them). It must never know which algorithm is chosen, or why.
 
+use astra_engine::{Algorithm as Known, CollectiveType};
 use astra_policy::Collective;
 
 use crate::error::closest;
@@ -11,73 +12,36 @@ use crate::{Error, Result};
 /// An algorithm as a system file or a user names it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum Algorithm {
-    /// `ring`: around the dimension, one message in flight per direction.
-    Ring,
-    /// `oneRing`: one ring over all ranks.
-    OneRing,
-    /// `direct`, `direct<W>`: to every member, at most `W` at once.
-    Direct(Option<u32>),
-    /// `oneDirect`, `oneDirect<W>`: the same over all ranks.
-    OneDirect(Option<u32>),
-    /// `halvingDoubling`: partners at distances 1, 2, 4, ….
-    HalvingDoubling,
-    /// `oneHalvingDoubling`: the same over all ranks.
-    OneHalvingDoubling,
-    /// `doubleBinaryTree`: an all-reduce over two trees.
-    DoubleBinaryTree,
-    /// `mesh`, in the DeepFlow dialect.
-    Mesh,
-    /// `hypercube`, in the DeepFlow dialect.
-    HyperCube,
-    /// `torus2d`, in the DeepFlow dialect.
-    Torus2D,
-    /// `mesh2d`, in the DeepFlow dialect.
-    Mesh2D,
+    /// One that ASTRA-sim has.
+    AstraSim(Known),
+    /// `mesh`, `hypercube`, `torus2d` or `mesh2d`, which only DeepFlow's simulator has.
+    DeepFlow(&'static str),
 }
 
-/// The names without a number.
-const NAMES: [(&str, Algorithm); 11] = [
-    ("ring", Algorithm::Ring),
-    ("oneRing", Algorithm::OneRing),
-    ("direct", Algorithm::Direct(None)),
-    ("oneDirect", Algorithm::OneDirect(None)),
-    ("halvingDoubling", Algorithm::HalvingDoubling),
-    ("oneHalvingDoubling", Algorithm::OneHalvingDoubling),
-    ("doubleBinaryTree", Algorithm::DoubleBinaryTree),
-    ("mesh", Algorithm::Mesh),
-    ("hypercube", Algorithm::HyperCube),
-    ("torus2d", Algorithm::Torus2D),
-    ("mesh2d", Algorithm::Mesh2D),
-];
+/// The names only DeepFlow's simulator knows.
+const DEEPFLOW: [&str; 4] = ["mesh", "hypercube", "torus2d", "mesh2d"];
 
 impl Algorithm {
     /// The algorithm of that name; names are case-sensitive, as in the simulator.
     ///
     /// # Errors
     ///
-    /// A name that is no algorithm (with a suggestion), or a window that is not a number of at most five digits.
+    /// A name that is no algorithm (with a suggestion), or a wrong window behind `direct`.
     pub fn parse(name: &str) -> Result<Self> {
-        if let Some((_, algorithm)) = NAMES.iter().find(|(known, _)| *known == name) {
-            return Ok(*algorithm);
+        if let Some(known) = DEEPFLOW.iter().find(|known| **known == name) {
+            return Ok(Self::DeepFlow(known));
         }
-        let window = |digits: &str| {
-            (digits.len() <= 5 && digits.bytes().all(|byte| byte.is_ascii_digit()))
-                .then(|| digits.parse().ok())
-                .flatten()
-        };
-        let windowed = match name.strip_prefix("direct") {
-            Some(digits) => window(digits).map(|window| Self::Direct(Some(window))),
-            None => {
-                name.strip_prefix("oneDirect").and_then(window).map(|window| Self::OneDirect(Some(window)))
+        let error = match name.parse() {
+            Ok(known) => return Ok(Self::AstraSim(known)),
+            Err(astra_engine::AlgorithmError::Name(_)) => {
+                Error::input(format!("unknown collective algorithm `{name}`"))
             }
+            Err(window) => Error::input(window.to_string()),
         };
-        windowed.ok_or_else(|| {
-            let names = NAMES.map(|(known, _)| known);
-            let error = Error::input(format!("unknown collective algorithm `{name}`"));
-            match closest(name, names) {
-                Some(near) => error.hint(format!("did you mean `{near}`?")),
-                None => error.hint(format!("one of {}", names.join(", "))),
-            }
+        let names = || Known::NAMES.iter().chain(&DEEPFLOW).copied();
+        Err(match closest(name, names()) {
+            Some(near) => error.hint(format!("did you mean `{near}`?")),
+            None => error.hint(format!("one of {}", names().collect::<Vec<_>>().join(", "))),
         })
     }
 
@@ -85,34 +49,46 @@ impl Algorithm {
     ///
     /// # Errors
     ///
-    /// What it cannot do, as a fragment that follows the algorithm's name: "needs a power of two …".
+    /// What it cannot do, as a fragment that follows the algorithm's name: "needs a power of two …". Source of the
+    /// rules: observed behaviour of the simulators, which hang, abort or answer another question there.
     pub fn supports(self, collective: Collective, npus: u32, ranks: u32) -> Result<(), String> {
-        let members = match self {
-            Self::OneRing | Self::OneDirect(_) | Self::OneHalvingDoubling => ranks,
-            _ => npus,
-        };
-        let power_of_two = || match members.is_power_of_two() {
-            true => Ok(()),
-            false => Err(format!("needs a power of two of members, here {members}")),
-        };
         match self {
-            Self::HalvingDoubling | Self::OneHalvingDoubling if collective == Collective::AllToAll => {
-                Err("cannot run all_to_all".to_owned())
+            Self::AstraSim(known) => {
+                let members = if known.spans_all_ranks() { ranks } else { npus };
+                astra_sim_supports(known, collective, members)
             }
-            Self::HalvingDoubling | Self::OneHalvingDoubling => power_of_two(),
-            Self::DoubleBinaryTree if collective != Collective::AllReduce => {
-                Err(format!("runs all_reduce only; simulating {collective} as one would give a wrong time"))
+            Self::DeepFlow("torus2d") if npus < 4 => {
+                Err(format!("sends nothing below 4 members, here {npus}, so it would take no time"))
             }
-            Self::DoubleBinaryTree => power_of_two(),
-            Self::Direct(Some(0)) | Self::OneDirect(Some(0)) => {
-                Err("has a window of 0, so it never sends".to_owned())
-            }
-            Self::Torus2D if members < 4 => {
-                Err(format!("sends nothing below 4 members, here {members}, so it would take no time"))
-            }
-            Self::Mesh2D => Err("never completes in the simulator".to_owned()),
-            _ => Ok(()),
+            Self::DeepFlow("mesh2d") => Err("never completes in the simulator".to_owned()),
+            Self::DeepFlow(_) => Ok(()),
         }
+    }
+}
+
+fn astra_sim_supports(known: Known, collective: Collective, members: u32) -> Result<(), String> {
+    match known {
+        Known::Direct { window: Some(0) } | Known::OneDirect { window: Some(0) } => {
+            Err("has a window of 0, so it never sends".to_owned())
+        }
+        Known::DoubleBinaryTree if collective != Collective::AllReduce => Err(format!(
+            "runs an all_reduce whatever it is asked for, so {collective} would get a wrong time"
+        )),
+        _ if !known.supports(engine_type(collective)) => Err(format!("cannot run {collective}")),
+        _ if known.needs_power_of_two() && !members.is_power_of_two() => {
+            Err(format!("needs a power of two of members, here {members}"))
+        }
+        _ => Ok(()),
+    }
+}
+
+/// The engine's name of a collective.
+pub const fn engine_type(collective: Collective) -> CollectiveType {
+    match collective {
+        Collective::AllReduce => CollectiveType::AllReduce,
+        Collective::AllGather => CollectiveType::AllGather,
+        Collective::ReduceScatter => CollectiveType::ReduceScatter,
+        Collective::AllToAll => CollectiveType::AllToAll,
     }
 }
 
@@ -120,32 +96,36 @@ impl Algorithm {
 mod tests {
     use super::*;
 
-    #[test]
-    fn a_window_is_a_number_after_direct() {
-        assert_eq!(Algorithm::parse("direct8").unwrap(), Algorithm::Direct(Some(8)));
-        assert_eq!(Algorithm::parse("oneDirect").unwrap(), Algorithm::OneDirect(None));
-        for wrong in ["direct-1", "directly", "direct123456", "oneDirectx", ""] {
-            assert!(Algorithm::parse(wrong).is_err(), "{wrong}");
-        }
+    fn supports(name: &str, collective: Collective, npus: u32, ranks: u32) -> bool {
+        Algorithm::parse(name).unwrap().supports(collective, npus, ranks).is_ok()
     }
 
     #[test]
     fn a_misspelt_algorithm_gets_a_suggestion() {
         let error = Algorithm::parse("halvingdoubling").unwrap_err();
         assert_eq!(error.hint_text(), Some("did you mean `halvingDoubling`?"));
+        assert!(Algorithm::parse("directly").unwrap_err().to_string().contains("window"));
     }
 
     #[test]
     fn halving_doubling_wants_a_power_of_two_and_no_all_to_all() {
-        let algorithm = Algorithm::HalvingDoubling;
-        assert_eq!(algorithm.supports(Collective::AllReduce, 8, 8), Ok(()));
-        assert!(algorithm.supports(Collective::AllReduce, 6, 6).is_err());
-        assert!(algorithm.supports(Collective::AllToAll, 8, 8).is_err());
+        assert!(supports("halvingDoubling", Collective::AllReduce, 8, 8));
+        assert!(!supports("halvingDoubling", Collective::AllReduce, 6, 6));
+        assert!(!supports("halvingDoubling", Collective::AllToAll, 8, 8));
     }
 
     #[test]
     fn an_algorithm_over_all_ranks_is_judged_by_the_rank_count() {
-        assert!(Algorithm::OneHalvingDoubling.supports(Collective::AllReduce, 4, 12).is_err());
-        assert_eq!(Algorithm::OneHalvingDoubling.supports(Collective::AllReduce, 3, 16), Ok(()));
+        assert!(!supports("oneHalvingDoubling", Collective::AllReduce, 4, 12));
+        assert!(supports("oneHalvingDoubling", Collective::AllReduce, 3, 16));
+    }
+
+    #[test]
+    fn what_would_hang_or_answer_another_question_is_not_supported() {
+        assert!(!supports("doubleBinaryTree", Collective::AllGather, 8, 8));
+        assert!(!supports("direct0", Collective::AllGather, 8, 8));
+        assert!(!supports("torus2d", Collective::AllReduce, 2, 2));
+        assert!(!supports("mesh2d", Collective::AllReduce, 16, 16));
+        assert!(supports("mesh", Collective::AllReduce, 5, 5));
     }
 }

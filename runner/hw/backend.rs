@@ -2,10 +2,10 @@
 
 use super::Notice;
 use super::dimension::choices;
-use super::section::{Section, integer, text};
 use super::spec::{CollectiveChoices, SysOptions};
 use crate::Result;
 use crate::yaml::Node;
+use crate::yaml::{Section, integer, text};
 
 const BACKEND: [&str; 2] = ["model", "astra"];
 /// `backend` has no effect anywhere; `mode` says which graphs are simulated, not on what.

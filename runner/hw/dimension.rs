@@ -1,12 +1,13 @@
 //! The `network` section: dimensions and degraded links.
 
+use astra_engine::Topology;
 use astra_policy::Collective;
 
-use super::section::{Section, integer, list, number, text};
 use super::spec::{Axis, CollectiveChoices, Dimension, FaultyLink, Parallelism};
-use super::{Notice, Topology, bandwidth, size};
+use super::{Notice, bandwidth, size, topology};
 use crate::algorithm::Algorithm;
 use crate::yaml::{Node, Value};
+use crate::yaml::{Section, integer, list, number, text};
 use crate::{Error, Result};
 
 /// `overlap` shapes graphs of computation, not the network.
@@ -85,7 +86,7 @@ fn dimension(
     Ok(Dimension {
         id,
         size: product,
-        size_2d: shape.filter(|_| link.topology.has_shape()),
+        size_2d: shape.filter(|_| topology::has_shape(link.topology)),
         topology: link.topology,
         bandwidth_bytes_per_s: link.bandwidth_bytes_per_s,
         latency_s: link.latency_s,
@@ -120,7 +121,7 @@ struct Link {
 fn link(node: &Node) -> Result<Link> {
     let section = Section::open(node, &TOPOLOGY)?;
     let kind = section.required("type", "Ring")?;
-    let topology = text(kind).and_then(|name| Topology::parse(&name).map_err(|error| kind.place(error)));
+    let topology = text(kind).and_then(|name| topology::parse(&name).map_err(|error| kind.place(error)));
     let topology = topology.map_err(|error| error.under("type"))?;
     let bandwidth = section.required("bandwidth", "100 GB")?;
     let bandwidth = bandwidth::bytes_per_s(bandwidth).map_err(|error| error.under("bandwidth"))?;
@@ -130,7 +131,7 @@ fn link(node: &Node) -> Result<Link> {
     if !(bandwidth_bytes_per_s > 0.0 && bandwidth_bytes_per_s.is_finite()) {
         return Err(node.error("bandwidth × util is beyond what a number can hold"));
     }
-    let remap = section.read("optimize_2dmap", super::section::boolean)?.unwrap_or(false);
+    let remap = section.read("optimize_2dmap", crate::yaml::boolean)?.unwrap_or(false);
     Ok(Link { topology, bandwidth_bytes_per_s, latency_s, remap })
 }
 

@@ -10,7 +10,6 @@ mod dimension;
 mod document;
 mod parallelism;
 mod patch;
-mod section;
 mod size;
 mod spec;
 mod topology;
@@ -19,4 +18,3 @@ pub use document::{Document, Notice};
 pub use spec::{
     Axis, CollectiveChoices, Dimension, FaultyLink, NetworkSpec, Parallelism, SPEC_VERSION, SysOptions,
 };
-pub use topology::Topology;

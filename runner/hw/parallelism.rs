@@ -1,9 +1,9 @@
 //! The `parallelism` section: the degree of each axis.
 
-use super::section::{Section, boolean, integer};
 use super::spec::Parallelism;
 use crate::Result;
 use crate::yaml::Node;
+use crate::yaml::{Section, boolean, integer};
 
 const KNOWN: [&str; 7] = ["auto", "tp", "tp_sp", "cp", "lp", "mb", "dp"];
 

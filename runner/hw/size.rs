@@ -1,7 +1,7 @@
 //! The `size` of a dimension: `auto`, a number, or rows and columns.
 
-use super::section::list;
 use super::spec::{Axis, Parallelism};
+use crate::yaml::list;
 use crate::yaml::{Node, Value};
 use crate::{Error, Result};
 

@@ -2,10 +2,11 @@
 //!
 //! Its bytes are the output of the `hw` step, so a change of their form must raise [`SPEC_VERSION`].
 
+use astra_engine::Topology;
 use astra_policy::Collective;
 use serde::{Deserialize, Serialize};
 
-use super::Topology;
+use super::topology;
 use crate::{Error, Result};
 
 /// Version of the canonical form.
@@ -131,7 +132,8 @@ pub struct Dimension {
     pub size: u32,
     /// Rows and columns, when the file gives them and the topology has a shape.
     pub size_2d: Option<(u32, u32)>,
-    /// Topology.
+    /// Topology, under its name in the network file.
+    #[serde(with = "topology::name")]
     pub topology: Topology,
     /// Effective link bandwidth in bytes per second: bandwidth × utilisation.
     pub bandwidth_bytes_per_s: f64,

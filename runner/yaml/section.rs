@@ -1,18 +1,18 @@
-//! A mapping of the hardware file that simulation reads: known keys, typed access, errors with the key.
+//! Typed access to a mapping whose keys are all known, with errors that name the key.
 //!
 //! Key names in errors are relative to the section; whoever opened it puts its own path in front.
 
-use crate::yaml::{Entry, Node, Value};
+use super::{Entry, Node, Value};
 use crate::{Error, Result};
 
 /// A mapping whose keys are all known.
-pub(super) struct Section<'a> {
+pub(crate) struct Section<'a> {
     node: &'a Node,
 }
 
 impl<'a> Section<'a> {
     /// Opens a mapping, all of whose keys must be among `known`.
-    pub(super) fn open(node: &'a Node, known: &[&str]) -> Result<Self> {
+    pub(crate) fn open(node: &'a Node, known: &[&str]) -> Result<Self> {
         for entry in Self::entries(node)? {
             if !known.contains(&entry.key.as_str()) {
                 let error = Error::input("unknown key").suggest(&entry.key, known.iter().copied());
@@ -24,7 +24,7 @@ impl<'a> Section<'a> {
     }
 
     /// The entries of a mapping.
-    pub(super) fn entries(node: &Node) -> Result<&[Entry]> {
+    pub(crate) fn entries(node: &Node) -> Result<&[Entry]> {
         match &node.value {
             Value::Map(entries) => Ok(entries),
             _ => Err(node.error(format!("expected a mapping, found {}", node.found()))),
@@ -32,12 +32,12 @@ impl<'a> Section<'a> {
     }
 
     /// The value of a key; a key without a value counts as absent.
-    pub(super) fn get(&self, key: &str) -> Option<&'a Node> {
+    pub(crate) fn get(&self, key: &str) -> Option<&'a Node> {
         self.node.get(key).filter(|node| node.value != Value::Null)
     }
 
     /// The value of a key that must be there.
-    pub(super) fn required(&self, key: &str, example: &str) -> Result<&'a Node> {
+    pub(crate) fn required(&self, key: &str, example: &str) -> Result<&'a Node> {
         self.get(key).ok_or_else(|| {
             self.node
                 .error("missing required key")
@@ -47,24 +47,24 @@ impl<'a> Section<'a> {
     }
 
     /// What `read` makes of a key's value, with the key in front of its errors.
-    pub(super) fn read<T>(&self, key: &str, read: impl FnOnce(&'a Node) -> Result<T>) -> Result<Option<T>> {
+    pub(crate) fn read<T>(&self, key: &str, read: impl FnOnce(&'a Node) -> Result<T>) -> Result<Option<T>> {
         self.get(key).map(read).transpose().map_err(|error| error.under(key))
     }
 }
 
 /// An integer of at least `least`.
-pub(super) fn integer(node: &Node, least: u32) -> Result<u32> {
+pub(crate) fn integer(node: &Node, least: u32) -> Result<u32> {
     let value = node.integer().and_then(|value| u32::try_from(value).ok()).filter(|value| *value >= least);
     value.ok_or_else(|| node.error(format!("expected an integer ≥ {least}, found {}", node.found())))
 }
 
 /// A finite number.
-pub(super) fn number(node: &Node) -> Result<f64> {
+pub(crate) fn number(node: &Node) -> Result<f64> {
     node.number().ok_or_else(|| node.error(format!("expected a number, found {}", node.found())))
 }
 
 /// Text; a number or boolean counts as the text it is written as.
-pub(super) fn text(node: &Node) -> Result<String> {
+pub(crate) fn text(node: &Node) -> Result<String> {
     match &node.value {
         Value::Text(text) => Ok(text.clone()),
         Value::Int(value) => Ok(value.to_string()),
@@ -77,7 +77,7 @@ pub(super) fn text(node: &Node) -> Result<String> {
 }
 
 /// The items of a list.
-pub(super) fn list(node: &Node) -> Result<&[Node]> {
+pub(crate) fn list(node: &Node) -> Result<&[Node]> {
     match &node.value {
         Value::Seq(items) => Ok(items),
         _ => Err(node.error(format!("expected a list, found {}", node.found()))),
@@ -85,7 +85,7 @@ pub(super) fn list(node: &Node) -> Result<&[Node]> {
 }
 
 /// A boolean: `true`, `yes`, `on`, `1` and their opposites.
-pub(super) fn boolean(node: &Node) -> Result<bool> {
+pub(crate) fn boolean(node: &Node) -> Result<bool> {
     let word = match &node.value {
         Value::Bool(value) => return Ok(*value),
         Value::Int(0) => return Ok(false),
