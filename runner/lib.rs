@@ -12,9 +12,11 @@ pub mod error;
 pub mod et;
 pub mod exec;
 pub mod hw;
+pub mod notice;
 pub mod recipe;
 pub mod report;
 pub mod steps;
 pub mod yaml;
 
 pub use error::{Error, ErrorKind, Result};
+pub use notice::Notice;
