@@ -226,3 +226,174 @@ fn io_error(file: &str, error: &io::Error) -> Error {
     };
     Error::new(kind, message).in_file(file)
 }
+
+#[cfg(test)]
+mod tests {
+    use std::io::Write as _;
+
+    use flate2::Compression;
+    use flate2::write::GzEncoder;
+
+    use super::*;
+    use crate::et::Writer;
+
+    fn nodes() -> Vec<Node> {
+        vec![Node::compute(0, "a", 1), Node::send(1, "b", 2, 3, 4).after([0])]
+    }
+
+    /// A trace, and the offsets at which a message ends.
+    fn trace() -> (Vec<u8>, Vec<usize>) {
+        let bytes_of = |nodes: &[Node]| {
+            let mut writer = Writer::new(Vec::new()).unwrap();
+            nodes.iter().for_each(|n| writer.node(n).unwrap());
+            writer.finish().unwrap()
+        };
+        let nodes = nodes();
+        let ends = (0..=nodes.len()).map(|count| bytes_of(&nodes[..count]).len()).collect();
+        (bytes_of(&nodes), ends)
+    }
+
+    fn gzip(bytes: &[u8]) -> Vec<u8> {
+        let mut encoder = GzEncoder::new(Vec::new(), Compression::default());
+        encoder.write_all(bytes).unwrap();
+        encoder.finish().unwrap()
+    }
+
+    fn read(bytes: &[u8]) -> Result<Vec<Node>> {
+        Reader::from_bytes("x.et", bytes)?.collect()
+    }
+
+    /// Gives one byte at a time, and is interrupted before each.
+    struct Slow<'a>(&'a [u8], bool);
+
+    impl Read for Slow<'_> {
+        fn read(&mut self, buf: &mut [u8]) -> io::Result<usize> {
+            self.1 = !self.1;
+            if self.1 {
+                return Err(io::ErrorKind::Interrupted.into());
+            }
+            let end = buf.len().min(1);
+            self.0.read(&mut buf[..end])
+        }
+    }
+
+    #[test]
+    fn slices_streams_and_gzip_give_the_same_nodes() {
+        let (bytes, _) = trace();
+        assert_eq!(read(&bytes).unwrap(), nodes());
+        assert_eq!(read(&gzip(&bytes)).unwrap(), nodes());
+        for bytes in [bytes.clone(), gzip(&bytes)] {
+            let reader = Reader::new("x.et", Slow(&bytes, false)).unwrap();
+            assert_eq!(reader.metadata().version, "0.0.4");
+            assert_eq!(reader.collect::<Result<Vec<_>>>().unwrap(), nodes());
+        }
+    }
+
+    #[test]
+    fn a_file_cut_anywhere_but_between_messages_is_reported_with_file_and_byte() {
+        let (bytes, ends) = trace();
+        for cut in 0..bytes.len() {
+            let result = read(&bytes[..cut]);
+            if let Some(whole) = ends.iter().position(|&end| end == cut) {
+                assert_eq!(result.unwrap(), nodes()[..whole]);
+            } else {
+                let error = result.unwrap_err().to_string();
+                let expected = if cut == 0 { "x.et: the file is empty" } else { "x.et: byte " };
+                assert!(error.starts_with(expected), "cut at {cut}: {error}");
+            }
+        }
+    }
+
+    #[test]
+    fn a_compressed_file_cut_anywhere_is_an_error() {
+        let bytes = gzip(&trace().0);
+        for cut in 0..bytes.len() {
+            assert!(read(&bytes[..cut]).is_err(), "cut at {cut}");
+        }
+    }
+
+    #[test]
+    fn the_byte_reported_is_where_the_damaged_message_begins() {
+        let (mut bytes, ends) = trace();
+        // A field number of 0 in the second node.
+        bytes[ends[1] + 1] = 0;
+        let error = read(&bytes).unwrap_err().to_string();
+        assert!(
+            error.starts_with(&format!("x.et: byte {}: this is not a Chakra node", ends[1] + 1)),
+            "{error}"
+        );
+    }
+
+    #[test]
+    fn claimed_lengths_are_not_believed() {
+        let (bytes, ends) = trace();
+        let metadata = &bytes[..ends[0]];
+        for (length, expected) in [
+            (&[0xff, 0xff, 0xff, 0xff, 0x0f][..], "claims 4294967295 bytes"),
+            (&[0xff, 0xff, 0xff, 0xff, 0x7f], "claims 34359738367 bytes"),
+            (&[0x80, 0x80, 0x80, 0x80, 0x80, 0x01], "more than five bytes"),
+            (&[0xff, 0xff, 0xff, 0x07], "truncated"),
+        ] {
+            let error = read(&[metadata, length, &[1, 2, 3]].concat()).unwrap_err().to_string();
+            assert!(error.contains(expected), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_zero_length_ends_reading_and_nothing_follows_an_error() {
+        let (bytes, ends) = trace();
+        let ended = [&bytes[..ends[1]], &[0], &bytes[ends[1]..]].concat();
+        assert_eq!(read(&ended).unwrap(), nodes()[..1]);
+        let damaged = [&bytes[..ends[1]], &[1, 0], &bytes[ends[1]..]].concat();
+        let results: Vec<_> = Reader::from_bytes("x.et", &damaged).unwrap().collect();
+        assert_eq!(results.len(), 2);
+        assert!(results[1].is_err());
+    }
+
+    #[test]
+    fn missing_metadata_is_said_and_empty_metadata_accepted() {
+        let (bytes, ends) = trace();
+        for start in [ends[0], ends[1]] {
+            let error = read(&bytes[start..]).unwrap_err().to_string();
+            assert!(error.contains("global metadata"), "{error}");
+        }
+        assert_eq!(read(&[&[0], &bytes[ends[0]..]].concat()).unwrap(), nodes());
+    }
+
+    #[test]
+    fn random_bytes_and_random_damage_never_panic() {
+        let (bytes, _) = trace();
+        let mut state = 0x9e37_79b9_7f4a_7c15_u64;
+        let mut random = || {
+            state ^= state << 13;
+            state ^= state >> 7;
+            state ^= state << 17;
+            state
+        };
+        let mut refused = 0;
+        for _ in 0..20_000 {
+            let mut damaged = bytes.clone();
+            for _ in 0..random() % 4 {
+                let at = random() as usize % damaged.len();
+                damaged[at] = random() as u8;
+            }
+            refused += u32::from(read(&damaged).is_err());
+            let noise: Vec<u8> = (0..random() % 64).map(|_| random() as u8).collect();
+            refused += u32::from(read(&noise).is_err());
+        }
+        assert!(refused > 20_000, "only {refused} of 40,000 were refused");
+    }
+
+    #[test]
+    fn what_the_system_refuses_is_told_from_what_is_damaged() {
+        struct Broken;
+        impl Read for Broken {
+            fn read(&mut self, _: &mut [u8]) -> io::Result<usize> {
+                Err(io::ErrorKind::PermissionDenied.into())
+            }
+        }
+        let kind = |result: Result<Reader<'_>>| result.err().map(|e| e.kind());
+        assert_eq!(kind(Reader::new("x.et", Broken)), Some(ErrorKind::System));
+        assert_eq!(kind(Reader::from_bytes("x.et", &[0x1f, 0x8b, 0, 0])), Some(ErrorKind::Input));
+    }
+}
