@@ -14,6 +14,7 @@ pub mod hw;
 pub mod recipe;
 pub mod report;
 pub mod steps;
+pub mod units;
 pub mod yaml;
 
 pub use error::{Error, ErrorKind, Result};

@@ -267,7 +267,9 @@ mod tests {
 
     #[test]
     fn an_integer_may_be_spelt_as_text_or_as_an_integral_float() {
-        for (text, value) in [("v: 16", Some(16)), ("v: '16'", Some(16)), ("v: 16.0", Some(16)), ("v: 1.5", None)] {
+        for (text, value) in
+            [("v: 16", Some(16)), ("v: '16'", Some(16)), ("v: 16.0", Some(16)), ("v: 1.5", None)]
+        {
             assert_eq!(read(text).get("v").unwrap().integer(), value, "{text}");
         }
     }
