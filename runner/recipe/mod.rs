@@ -17,3 +17,6 @@ pub use options::{Algorithms, Dialect, Engine, EngineKind, Layout, NetworkModel,
 pub use points::{Point, SystemCheck};
 pub use sweep::MAX_POINTS;
 pub use workload::{Item, Workload};
+
+#[cfg(test)]
+mod tests;
