@@ -4,6 +4,7 @@
 //! (`artifact_store`), on the engine (`astra_engine`) and on the policy vocabulary (`astra_policy`); nothing
 //! here is known to them. Only `cli` knows of terminals and of clap.
 
+pub mod algorithm;
 pub mod astrasim;
 pub mod cli;
 pub mod derivation;

@@ -1,1 +1,29 @@
-//! Placeholder.
+//! Discrete-event simulator of distributed machine-learning workloads, cycle-exact with ASTRA-sim's analytical models.
+//!
+//! Values in, report out: no I/O, no clock, no threads. A [`Network`], a [`System`] and a [`Workload`] give a
+//! [`Report`] or an [`Error`] that says which rank and node broke which rule. One cycle is one nanosecond.
+
+mod collective;
+mod error;
+mod names;
+mod network;
+mod report;
+mod stall;
+mod system;
+mod trace;
+mod units;
+mod workload;
+
+pub use collective::{Algorithm, AlgorithmError, CollectiveType, InvolvedDims};
+pub use error::{Error, NodeError, NodeProblem};
+pub use names::UnknownName;
+pub use network::{Dimension, Network, NetworkModel, NetworkProblem, Topology};
+pub use report::{RankReport, Report};
+pub use stall::{Blocked, Stall, Wait};
+pub use system::{CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, System, SystemProblem};
+pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};
+pub use units::{Bytes, GbPerSec, GibPerSec, Micros, Nanos, Rank, Tflops};
+pub use workload::{GroupId, Workload, WorkloadProblem};
+
+/// Version of the results: bumped exactly when the same input gives another report. Part of the key of every run.
+pub const SEMANTIC_VERSION: u32 = 1;
