@@ -16,6 +16,7 @@ pub mod notice;
 pub mod recipe;
 pub mod report;
 pub mod steps;
+pub mod units;
 pub mod yaml;
 
 pub use error::{Error, ErrorKind, Result};
