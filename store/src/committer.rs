@@ -7,7 +7,7 @@
 use crate::db::{Change, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::hit;
+use crate::hit::{Look, look};
 use crate::locks::Patience;
 use crate::options::Notice;
 use crate::payload::Payload;
@@ -219,7 +219,7 @@ impl Drop for FailOnPanic<'_> {
 /// Looks once, when a closure has just been published, whether all it lists is there, so that no hit has to.
 fn remember_if_complete(core: &Core, key: &ActionKey) {
     // A failure only means that the next hit looks for itself, and reports what is wrong.
-    if let Ok(Some(hit::Complete { deletions, .. })) = core.db.view().and_then(|view| hit::look(&view, key)) {
+    if let Ok(Look::Complete { deletions, .. }) = core.db.view().and_then(|view| look(&view, key)) {
         let _ = core.queue.push(Item::Checked { key: *key, deletions }, usize::MAX);
     }
 }

@@ -176,16 +176,15 @@ pub(crate) struct Rows<'t, T> {
     path: &'t Path,
 }
 
+/// Is shown the key and the value of a row, and says whether to go on.
+pub(crate) type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'v;
+
 /// Reading rows, in a view as well as within a change.
 pub(crate) trait ReadRows {
     fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>>;
 
     /// Shows every row of a range of keys, in order, until told to stop with `false`.
-    fn scan(
-        &self,
-        keys: RangeInclusive<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()>;
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visit<'_>) -> Result<()>;
 
     fn contains(&self, key: &[u8]) -> Result<bool> {
         Ok(self.get(key)?.is_some())
@@ -197,11 +196,7 @@ impl<T: ReadableTable<&'static [u8], &'static [u8]>> ReadRows for Rows<'_, T> {
         guarded(self.path, || Ok(self.rows.get(key)?.map(Value)))
     }
 
-    fn scan(
-        &self,
-        keys: RangeInclusive<&[u8]>,
-        visit: &mut dyn FnMut(&[u8], &[u8]) -> Result<bool>,
-    ) -> Result<()> {
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let mut range = guarded(self.path, || Ok(self.rows.range::<&[u8]>(keys)?))?;
         while let Some((key, value)) = guarded(self.path, || Ok(range.next().transpose()?))? {
             if !visit(key.value(), value.value())? {

@@ -6,34 +6,56 @@
 use crate::closure::Closure;
 use crate::db::{ReadRows, Table, View};
 use crate::digest::{ActionKey, Digest};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::payload;
 use crate::record::{ActionRecord, OutputKind};
 use crate::tree::Tree;
 use std::collections::HashSet;
+use std::sync::Arc;
 
 /// The counter of transactions that deleted something.
 pub(crate) const DELETIONS: &[u8] = b"deletions";
 
-/// A record with everything that belongs to it.
-pub(crate) struct Complete {
-    pub(crate) record: ActionRecord,
-    /// How many deletions had been made when it was complete.
-    pub(crate) deletions: u64,
-    /// Whether that could be taken from memory.
-    pub(crate) remembered: bool,
+/// What a look for a record found.
+pub(crate) enum Look {
+    /// The record and everything that belongs to it.
+    Complete {
+        record: ActionRecord,
+        /// How many deletions had been made when it was complete.
+        deletions: u64,
+        /// Whether it is worth remembering that it was.
+        news: bool,
+    },
+    /// It, or something that belongs to it, is not there.
+    Missing,
+    /// It, or something that belongs to it, is there but is not what its name says.
+    Damaged(Damage),
+}
+
+/// Something whose rows make no sense.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Damage {
+    Blob(Digest),
+    Record(ActionKey),
 }
 
 /// Looks whether a record and everything that belongs to it is there.
-pub(crate) fn look(view: &View<'_>, key: &ActionKey) -> Result<Option<Complete>> {
+pub(crate) fn look(view: &View<'_>, key: &ActionKey) -> Result<Look> {
+    match search(view, key) {
+        Ok(complete) => Ok(complete),
+        Err(Stop::Missing) => Ok(Look::Missing),
+        Err(Stop::Damaged(damage)) => Ok(Look::Damaged(damage)),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
+fn search(view: &View<'_>, key: &ActionKey) -> Result<Look, Stop> {
     let records = view.table(Table::Actions)?;
-    let Some(record) = records.get(key.as_bytes())?.and_then(|row| ActionRecord::decode(&row).ok()) else {
-        return Ok(None);
-    };
+    let record = read_record(&records, key)?;
     let deletions = deletions(&view.table(Table::Counters)?)?;
     let lists = record.outputs.values().any(|output| output.kind == OutputKind::Closure);
     if lists && remembered(view, key)? == Some(deletions) {
-        return Ok(Some(Complete { record, deletions, remembered: true }));
+        return Ok(Look::Complete { record, deletions, news: false });
     }
     let mut search = Search {
         records: &records,
@@ -42,8 +64,21 @@ pub(crate) fn look(view: &View<'_>, key: &ActionKey) -> Result<Option<Complete>>
         seen: HashSet::from([*key]),
         to_do: Vec::new(),
     };
-    let complete = search.has_outputs(&record)? && search.has_the_rest()?;
-    Ok(complete.then_some(Complete { record, deletions, remembered: !lists }))
+    search.run(&record)?;
+    Ok(Look::Complete { record, deletions, news: lists })
+}
+
+/// Why a search ends before everything was found.
+enum Stop {
+    Missing,
+    Damaged(Damage),
+    Failed(Error),
+}
+
+impl From<Error> for Stop {
+    fn from(error: Error) -> Self {
+        Self::Failed(error)
+    }
 }
 
 /// How many transactions have deleted something.
@@ -71,52 +106,49 @@ struct Search<'a, R> {
 }
 
 impl<R: ReadRows> Search<'_, R> {
-    fn has_the_rest(&mut self) -> Result<bool> {
+    fn run(&mut self, first: &ActionRecord) -> Result<(), Stop> {
+        self.outputs(first)?;
         while let Some(key) = self.to_do.pop() {
-            let record = self.records.get(key.as_bytes())?.and_then(|row| ActionRecord::decode(&row).ok());
-            match record {
-                Some(record) if self.has_outputs(&record)? => {}
-                _ => return Ok(false),
-            }
+            self.outputs(&read_record(self.records, &key)?)?;
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn has_outputs(&mut self, record: &ActionRecord) -> Result<bool> {
+    fn outputs(&mut self, record: &ActionRecord) -> Result<(), Stop> {
         for output in record.outputs.values() {
-            let there = match output.kind {
-                OutputKind::Blob => self.heads.contains(output.digest.as_bytes())?,
+            match output.kind {
+                OutputKind::Blob => self.blob(&output.digest)?,
                 OutputKind::Tree => {
-                    match self.read(&output.digest)?.and_then(|bytes| Tree::decode(&bytes).ok()) {
-                        Some(tree) => self.has_all(tree.entries().iter().map(|entry| &entry.digest))?,
-                        None => false,
-                    }
+                    let tree = self.read(&output.digest, Tree::decode)?;
+                    tree.entries().iter().try_for_each(|entry| self.blob(&entry.digest))?;
                 }
                 OutputKind::Closure => {
-                    match self.read(&output.digest)?.and_then(|bytes| Closure::decode(&bytes).ok()) {
-                        Some(closure) => {
-                            let new = closure.actions().iter().filter(|key| self.seen.insert(**key));
-                            self.to_do.extend(new);
-                            self.has_all(closure.blobs().iter())?
-                        }
-                        None => false,
-                    }
+                    let closure = self.read(&output.digest, Closure::decode)?;
+                    closure.blobs().iter().try_for_each(|digest| self.blob(digest))?;
+                    let new = closure.actions().iter().filter(|key| self.seen.insert(**key));
+                    self.to_do.extend(new);
                 }
-            };
-            if !there {
-                return Ok(false);
             }
         }
-        Ok(true)
+        Ok(())
     }
 
-    fn has_all<'d>(&self, mut digests: impl Iterator<Item = &'d Digest>) -> Result<bool> {
-        digests.try_fold(true, |all, digest| Ok(all && self.heads.contains(digest.as_bytes())?))
+    fn blob(&self, digest: &Digest) -> Result<(), Stop> {
+        if self.heads.contains(digest.as_bytes())? { Ok(()) } else { Err(Stop::Missing) }
     }
 
-    fn read(&self, digest: &Digest) -> Result<Option<std::sync::Arc<[u8]>>> {
-        read_verified(self.heads, self.chunks, digest)
+    fn read<T>(&self, digest: &Digest, decode: impl Fn(&[u8]) -> Result<T>) -> Result<T, Stop> {
+        self.blob(digest)?;
+        let bytes = read_verified(self.heads, self.chunks, digest)?;
+        let bytes = bytes.ok_or(Stop::Damaged(Damage::Blob(*digest)))?;
+        // Bytes that are what the digest says, but not what the record says, are no damage of the store.
+        decode(&bytes).map_err(|_| Stop::Missing)
     }
+}
+
+fn read_record(records: &impl ReadRows, key: &ActionKey) -> Result<ActionRecord, Stop> {
+    let row = records.get(key.as_bytes())?.ok_or(Stop::Missing)?;
+    ActionRecord::decode(&row).map_err(|_| Stop::Damaged(Damage::Record(*key)))
 }
 
 /// The bytes of a blob, if they are there and are what the digest says.
@@ -124,7 +156,7 @@ pub(crate) fn read_verified<R: ReadRows>(
     heads: &R,
     chunks: &R,
     digest: &Digest,
-) -> Result<Option<std::sync::Arc<[u8]>>> {
+) -> Result<Option<Arc<[u8]>>> {
     let Some(row) = heads.get(digest.as_bytes())? else { return Ok(None) };
     let bytes = payload::read(&row, digest.as_bytes(), chunks)?;
     Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))

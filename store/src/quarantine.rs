@@ -6,49 +6,49 @@ use crate::committer;
 use crate::db::{Change, ReadRows, Table};
 use crate::digest::{ActionKey, Digest, Id};
 use crate::error::Result;
-use crate::hit::{DELETIONS, deletions, read_verified};
+use crate::hit::{DELETIONS, Damage, deletions, read_verified};
 use crate::options::Notice;
 use crate::payload;
 use crate::record::ActionRecord;
 use crate::store::Core;
 use std::sync::atomic::Ordering;
 
-/// Removes a blob whose bytes are not what its name says.
-pub(crate) fn blob(core: &Core, digest: &Digest) -> Result<()> {
+/// Removes what is damaged, unless it is whole by now.
+pub(crate) fn remove(core: &Core, damage: Damage) -> Result<()> {
     let change = committer::begin(core)?;
-    let damaged = {
-        let heads = change.table(Table::Blobs)?;
-        let chunks = change.table(Table::Chunks)?;
-        heads.contains(digest.as_bytes())? && read_verified(&heads, &chunks, digest)?.is_none()
-    };
-    if !damaged {
+    if !is_still_damaged(&change, damage)? {
         return Ok(());
     }
-    remove_blobs(&change, &[*digest])?;
+    let notice = match damage {
+        Damage::Blob(digest) => {
+            remove_blobs(&change, &[digest])?;
+            Notice::CorruptBlob(digest)
+        }
+        Damage::Record(key) => {
+            remove_actions(&change, &[key])?;
+            Notice::CorruptAction(key)
+        }
+    };
     count_deletion(&change)?;
     change.commit()?;
     core.damaged.fetch_add(1, Ordering::Relaxed);
-    (core.options.on_notice)(&Notice::CorruptBlob(*digest));
+    (core.options.on_notice)(&notice);
     Ok(())
 }
 
-/// Removes the record of an action that cannot be read, with all that lies beside it.
-pub(crate) fn action(core: &Core, key: &ActionKey) -> Result<()> {
-    let change = committer::begin(core)?;
-    let damaged = {
-        let records = change.table(Table::Actions)?;
-        let row = records.get(key.as_bytes())?;
-        row.is_some_and(|row| ActionRecord::decode(&row).is_err())
-    };
-    if !damaged {
-        return Ok(());
+fn is_still_damaged(change: &Change<'_>, damage: Damage) -> Result<bool> {
+    match damage {
+        Damage::Blob(digest) => {
+            let heads = change.table(Table::Blobs)?;
+            let chunks = change.table(Table::Chunks)?;
+            Ok(heads.contains(digest.as_bytes())? && read_verified(&heads, &chunks, &digest)?.is_none())
+        }
+        Damage::Record(key) => {
+            let records = change.table(Table::Actions)?;
+            let row = records.get(key.as_bytes())?;
+            Ok(row.is_some_and(|row| ActionRecord::decode(&row).is_err()))
+        }
     }
-    remove_actions(&change, &[*key])?;
-    count_deletion(&change)?;
-    change.commit()?;
-    core.damaged.fetch_add(1, Ordering::Relaxed);
-    (core.options.on_notice)(&Notice::CorruptAction(*key));
-    Ok(())
 }
 
 /// Removes the rows of blobs.

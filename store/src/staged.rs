@@ -13,9 +13,12 @@ use std::sync::{Arc, PoisonError, RwLock};
 /// not hide what a second publication still waits to bring.
 #[derive(Default)]
 pub(crate) struct Staged {
-    blobs: RwLock<HashMap<Digest, (u32, Arc<[u8]>)>>,
-    records: RwLock<HashMap<ActionKey, (u32, ActionRecord)>>,
+    blobs: RwLock<Counted<Digest, Arc<[u8]>>>,
+    records: RwLock<Counted<ActionKey, ActionRecord>>,
 }
+
+/// Values with the number of publications that bring them.
+type Counted<K, V> = HashMap<K, (u32, V)>;
 
 impl Staged {
     pub(crate) fn blob(&self, digest: &Digest) -> Option<Arc<[u8]>> {
@@ -60,12 +63,12 @@ impl Staged {
     }
 }
 
-fn increase<K: Hash + Eq, V>(map: &mut HashMap<K, (u32, V)>, key: K, value: V) {
+fn increase<K: Hash + Eq, V>(map: &mut Counted<K, V>, key: K, value: V) {
     let entry = map.entry(key).or_insert((0, value));
     entry.0 += 1;
 }
 
-fn decrease<K: Hash + Eq, V>(map: &mut HashMap<K, (u32, V)>, key: K) {
+fn decrease<K: Hash + Eq, V>(map: &mut Counted<K, V>, key: K) {
     if let Entry::Occupied(mut entry) = map.entry(key) {
         entry.get_mut().0 -= 1;
         if entry.get().0 == 0 {

@@ -11,7 +11,7 @@ use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::format;
 use crate::gc::{self, GcMode, GcReport};
-use crate::hit;
+use crate::hit::{self, Damage, Look};
 use crate::locks::{Claim, Held, Locks, Mode, Session};
 use crate::options::Options;
 use crate::payload;
@@ -125,7 +125,7 @@ impl Store {
         let bytes = hit::read_verified(&heads, &view.table(Table::Chunks)?, digest)?;
         if bytes.is_none() && heads.contains(digest.as_bytes())? {
             drop((heads, view));
-            quarantine::blob(core, digest)?;
+            quarantine::remove(core, Damage::Blob(*digest))?;
         }
         Ok(bytes)
     }
@@ -162,15 +162,16 @@ impl Store {
             return Ok(Some(record));
         }
         let found = hit::look(&core.db.view()?, key)?;
-        let Some(hit::Complete { record, deletions, remembered }) = found else {
-            // A record that cannot be read is told from one that is not there, and removed.
-            self.record(key)?;
-            return Ok(None);
-        };
-        if !remembered {
-            self.enqueue(Item::Checked { key: *key, deletions })?;
+        match found {
+            Look::Complete { record, deletions, news } => {
+                if news {
+                    self.enqueue(Item::Checked { key: *key, deletions })?;
+                }
+                Ok(Some(record))
+            }
+            Look::Missing => Ok(None),
+            Look::Damaged(damage) => quarantine::remove(core, damage).map(|()| None),
         }
-        Ok(Some(record))
     }
 
     /// The record of an action, whether or not its outputs are there.
@@ -185,7 +186,7 @@ impl Store {
         let Some(row) = self.row(Table::Actions, key)? else { return Ok(None) };
         let record = ActionRecord::decode(&row).ok();
         if record.is_none() {
-            quarantine::action(core, key)?;
+            quarantine::remove(core, Damage::Record(*key))?;
         }
         Ok(record)
     }
