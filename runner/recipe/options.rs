@@ -1,14 +1,18 @@
 //! How a point is simulated: policy, engine, layout and system sections, with their defaults.
 //!
-//! What an algorithm can do and which system keys exist is judged elsewhere; here only the form of a recipe is known.
+//! What an algorithm can do and which system keys exist is judged elsewhere; here names are known, and the form of a
+//! recipe.
 
+use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
-use serde::Serialize;
+use serde::{Serialize, Serializer};
 use std::collections::BTreeMap;
 
 use super::document::Json;
 use super::place::{Fault, Place};
 use super::section::{Section, array, boolean, object, text, word};
+use crate::algorithm::Algorithm;
+use crate::hw::Axis;
 
 /// Which policy chooses collective algorithms, and what the recipe fixes for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
@@ -40,13 +44,15 @@ pub enum Algorithms {
 }
 
 /// The simulator of a point.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
 pub struct Engine {
     /// Which program simulates.
     pub kind: EngineKind,
     /// How the network treats messages that meet.
+    #[serde(serialize_with = "network_name")]
     pub network: NetworkModel,
     /// Whose cycle counts are reproduced.
+    #[serde(serialize_with = "dialect_name")]
     pub dialect: Dialect,
 }
 
@@ -59,31 +65,18 @@ pub enum EngineKind {
     Builtin,
 }
 
-/// How the network treats messages that meet.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
-pub enum NetworkModel {
-    /// Messages queue at busy links.
-    #[default]
-    CongestionAware,
-    /// Every message has its link to itself.
-    CongestionUnaware,
-}
-
-/// Whose cycle counts are reproduced.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-pub enum Dialect {
-    /// ASTRA-sim's analytical simulator.
-    #[default]
-    #[serde(rename = "astra-sim")]
-    AstraSim,
+impl Default for Engine {
+    fn default() -> Self {
+        let (network, dialect) = (NetworkModel::CongestionAware, Dialect::AstraSim);
+        Self { kind: EngineKind::Builtin, network, dialect }
+    }
 }
 
 /// Which part of the hardware's network is simulated, and in which shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Layout {
-    /// Only these parallelism axes count (in the order tp, cp, lp, dp); all of them when absent.
-    pub axes: Option<Vec<String>>,
+    /// Only these parallelism axes count (in the order in which ranks are matched); all of them when absent.
+    pub axes: Option<Vec<Axis>>,
     /// Write a two-dimensional topology as one dimension of the same size.
     pub flatten_2d: bool,
 }
@@ -91,15 +84,21 @@ pub struct Layout {
 pub(super) const POLICY_KEYS: &[&str] = &["plugin", "collectives"];
 pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect"];
 pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
-/// The parallelism axes of a hardware file, in the order in which they are matched with ranks.
-pub(super) const AXES: &[&str] = &["tp", "cp", "lp", "dp"];
 
-fn by_name<S: serde::Serializer>(
+fn by_name<S: Serializer>(
     collectives: &BTreeMap<Collective, Algorithms>,
     serializer: S,
 ) -> Result<S::Ok, S::Error> {
     let named: BTreeMap<_, _> = collectives.iter().map(|(c, a)| (c.name(), a)).collect();
     named.serialize(serializer)
+}
+
+fn network_name<S: Serializer>(network: &NetworkModel, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(network.as_str())
+}
+
+fn dialect_name<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(dialect.as_str())
 }
 
 /// Reads the `policy` section.
@@ -126,11 +125,11 @@ fn collectives(json: &Json, place: &Place<'_>) -> Result<BTreeMap<Collective, Al
 
 fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
     match json {
-        Json::String(_) => text(json, place).map(Algorithms::Everywhere),
+        Json::String(_) => algorithm(json, place).map(Algorithms::Everywhere),
         Json::Array(items) if !items.is_empty() => items
             .iter()
             .enumerate()
-            .map(|(i, item)| text(item, &place.index(i)))
+            .map(|(i, item)| algorithm(item, &place.index(i)))
             .collect::<Result<_, _>>()
             .map(Algorithms::PerDimension),
         other => Err(place.fault(format!(
@@ -140,21 +139,30 @@ fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
     }
 }
 
+/// The name of an algorithm that exists; whether it can do what is asked depends on the network.
+fn algorithm(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+    let name = text(json, place)?;
+    match Algorithm::parse(&name) {
+        Ok(_) => Ok(name),
+        Err(error) => Err(Fault { path: place.path(), error }),
+    }
+}
+
 /// Reads the `engine` section.
 pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
     let section = Section::open(json, place, ENGINE_KEYS)?;
     let kinds = [("builtin", EngineKind::Builtin)];
-    let networks = [
-        ("congestion_aware", NetworkModel::CongestionAware),
-        ("congestion_unaware", NetworkModel::CongestionUnaware),
-    ];
-    let dialects = [("astra-sim", Dialect::AstraSim)];
+    let networks: Vec<_> = NetworkModel::ALL.iter().map(|n| (n.as_str(), *n)).collect();
+    let dialects: Vec<_> = Dialect::ALL.iter().map(|d| (d.as_str(), *d)).collect();
+    let default = Engine::default();
     Ok(Engine {
-        kind: section.optional("kind", |j, p| word(j, p, "engine", &kinds))?.unwrap_or_default(),
+        kind: section.optional("kind", |j, p| word(j, p, "engine", &kinds))?.unwrap_or(default.kind),
         network: section
             .optional("network", |j, p| word(j, p, "network model", &networks))?
-            .unwrap_or_default(),
-        dialect: section.optional("dialect", |j, p| word(j, p, "dialect", &dialects))?.unwrap_or_default(),
+            .unwrap_or(default.network),
+        dialect: section
+            .optional("dialect", |j, p| word(j, p, "dialect", &dialects))?
+            .unwrap_or(default.dialect),
     })
 }
 
@@ -168,8 +176,8 @@ pub(super) fn layout(json: &Json, place: &Place<'_>) -> Result<Layout, Fault> {
 }
 
 /// A set of axes: its order has no meaning, so it is brought into the one order.
-fn axes(json: &Json, place: &Place<'_>) -> Result<Vec<String>, Fault> {
-    let words: Vec<(&str, usize)> = AXES.iter().enumerate().map(|(i, axis)| (*axis, i)).collect();
+fn axes(json: &Json, place: &Place<'_>) -> Result<Vec<Axis>, Fault> {
+    let words = Axis::ALL.map(|axis| (axis.name(), axis));
     let items = array(json, place)?;
     if items.is_empty() {
         return Err(
@@ -181,12 +189,12 @@ fn axes(json: &Json, place: &Place<'_>) -> Result<Vec<String>, Fault> {
         let place = place.index(i);
         let axis = word(item, &place, "axis", &words)?;
         if chosen.contains(&axis) {
-            return Err(place.fault(format!("the axis `{}` is there twice", AXES[axis])));
+            return Err(place.fault(format!("the axis `{}` is there twice", axis.name())));
         }
         chosen.push(axis);
     }
     chosen.sort_unstable();
-    Ok(chosen.into_iter().map(|axis| AXES[axis].to_owned()).collect())
+    Ok(chosen)
 }
 
 /// Reads the `system` section: an object, handed on as given.

@@ -2,6 +2,7 @@
 
 mod reading;
 mod refusals;
+mod schema;
 mod sweeps;
 
 use super::{Point, Recipe};

@@ -1,6 +1,8 @@
-use super::super::{Algorithms, Dialect, EngineKind, NetworkModel, PolicyPlugin, Recipe, Workload};
+use super::super::{Algorithms, EngineKind, PolicyPlugin, Recipe, Workload};
 use super::{WORKLOAD, recipe};
+use crate::hw::Axis;
 use crate::units::{Bytes, Nanos};
+use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
 
 fn workload(json: &str) -> Workload {
@@ -47,7 +49,7 @@ fn every_option_is_read() {
     assert_eq!(point.engine.network, NetworkModel::CongestionUnaware);
     assert_eq!(point.system["endpoint-delay"], 20);
     assert_eq!(point.system["nested"], serde_json::json!({"kept": [1.5, null]}));
-    assert_eq!(point.layout.axes.as_deref(), Some(&["tp".to_owned(), "dp".to_owned()][..]));
+    assert_eq!(point.layout.axes.as_deref(), Some(&[Axis::Tp, Axis::Dp][..]));
     assert!(point.layout.flatten_2d);
 }
 
