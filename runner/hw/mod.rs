@@ -19,3 +19,6 @@ pub use document::Document;
 pub use spec::{
     Axis, CollectiveChoices, Dimension, FaultyLink, NetworkSpec, Parallelism, SPEC_VERSION, SysOptions,
 };
+
+#[cfg(test)]
+mod tests;
