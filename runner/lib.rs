@@ -11,6 +11,7 @@ pub mod error;
 pub mod et;
 pub mod exec;
 pub mod hw;
+pub mod lint;
 pub mod recipe;
 pub mod report;
 pub mod steps;
