@@ -12,6 +12,7 @@ pub mod error;
 pub mod et;
 pub mod exec;
 pub mod hw;
+pub mod lint;
 pub mod notice;
 pub mod recipe;
 pub mod report;

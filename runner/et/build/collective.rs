@@ -2,7 +2,7 @@
 
 use astra_engine::CollectiveType;
 
-use super::comm_size;
+use super::{check_kind, comm_size};
 use crate::Result;
 use crate::et::bundle::{Bundle, FileWriter, check_ranks};
 use crate::et::schema::Node;
@@ -12,7 +12,7 @@ use crate::et::schema::Node;
 pub struct SingleCollective {
     /// Name of the node, for people.
     pub name: String,
-    /// What kind of collective.
+    /// What kind of collective; one of [`super::COLLECTIVES`].
     pub kind: CollectiveType,
     /// ASTRA-sim's `comm_size`: for an all-gather what one rank contributes, otherwise the whole buffer.
     pub size_bytes: u64,
@@ -36,9 +36,11 @@ impl SingleCollective {
     /// Writes the traces.
     ///
     /// # Errors
-    /// The size or the number of ranks cannot be expressed, with the key `size` or `ranks`.
+    /// The collective is not simulated, or the size or the number of ranks cannot be expressed; with the key
+    /// `collective`, `size` or `ranks`.
     pub fn build(&self) -> Result<Bundle> {
         check_ranks(u64::from(self.ranks))?;
+        check_kind(self.kind)?;
         let size = comm_size(self.size_bytes)?;
         let file = |id: u64| {
             let mut file = FileWriter::new();

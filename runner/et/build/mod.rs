@@ -11,7 +11,25 @@ pub use collective::{NodeIds, SingleCollective, size_label};
 pub use pipeline::{MAX_PIPELINE_MESSAGES, Pipeline};
 pub use sequence::{Sequence, SequenceItem};
 
+use astra_engine::CollectiveType;
+
 use crate::{Error, Result};
+
+/// The collectives that are simulated as messages; of the others a simulator takes no time or refuses them.
+pub const COLLECTIVES: [CollectiveType; 4] = [
+    CollectiveType::AllReduce,
+    CollectiveType::AllGather,
+    CollectiveType::ReduceScatter,
+    CollectiveType::AllToAll,
+];
+
+fn check_kind(kind: CollectiveType) -> Result<()> {
+    if COLLECTIVES.contains(&kind) {
+        return Ok(());
+    }
+    let names = COLLECTIVES.map(CollectiveType::as_str).join(", ");
+    Err(Error::input(format!("{kind} is not simulated, expected one of {names}")).key("collective"))
+}
 
 /// The size as the signed number a trace holds.
 fn comm_size(size_bytes: u64) -> Result<i64> {

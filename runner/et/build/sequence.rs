@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use astra_engine::CollectiveType;
 
-use super::{comm_size, whole_micros};
+use super::{check_kind, comm_size, whole_micros};
 use crate::et::bundle::{Bundle, FileWriter};
 use crate::et::schema::Node;
 use crate::{Error, Result};
@@ -23,7 +23,7 @@ pub struct Sequence {
 pub struct SequenceItem {
     /// Name of the node; the position in the sequence is appended.
     pub name: String,
-    /// What kind of collective.
+    /// What kind of collective; one of [`super::COLLECTIVES`].
     pub kind: CollectiveType,
     /// ASTRA-sim's `comm_size`: for an all-gather what one rank contributes, otherwise the whole buffer.
     pub size_bytes: u64,
@@ -63,6 +63,7 @@ impl Sequence {
 impl SequenceItem {
     /// Writes the delay, if any, and the collective; returns the id of the latter.
     fn write(&self, position: usize, id: u64, earlier: &[u64], file: &mut FileWriter) -> Result<u64> {
+        check_kind(self.kind)?;
         let size = comm_size(self.size_bytes)?;
         let delay_micros = whole_micros(self.delay_ns).map_err(|e| e.key("delay"))?;
         let after = self.waits_for(position, earlier)?;
@@ -129,6 +130,7 @@ mod tests {
             (vec![], "items: "),
             (vec![item(0, &[]), item(0, &[1])], "items[1].after: "),
             (vec![item(999, &[])], "items[0].delay: "),
+            (vec![SequenceItem { kind: CollectiveType::Barrier, ..item(0, &[]) }], "items[0].collective: "),
             (vec![SequenceItem { size_bytes: 0, ..item(0, &[]) }], "items[0].size: "),
         ] {
             let error = Sequence { ranks: 2, items }.build().unwrap_err();
