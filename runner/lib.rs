@@ -12,6 +12,7 @@ pub mod error;
 pub mod et;
 pub mod exec;
 pub mod hw;
+pub mod notice;
 pub mod recipe;
 pub mod report;
 pub mod steps;
@@ -19,3 +20,4 @@ pub mod units;
 pub mod yaml;
 
 pub use error::{Error, ErrorKind, Result};
+pub use notice::Notice;

@@ -1,11 +1,10 @@
 //! The `execution_backend` section: algorithms chosen for all dimensions, and settings of the system layer.
 
-use super::Notice;
 use super::dimension::choices;
 use super::spec::{CollectiveChoices, SysOptions};
-use crate::Result;
 use crate::yaml::Node;
 use crate::yaml::{Section, integer, text};
+use crate::{Notice, Result};
 
 const BACKEND: [&str; 2] = ["model", "astra"];
 /// `backend` has no effect anywhere; `mode` says which graphs are simulated, not on what.

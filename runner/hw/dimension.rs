@@ -4,11 +4,11 @@ use astra_engine::Topology;
 use astra_policy::Collective;
 
 use super::spec::{Axis, CollectiveChoices, Dimension, FaultyLink, Parallelism};
-use super::{Notice, bandwidth, size, topology};
+use super::{bandwidth, size, topology};
 use crate::algorithm::Algorithm;
 use crate::yaml::{Node, Value};
 use crate::yaml::{Section, integer, list, number, text};
-use crate::{Error, Result};
+use crate::{Error, Notice, Result};
 
 /// `overlap` shapes graphs of computation, not the network.
 const NETWORK: [&str; 3] = ["overlap", "faulty_links", "dimensions"];
@@ -181,7 +181,8 @@ pub(super) fn choices(node: &Node) -> Result<CollectiveChoices> {
     Ok(choices)
 }
 
-fn faulty_links(node: &Node) -> Result<Vec<FaultyLink>> {
+/// Reads a list of `[source, destination, health]`.
+pub(crate) fn faulty_links(node: &Node) -> Result<Vec<FaultyLink>> {
     let links = list(node)?.iter().enumerate();
     links.map(|(index, item)| faulty_link(item).map_err(|error| error.under(&format!("[{index}]")))).collect()
 }

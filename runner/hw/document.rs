@@ -1,34 +1,11 @@
 //! A parsed hardware file, from which any number of patched network specifications are read.
 
 use std::borrow::Cow;
-use std::fmt;
 
 use super::spec::{NetworkSpec, SPEC_VERSION};
 use super::{backend, dimension, parallelism, patch};
 use crate::yaml::{self, Node, Value};
-use crate::{Error, Result};
-
-/// Something worth telling the user about an input that is not an error.
-#[derive(Clone, Debug, PartialEq, Eq)]
-pub struct Notice {
-    /// Key path of what the notice is about.
-    pub key: String,
-    /// The notice: a lower-case fragment.
-    pub message: String,
-}
-
-impl Notice {
-    /// A notice about a key.
-    pub fn new(key: impl Into<String>, message: impl Into<String>) -> Self {
-        Self { key: key.into(), message: message.into() }
-    }
-}
-
-impl fmt::Display for Notice {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        write!(f, "{}: {}", self.key, self.message)
-    }
-}
+use crate::{Error, Notice, Result};
 
 /// A hardware file, parsed once.
 #[derive(Clone, Debug)]

@@ -14,7 +14,11 @@ mod size;
 mod spec;
 mod topology;
 
-pub use document::{Document, Notice};
+pub(crate) use dimension::faulty_links as read_faulty_links;
+pub use document::Document;
 pub use spec::{
     Axis, CollectiveChoices, Dimension, FaultyLink, NetworkSpec, Parallelism, SPEC_VERSION, SysOptions,
 };
+
+#[cfg(test)]
+mod tests;
