@@ -91,8 +91,10 @@ impl fmt::Display for Bytes {
     /// The shortest exact form in powers of 1024: `64 MiB`, `1000 B`.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let binary = SIZE_UNITS[..5].iter().rev();
-        let (unit, factor) =
-            binary.copied().find(|(_, factor)| self.0 != 0 && self.0 % factor == 0).unwrap_or(("B", 1));
+        let (unit, factor) = binary
+            .copied()
+            .find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor))
+            .unwrap_or(("B", 1));
         write!(f, "{} {unit}", self.0 / factor)
     }
 }
@@ -102,7 +104,7 @@ impl fmt::Display for Nanos {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let (unit, factor) = [("s", 1_000_000_000), ("ms", 1_000_000), ("us", 1_000)]
             .into_iter()
-            .find(|(_, factor)| self.0 != 0 && self.0 % factor == 0)
+            .find(|(_, factor)| self.0 != 0 && self.0.is_multiple_of(*factor))
             .unwrap_or(("ns", 1));
         write!(f, "{} {unit}", self.0 / factor)
     }

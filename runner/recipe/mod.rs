@@ -6,6 +6,7 @@
 mod document;
 mod load;
 mod options;
+mod patched;
 mod place;
 mod points;
 mod schema;
