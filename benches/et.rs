@@ -15,7 +15,8 @@ const MICROBATCHES: u32 = 100_000;
 const ROUNDS: u32 = 7;
 
 fn main() {
-    let pipeline = Pipeline { compute_ns: vec![1_000; 3], microbatches: MICROBATCHES, message_bytes: 1 << 20 };
+    let pipeline =
+        Pipeline { compute_ns: vec![1_000; 3], microbatches: MICROBATCHES, message_bytes: 1 << 20 };
     let bundle = pipeline.build().expect("the pipeline can be built");
     let bytes = bundle.file_of(1).expect("there is a middle stage").clone();
     let nodes: Vec<Node> = read(&bytes);

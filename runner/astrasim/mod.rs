@@ -21,7 +21,7 @@ pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;
 pub use network_file::NetworkFile;
 pub use system_file::{SystemFile, SystemOptions};
-pub use system_keys::SystemOverrides;
+pub use system_keys::{SystemOverrides, algorithm_key};
 pub use write::{ConfigFiles, write};
 
 /// Parses JSON; a syntax error has the file, line and column.
