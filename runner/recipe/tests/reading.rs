@@ -185,3 +185,21 @@ fn a_file_is_read_with_its_path_in_errors_and_a_byte_order_mark_is_no_error() {
     let recipe = Recipe::load(&path).unwrap();
     assert_eq!((recipe.name(), recipe.file()), ("t", &*path.display().to_string()));
 }
+
+#[test]
+fn every_snippet_of_the_documentation_is_a_recipe_or_a_part_of_one() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipe.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    let snippets: Vec<&str> =
+        docs.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(snippets.len() >= 8, "{}", snippets.len());
+    for snippet in snippets {
+        let points = match snippet.trim_start() {
+            whole if whole.starts_with('{') => Recipe::parse(whole.as_bytes(), "docs"),
+            part if part.starts_with("\"workload\"") => recipe(part),
+            part => recipe(&format!("{WORKLOAD},{part}")),
+        }
+        .and_then(|recipe| recipe.points());
+        assert!(points.is_ok(), "{snippet}\n{points:?}");
+    }
+}
