@@ -12,10 +12,12 @@ pub mod error;
 pub mod et;
 pub mod exec;
 pub mod hw;
+pub mod lint;
 pub mod notice;
 pub mod recipe;
 pub mod report;
 pub mod steps;
+pub mod units;
 pub mod yaml;
 
 pub use error::{Error, ErrorKind, Result};

@@ -1,0 +1,86 @@
+//! How fast traces are written, read and lowered: nodes and bytes per second, beside copying the same bytes and beside
+//! prost used plainly (a new buffer for every node). `cargo bench --bench et`
+
+use std::collections::BTreeMap;
+use std::hint::black_box;
+use std::time::{Duration, Instant};
+
+use astra_store::et::build::Pipeline;
+use astra_store::et::{Node, Reader, Writer, lower_bundle};
+use prost::Message;
+
+/// Long enough to be out of the caches, as bundles are.
+const MICROBATCHES: u32 = 100_000;
+
+const ROUNDS: u32 = 7;
+
+fn main() {
+    let pipeline = Pipeline { compute_ns: vec![1_000; 3], microbatches: MICROBATCHES, message_bytes: 1 << 20 };
+    let bundle = pipeline.build().expect("the pipeline can be built");
+    let bytes = bundle.file_of(1).expect("there is a middle stage").clone();
+    let nodes: Vec<Node> = read(&bytes);
+    println!("one rank: {} nodes, {} bytes; best of {ROUNDS} rounds", nodes.len(), bytes.len());
+
+    let total_nodes: u64 = bundle.file_of_rank.iter().map(|&f| bundle.summaries[f as usize].nodes).sum();
+    let total_bytes: usize = bundle.files.iter().map(|file| file.len()).sum();
+    report("build pipeline", best(|| pipeline.build()), total_nodes, total_bytes);
+
+    let encode = best(|| encode(&nodes));
+    let plain = best(|| encode_plainly(&nodes));
+    let copy = best(|| bytes.to_vec());
+    let decode = best(|| read(&bytes));
+    let lower = best(|| lower_bundle("bench", &[&bytes], &[0], &BTreeMap::new()));
+    let count = nodes.len() as u64;
+    report("encode", encode, count, bytes.len());
+    report("encode, plain prost", plain, count, bytes.len());
+    report("copy the bytes", copy, count, bytes.len());
+    report("decode", decode, count, bytes.len());
+    report("lower to the engine", lower, count, bytes.len());
+    println!(
+        "encode takes {:.2} of plain prost, {:.1} of a copy",
+        encode.as_secs_f64() / plain.as_secs_f64(),
+        encode.as_secs_f64() / copy.as_secs_f64()
+    );
+}
+
+fn read(bytes: &[u8]) -> Vec<Node> {
+    let reader = Reader::from_bytes("bench", bytes).expect("the trace was just written");
+    reader.map(|node| node.expect("the trace was just written")).collect()
+}
+
+fn encode(nodes: &[Node]) -> Vec<u8> {
+    let mut writer = Writer::new(Vec::new()).expect("memory takes everything");
+    for node in nodes {
+        writer.node(node).expect("memory takes everything");
+    }
+    writer.finish().expect("memory takes everything")
+}
+
+fn encode_plainly(nodes: &[Node]) -> Vec<u8> {
+    let mut bytes = Vec::new();
+    for node in nodes {
+        bytes.extend_from_slice(&node.encode_length_delimited_to_vec());
+    }
+    bytes
+}
+
+fn best<T>(mut work: impl FnMut() -> T) -> Duration {
+    let round = |_| {
+        let start = Instant::now();
+        let made = black_box(work());
+        let elapsed = start.elapsed();
+        drop(made);
+        elapsed
+    };
+    (0..ROUNDS).map(round).min().unwrap_or_default()
+}
+
+fn report(what: &str, time: Duration, nodes: u64, bytes: usize) {
+    let seconds = time.as_secs_f64();
+    println!(
+        "{what:<22} {:>8.2} ms {:>8.2} M nodes/s {:>9.1} MB/s",
+        seconds * 1e3,
+        nodes as f64 / seconds / 1e6,
+        bytes as f64 / seconds / 1e6
+    );
+}

@@ -1,0 +1,225 @@
+//! Collectives against groups, against the algorithms the system names, and against the other members.
+
+use std::collections::{BTreeMap, BTreeSet};
+
+use astra_engine::{
+    Algorithm, Bytes, CollectiveType, GroupId, InvolvedDims, NodeKind, NodeProblem, Rank, Trace,
+};
+
+use super::finding::{Findings, Rule, Severity};
+use super::{At, Check};
+
+pub(super) fn check(check: &Check<'_>, findings: &mut Findings) {
+    for at in check.distinct_nodes() {
+        if let Some(used) = Collective::of(at) {
+            used.check(check, findings);
+        }
+    }
+    membership(check, findings);
+    agreement(check, findings);
+}
+
+/// A node that takes part in a collective.
+struct Collective<'a> {
+    at: At<'a>,
+    kind: CollectiveType,
+    size: Bytes,
+    group: Option<GroupId>,
+    involved: InvolvedDims,
+}
+
+impl<'a> Collective<'a> {
+    fn of(at: At<'a>) -> Option<Self> {
+        match at.node().kind {
+            NodeKind::Collective { collective: kind, size, group, involved } => {
+                Some(Self { at, kind, size, group, involved })
+            }
+            _ => None,
+        }
+    }
+
+    fn check(&self, check: &Check<'_>, findings: &mut Findings) {
+        let members = match self.group {
+            None => check.ranks,
+            Some(group) => match check.workload.groups.get(&group) {
+                Some(members) => members.len() as u32,
+                None => return findings.node(Rule::Group, self.at, &NodeProblem::UnknownGroup(group)),
+            },
+        };
+        if self.kind == CollectiveType::Broadcast {
+            // Takes its recorded duration; nothing is sent.
+            return;
+        }
+        if !self.kind.is_simulated() {
+            return findings.node(Rule::Algorithm, self.at, &NodeProblem::Collective(self.kind));
+        }
+        let splits = check.system.preferred_dataset_splits;
+        if self.kind == CollectiveType::AllGather && self.size.0 < u64::from(splits) {
+            findings.node(Rule::Size, self.at, &NodeProblem::SmallAllGather { size: self.size.0, splits });
+        }
+        let algorithms = check.system.algorithms(self.kind);
+        if algorithms.is_empty() {
+            return findings.node(Rule::Algorithm, self.at, &NodeProblem::NoAlgorithm(self.kind));
+        }
+        match self.group {
+            Some(group) if members != check.ranks => self.in_group(group, members, algorithms, findings),
+            _ => self.in_dimensions(check, algorithms, findings),
+        }
+    }
+
+    /// A group that is not all ranks is one ring of its members: the only algorithm of a list, or `ring` when the list
+    /// has several.
+    fn in_group(&self, group: GroupId, members: u32, algorithms: &[Algorithm], findings: &mut Findings) {
+        let algorithm = if let [only] = algorithms { *only } else { Algorithm::Ring };
+        if members < 2 {
+            findings.node(Rule::Group, self.at, &NodeProblem::NoDimension);
+        } else if algorithm == Algorithm::DoubleBinaryTree {
+            findings.node(Rule::Algorithm, self.at, &NodeProblem::AlgorithmOnGroup(algorithm, group));
+        } else {
+            self.can_run(algorithm, members, findings);
+        }
+    }
+
+    fn in_dimensions(&self, check: &Check<'_>, algorithms: &[Algorithm], findings: &mut Findings) {
+        let dimensions = &check.network.dimensions;
+        let mut any_involved = false;
+        let mut spans_all = false;
+        for (index, (algorithm, dimension)) in algorithms.iter().zip(dimensions).enumerate() {
+            spans_all = algorithm.spans_all_ranks();
+            // A group of all ranks has no choice of dimensions.
+            if self.group.is_some() || self.involved.contains(index) {
+                any_involved = true;
+                let members = if spans_all { check.ranks } else { dimension.npus };
+                self.can_run(*algorithm, members, findings);
+            }
+            if spans_all {
+                break;
+            }
+        }
+        if !any_involved {
+            findings.node(Rule::Algorithm, self.at, &NodeProblem::NoDimension);
+        }
+        if algorithms.len() < dimensions.len() && !spans_all {
+            let (found, expected) = (algorithms.len(), dimensions.len());
+            let message = format!(
+                "the {} list has {found} algorithm(s), the network {expected} dimensions: the collective would \
+                 silently shrink to groups within the first {found}; name one algorithm per dimension",
+                self.kind
+            );
+            findings.at(Severity::Error, Rule::Algorithm, self.at, message);
+        }
+    }
+
+    fn can_run(&self, algorithm: Algorithm, members: u32, findings: &mut Findings) {
+        if !algorithm.supports(self.kind) {
+            findings.node(Rule::Algorithm, self.at, &NodeProblem::Algorithm(algorithm, self.kind));
+        } else if algorithm.needs_power_of_two() && !members.is_power_of_two() {
+            findings.node(Rule::Algorithm, self.at, &NodeProblem::NotPowerOfTwo(algorithm, members));
+        } else if let Algorithm::Direct { window: Some(0) } | Algorithm::OneDirect { window: Some(0) } =
+            algorithm
+        {
+            findings.node(Rule::Algorithm, self.at, &NodeProblem::ZeroWindow);
+        }
+    }
+}
+
+/// The collectives of a trace by group: how often each type and size, and the first node.
+type Uses<'a> = BTreeMap<Option<GroupId>, BTreeMap<(CollectiveType, Bytes), (u64, At<'a>)>>;
+
+fn uses(trace: &Trace) -> Uses<'_> {
+    let mut uses = Uses::new();
+    for used in At::all(trace, Rank(0)).filter_map(Collective::of) {
+        if used.kind != CollectiveType::Broadcast {
+            let of_group = uses.entry(used.group).or_default();
+            of_group.entry((used.kind, used.size)).or_insert((0, used.at)).0 += 1;
+        }
+    }
+    uses
+}
+
+/// A rank uses only groups it is a member of.
+fn membership(check: &Check<'_>, findings: &mut Findings) {
+    let groups_of_trace: Vec<_> = check.workload.traces.iter().map(first_uses).collect();
+    if groups_of_trace.iter().all(Vec::is_empty) {
+        return;
+    }
+    let members: BTreeMap<GroupId, BTreeSet<Rank>> = check
+        .workload
+        .groups
+        .iter()
+        .map(|(&group, members)| (group, members.iter().copied().collect()))
+        .collect();
+    for (rank, &trace) in (0..).map(Rank).zip(&check.workload.trace_of_rank) {
+        for &(group, at) in &groups_of_trace[trace as usize] {
+            if members.get(&group).is_some_and(|members| !members.contains(&rank)) {
+                findings.node(Rule::Group, At { rank, ..at }, &NodeProblem::NotMember(group));
+            }
+        }
+    }
+}
+
+/// The groups a trace uses, each with the first node that does.
+fn first_uses(trace: &Trace) -> Vec<(GroupId, At<'_>)> {
+    let mut first: BTreeMap<GroupId, At<'_>> = BTreeMap::new();
+    for used in At::all(trace, Rank(0)).filter_map(Collective::of) {
+        if let Some(group) = used.group {
+            first.entry(group).or_insert(used.at);
+        }
+    }
+    first.into_iter().collect()
+}
+
+/// All members of a group take part in the same collectives, as often; otherwise those that do wait for ever.
+fn agreement(check: &Check<'_>, findings: &mut Findings) {
+    if check.workload.traces.len() < 2 {
+        return;
+    }
+    let uses: Vec<_> = check.workload.traces.iter().map(uses).collect();
+    let everyone: Vec<Rank> = (0..check.ranks).map(Rank).collect();
+    let groups = check.workload.groups.iter().map(|(&group, members)| (Some(group), members));
+    for (group, members) in std::iter::once((None, &everyone)).chain(groups) {
+        let trace_of = |rank: Rank| check.workload.trace_of_rank[rank.0 as usize] as usize;
+        let Some(&first) = members.first() else { continue };
+        // Members that share a trace with one that was compared need no comparison of their own.
+        let mut compared = vec![false; uses.len()];
+        compared[trace_of(first)] = true;
+        for &member in members {
+            if !std::mem::replace(&mut compared[trace_of(member)], true) {
+                compare(group, (first, &uses[trace_of(first)]), (member, &uses[trace_of(member)]), findings);
+            }
+        }
+    }
+}
+
+fn compare(
+    group: Option<GroupId>,
+    one: (Rank, &Uses<'_>),
+    other: (Rank, &Uses<'_>),
+    findings: &mut Findings,
+) {
+    let none = BTreeMap::new();
+    let (one_uses, other_uses) = (one.1.get(&group).unwrap_or(&none), other.1.get(&group).unwrap_or(&none));
+    let key = one_uses
+        .keys()
+        .chain(other_uses.keys())
+        .find(|key| one_uses.get(key).map(|(count, _)| count) != other_uses.get(key).map(|(count, _)| count));
+    let Some(key) = key else { return };
+    // The rank that has more of them is the one that would wait.
+    let count = |uses: &BTreeMap<_, (u64, At<'_>)>| uses.get(key).map_or(0, |(count, _)| *count);
+    let (more, fewer) = if count(one_uses) > count(other_uses) {
+        ((one.0, one_uses), (other.0, other_uses))
+    } else {
+        ((other.0, other_uses), (one.0, one_uses))
+    };
+    let Some(&(times, at)) = more.1.get(key) else { return };
+    let whom = group.map_or_else(|| "all ranks".to_owned(), |group| format!("communicator group {group}"));
+    let message = format!(
+        "takes part in {times} {} of {} bytes over {whom}, rank {} in {}; all members have to take part, with the same \
+         size",
+        key.0,
+        key.1.0,
+        fewer.0,
+        count(fewer.1)
+    );
+    findings.at(Severity::Error, Rule::CollectivesAgree, At { rank: more.0, ..at }, message);
+}
