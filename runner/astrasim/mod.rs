@@ -1,6 +1,6 @@
 //! ASTRA-sim's configuration files: which network a run sees, and the text of its files, written and read.
 //!
-//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, [`write`] makes the
+//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, [`write()`] makes the
 //! files; the `*File` types read such files (ours or anybody's) into the engine's values. Depends on [`crate::hw`],
 //! the policy vocabulary and the engine's types. It must never know of the store or of steps.
 
