@@ -1,0 +1,10 @@
+//! Black-box tests of the store: real files, real second processes. Each test is named after its claim.
+
+mod collection;
+mod damage;
+mod golden;
+mod harness;
+mod opening;
+mod processes;
+mod publishing;
+mod round_trips;
