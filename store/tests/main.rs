@@ -1,5 +1,7 @@
 //! Black-box tests of the store: real files, real second processes. Each test is named after its claim.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
 mod collection;
 mod damage;
 mod golden;
