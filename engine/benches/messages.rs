@@ -3,13 +3,14 @@
 //! `cargo bench -p astra-engine` prints one line per run: the least time of three.
 
 use astra_engine::{
-    Algorithm, Bytes, CollectiveType, Dimension, GbPerSec, GibPerSec, InvolvedDims, Micros, Network, NetworkModel, Node,
-    NodeKind, System, Topology, TraceBuilder, Workload, simulate,
+    Algorithm, Bytes, CollectiveType, Dimension, GbPerSec, GibPerSec, InvolvedDims, Micros, Network,
+    NetworkModel, Node, NodeKind, System, Topology, TraceBuilder, Workload, simulate,
 };
 use std::time::{Duration, Instant};
 
 fn main() {
-    for (algorithm, ranks) in [(Algorithm::Ring, 256), (Algorithm::Ring, 1024), (Algorithm::Direct { window: None }, 256)]
+    for (algorithm, ranks) in
+        [(Algorithm::Ring, 256), (Algorithm::Ring, 1024), (Algorithm::Direct { window: None }, 256)]
     {
         for &model in NetworkModel::ALL {
             run(algorithm, ranks, model);

@@ -1,10 +1,12 @@
 //! Figures that must hold for ever: finish times of the ASTRA-sim analytical binary for single collectives, the worked
 //! examples behind the rules, and closed forms.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 use astra_engine::{
-    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dimension, GbPerSec, GibPerSec, GroupId, InvolvedDims,
-    MemoryTiming, Micros, Nanos, Network, NetworkModel, Node, NodeKind, Rank, RemoteMemory, Report, System, Topology,
-    TraceBuilder, Workload, simulate,
+    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dimension, GbPerSec, GibPerSec, GroupId,
+    InvolvedDims, MemoryTiming, Micros, Nanos, Network, NetworkModel, Node, NodeKind, Rank, RemoteMemory,
+    Report, System, Topology, TraceBuilder, Workload, simulate,
 };
 use std::collections::BTreeMap;
 
@@ -112,8 +114,10 @@ fn single_collectives(line: &str) -> Vec<(String, String)> {
     };
     let members: Vec<Rank> = group.split(',').filter_map(|rank| rank.parse().ok()).map(Rank).collect();
     let in_group = !members.is_empty();
-    let system =
-        System { endpoint_delay: Nanos(if in_group { 100 } else { 10 }), ..system(std::slice::from_ref(algorithm)) };
+    let system = System {
+        endpoint_delay: Nanos(if in_group { 100 } else { 10 }),
+        ..system(std::slice::from_ref(algorithm))
+    };
     let run = |kind: CollectiveType| {
         if !in_group {
             return span(&alone(&network, &system, collective(kind, 1_000_000, None)));
@@ -152,7 +156,9 @@ fn four_rank_ring_all_reduce_of_one_mebibyte() {
     let all_reduce = collective(CollectiveType::AllReduce, 1 << 20, None);
     let report = simulate(&ring(4), &system(&["ring"]), &everywhere(all_reduce, 4)).unwrap();
     assert_eq!(finishes(&report), [43_000; 4]);
-    assert!(report.ranks.iter().all(|rank| rank.exposed == Nanos(43_000) && rank.comm == Some(Nanos(43_000))));
+    assert!(
+        report.ranks.iter().all(|rank| rank.exposed == Nanos(43_000) && rank.comm == Some(Nanos(43_000)))
+    );
     assert_eq!(report.messages, 4 * 6 * 4, "four chunks of six rounds on four ranks");
 
     let aware = Network { model: NetworkModel::CongestionAware, ..ring(4) };
@@ -160,9 +166,15 @@ fn four_rank_ring_all_reduce_of_one_mebibyte() {
     let no_reduction = System { local_mem_bw: GbPerSec(0.0), ..system(&["ring"]) };
     assert_eq!(alone(&ring(4), &no_reduction, all_reduce), [41_560; 4]);
     for size in [0, 10] {
-        assert_eq!(alone(&ring(4), &system(&["ring"]), collective(CollectiveType::AllReduce, size, None)), [12_280; 4]);
+        assert_eq!(
+            alone(&ring(4), &system(&["ring"]), collective(CollectiveType::AllReduce, size, None)),
+            [12_280; 4]
+        );
     }
-    assert_eq!(alone(&ring(4), &system(&["ring"]), collective(CollectiveType::AllGather, 4, None)), [6_160; 4]);
+    assert_eq!(
+        alone(&ring(4), &system(&["ring"]), collective(CollectiveType::AllGather, 4, None)),
+        [6_160; 4]
+    );
 }
 
 #[test]
@@ -264,8 +276,7 @@ fn slots_and_ids_decide_what_is_issued() {
     let rank1: &[(Node, &[u64])] =
         &[(recv(0, 1000, 7), &[]), (send(0, 2000, 8), &[1]), (all_reduce, &[]), (all_gather, &[3])];
     let others: &[(Node, &[u64])] = &[(all_reduce, &[]), (all_gather, &[1])];
-    let system =
-        System { preferred_dataset_splits: 1, local_mem_bw: GbPerSec(100.0), ..system(&["ring"]) };
+    let system = System { preferred_dataset_splits: 1, local_mem_bw: GbPerSec(100.0), ..system(&["ring"]) };
     let report = simulate(&ring(4), &system, &workload(&[rank0, rank1, others, others])).unwrap();
     assert_eq!(finishes(&report), [31_905, 30_905, 30_368, 30_886]);
     assert_eq!(report.finish_order, [2, 3, 1, 0].map(Rank));
