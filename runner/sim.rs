@@ -40,14 +40,13 @@ pub struct SimInputs<'a> {
 /// What is missing or wrong, with its file; a simulation in which a rank does not finish.
 pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
     let name = |path: &Path| path.display().to_string();
-    let network = NetworkFile::parse(&read(inputs.network)?, &name(inputs.network))?
-        .network(inputs.network_model)
-        .map_err(|e| e.in_file(name(inputs.network)))?;
+    let (network, mut notices) = NetworkFile::parse(&read(inputs.network)?, &name(inputs.network))?;
+    let network = network.network(inputs.network_model).map_err(|e| e.in_file(name(inputs.network)))?;
     let memory = match inputs.remote_memory {
         Some(path) => astrasim::read_remote_memory(&read(path)?, &name(path))?,
         None => RemoteMemory::None,
     };
-    let (system, notices) = SystemFile::parse(&read(inputs.system)?, &name(inputs.system))?;
+    let (system, about_system) = SystemFile::parse(&read(inputs.system)?, &name(inputs.system))?;
     let system =
         system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
     let ranks = network.check().and(Ok(network.ranks())).map_err(|(dimension, problem)| {
@@ -59,6 +58,7 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
         workload.groups = astrasim::read_groups(&read(path)?, &name(path))?;
     }
     lint::refuse(&lint::lint(&network, &system, &workload))?;
+    notices.extend(about_system);
     let report = astra_engine::simulate(&network, &system, &workload).map_err(simulation_error)?;
     Ok((report, notices))
 }

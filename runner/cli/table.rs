@@ -16,7 +16,11 @@ pub(super) fn points<'a>(
     if columns.is_empty() {
         columns.push(("recipe".to_owned(), Align::Left));
     }
-    columns.extend(["ranks", "finish"].map(|name| (name.to_owned(), Align::Right)));
+    let ranks = !axes.iter().any(|a| a == "ranks");
+    if ranks {
+        columns.push(("ranks".to_owned(), Align::Right));
+    }
+    columns.push(("finish".to_owned(), Align::Right));
     if bandwidth {
         columns.push(("bus bandwidth".to_owned(), Align::Right));
     }
@@ -26,7 +30,9 @@ pub(super) fn points<'a>(
     let mut table = Table::new(columns);
     for (row, point_status) in rows {
         let mut cells = if row.axes.is_empty() { vec![recipe.to_owned()] } else { row.axes.clone() };
-        cells.push(row.ranks.to_string());
+        if ranks {
+            cells.push(row.ranks.to_string());
+        }
         cells.push(row.finish_ns.map_or_else(none, format_nanos));
         if bandwidth {
             cells.push(row.bus_bandwidth_bytes_per_s.map_or_else(none, format_bandwidth));

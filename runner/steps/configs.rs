@@ -60,7 +60,7 @@ fn request(point: &Point) -> ConfigRequest {
 
 /// The recipe's `system` block, and its `policy.collectives` as the algorithm lists they stand for.
 fn overrides(point: &Point, layout: &Layout) -> Result<SystemOverrides> {
-    let mut keys: Map<String, Value> = (*point.system).clone();
+    let mut keys: Map<String, Value> = point.system.entries().clone();
     for (collective, algorithms) in &point.policy.collectives {
         let list = match algorithms {
             Algorithms::Everywhere(name) => vec![name.clone(); layout.dimensions.len()],

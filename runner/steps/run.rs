@@ -68,7 +68,8 @@ pub(super) fn prepare(
     engine: &Engine,
     workload: &Workload,
 ) -> Result<(Network, System)> {
-    let network = NetworkFile::parse(network_yml, configs::NETWORK)?.network(engine.network)?;
+    let (network, _) = NetworkFile::parse(network_yml, configs::NETWORK)?;
+    let network = network.network(engine.network)?;
     let (system, _) = SystemFile::parse(system_json, configs::SYSTEM)?;
     let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
     lint::refuse(&lint::lint(&network, &system, workload))?;
