@@ -78,11 +78,15 @@ pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Res
         .into_iter()
         .map(|c| (c.name().to_owned(), decided.table.get(c).iter().map(|d| d.algorithm.as_str()).collect()))
         .collect();
+    // Algorithm lists are in the table already, whoever decided them.
+    let is_algorithm = |key: &str| Collective::ALL.iter().any(|c| astrasim::algorithm_key(*c) == key);
+    let mut system = decided.overrides.entries().clone();
+    system.retain(|key, _| !is_algorithm(key));
     let params = json!({
         "algorithms": algorithms,
         "layout": *point.layout,
         "ranks": point.workload.ranks(),
-        "system": decided.overrides.entries(),
+        "system": system,
     });
     Ok(Preimage::new(StepKind::Configs, VERSION, params).input(hw::OUTPUT, spec))
 }
