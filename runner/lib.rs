@@ -4,6 +4,7 @@
 //! (`artifact_store`), on the engine (`astra_engine`) and on the policy vocabulary (`astra_policy`); nothing
 //! here is known to them. Only `cli` knows of terminals and of clap.
 
+pub mod algorithm;
 pub mod astrasim;
 pub mod cli;
 pub mod derivation;
@@ -12,8 +13,12 @@ pub mod et;
 pub mod exec;
 pub mod hw;
 pub mod lint;
+pub mod notice;
 pub mod recipe;
 pub mod report;
 pub mod steps;
+pub mod units;
+pub mod yaml;
 
 pub use error::{Error, ErrorKind, Result};
+pub use notice::Notice;

@@ -68,7 +68,7 @@ impl CollectiveType {
 /// The dimensions a collective runs in, as the `involved_dim` attribute of a trace gives them.
 ///
 /// Without the attribute the first four dimensions are involved; dimensions beyond a given list are not.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct InvolvedDims(u32);
 
 impl InvolvedDims {

@@ -42,6 +42,13 @@ pub enum Wait {
         /// Its tag.
         tag: u32,
     },
+    /// A message of its own to be received: the rendezvous protocol asks the receiver first.
+    Delivery {
+        /// Rank that does not receive.
+        to: Rank,
+        /// Size of the message.
+        size: Bytes,
+    },
     /// Other ranks' part of a collective.
     Collective {
         /// Chunks of the collective that are not complete.
@@ -80,6 +87,7 @@ impl fmt::Display for Blocked {
         write!(f, "rank {}: node {} `{}` waits for ", self.rank, self.node, self.name)?;
         match self.waits_for {
             Wait::Message { from, size, tag } => write!(f, "a message from rank {from} ({size}, tag {tag})"),
+            Wait::Delivery { to, size } => write!(f, "rank {to} to receive its message of {size}"),
             Wait::Collective { chunks_left, from } => {
                 write!(f, "{chunks_left} chunk(s) of its collective")?;
                 from.map_or(Ok(()), |from| write!(f, ", next for a message from rank {from}"))

@@ -116,11 +116,16 @@ impl Default for System {
     }
 }
 
+/// Most queues per dimension; every rank holds them all.
+const MAX_QUEUES: u32 = 1024;
+
 /// What is wrong with a system.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SystemProblem {
     /// A count that must be at least 1 is 0.
     Zero(&'static str),
+    /// More queues per dimension than are simulated.
+    TooManyQueues(u32),
     /// A number is negative or not finite.
     Number(&'static str, f64),
     /// More algorithms than the network has dimensions.
@@ -138,6 +143,9 @@ impl fmt::Display for SystemProblem {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Zero(key) => write!(f, "{key} is 0; it must be at least 1"),
+            Self::TooManyQueues(found) => {
+                write!(f, "num-queues-per-dim is {found}; at most {MAX_QUEUES} are simulated")
+            }
             Self::Number(key, found) => write!(f, "{key} is {found}; it must be a finite number, 0 or more"),
             Self::TooManyAlgorithms { collective, found, dimensions } => write!(
                 f,
@@ -165,8 +173,10 @@ impl System {
     /// # Errors
     /// The first problem found.
     pub fn check(&self, dimensions: usize) -> Result<(), SystemProblem> {
-        if self.queues_per_dimension == 0 {
-            return Err(SystemProblem::Zero("num-queues-per-dim"));
+        match self.queues_per_dimension {
+            0 => return Err(SystemProblem::Zero("num-queues-per-dim")),
+            1..=MAX_QUEUES => {}
+            found => return Err(SystemProblem::TooManyQueues(found)),
         }
         if let RemoteMemory::PerNode { npus_per_node: 0, .. } = self.remote_memory {
             return Err(SystemProblem::Zero("num-npus-per-node"));

@@ -1,1 +1,35 @@
-//! Placeholder.
+//! ASTRA-sim's configuration files: which network a run sees, and the text of its files, written and read.
+//!
+//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, [`write`] makes the
+//! files; the `*File` types read such files (ours or anybody's) into the engine's values. Depends on [`crate::hw`],
+//! the policy vocabulary and the engine's types. It must never know of the store or of steps.
+
+mod decision;
+mod groups;
+mod layout;
+mod memory;
+mod network_file;
+mod number;
+mod shape;
+mod system_file;
+mod system_keys;
+mod write;
+
+pub use decision::{Decision, DecisionTable, TABLE_VERSION, check_algorithms, decide};
+pub use groups::read_groups;
+pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
+pub use memory::read_remote_memory;
+pub use network_file::NetworkFile;
+pub use system_file::{SystemFile, SystemOptions};
+pub use system_keys::SystemOverrides;
+pub use write::{ConfigFiles, write};
+
+/// Parses JSON; a syntax error has the file, line and column.
+fn json(bytes: &[u8], file: &str) -> crate::Result<serde_json::Value> {
+    serde_json::from_slice(bytes).map_err(|error| {
+        let text = error.to_string();
+        let place = format!(" at line {} column {}", error.line(), error.column());
+        let message = text.strip_suffix(&place).unwrap_or(&text);
+        crate::Error::input(message).in_file(file).at(error.line() as u64, error.column() as u64)
+    })
+}

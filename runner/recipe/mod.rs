@@ -1,1 +1,25 @@
-//! Placeholder.
+//! Recipes: what to build, written by people. Schema, defaults, units, validation with key paths, sweeps.
+//!
+//! Data flows document → [`Recipe`] → [`Point`]s. Depends on units and on names (collectives, algorithms, axes, network
+//! models); never opens the files a recipe names, and knows nothing of traces, steps and the store.
+
+mod document;
+mod load;
+mod options;
+mod patched;
+mod place;
+mod points;
+mod schema;
+mod section;
+mod sweep;
+mod workload;
+
+pub use load::{RECIPE_VERSION, Recipe};
+pub use options::{Algorithms, Engine, EngineKind, Layout, Policy, PolicyPlugin};
+pub use points::{Point, SystemCheck};
+pub use schema::{RECIPE_SCHEMA, STARTER_FILES};
+pub use sweep::MAX_POINTS;
+pub use workload::{Item, Workload};
+
+#[cfg(test)]
+mod tests;

@@ -1,1 +1,44 @@
-//! Placeholder.
+//! A content-addressed artifact store: blobs, trees, action records, roots and collection.
+//!
+//! Bytes are named by their hash; a record says which outputs an action gave; a root says what is still
+//! needed. Everything lies in one redb file that several processes read and write at once. This crate knows
+//! bytes, hashes, locks and disks, and must never know what the bytes mean.
+//!
+//! A build opens a [`Store`], takes a [`Session`], asks [`Store::hit`] before it does anything, takes a
+//! [`Claim`] for what it does itself, and hands results over with [`Store::publish`].
+
+mod blob;
+mod closure;
+mod committer;
+mod db;
+mod digest;
+mod encoding;
+mod error;
+mod format;
+mod gc;
+mod hit;
+mod inspect;
+mod locks;
+mod options;
+mod payload;
+mod publish;
+mod quarantine;
+mod record;
+mod root;
+mod staged;
+mod store;
+mod tree;
+
+pub use blob::Blob;
+pub use closure::Closure;
+pub use digest::{ActionKey, Digest, HexPrefix};
+pub use error::{Error, ErrorKind, Result};
+pub use gc::{Amount, GcMode, GcReport};
+pub use inspect::{BlobInfo, Found, Stats};
+pub use locks::{Claim, Session};
+pub use options::{Notice, Options};
+pub use publish::{NewAction, Publication, Ticket};
+pub use record::{ActionRecord, Output, OutputKind, Provenance};
+pub use root::Root;
+pub use store::Store;
+pub use tree::{Tree, TreeEntry};

@@ -1,0 +1,96 @@
+//! Every rank's own lists of tasks by time.
+//!
+//! A rank's first task for a time schedules one global event that runs the rank's list for that time; later tasks of the rank
+//! for that time join the list and run with it, possibly before global events that were scheduled in between.
+//! This decides the order inside a tick and is observable in the results.
+
+use super::event::Event;
+use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
+use super::wheel::Wheel;
+
+/// What a rank has to do at a time.
+#[derive(Clone, Copy)]
+pub(super) enum Task {
+    /// A chunk's endpoint delay is over and its reduction begins.
+    Reduce { stream: u32 },
+    /// A chunk's memory step is complete.
+    StepDone { stream: u32 },
+    /// A node of the rank's trace completes.
+    NodeDone { node: u32 },
+    /// The rank's access to a serialised remote memory ends and the next one may start.
+    MemoryFree,
+}
+
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Slot {
+    time: u64,
+    rank: u32,
+}
+
+impl Key for Slot {
+    fn mix(self) -> u64 {
+        spread(self.time ^ spread(u64::from(self.rank)))
+    }
+}
+
+struct List {
+    head: u32,
+    tail: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Item {
+    task: Task,
+    next: u32,
+}
+
+/// The lists of all ranks.
+pub(super) struct Agenda {
+    lists: KeyedSlab<Slot, List>,
+    items: Slab<Item>,
+}
+
+impl Agenda {
+    pub(super) fn new() -> Self {
+        Self { lists: KeyedSlab::new(), items: Slab::new() }
+    }
+
+    /// Adds a task of a rank at a time, and the global event that will run it where there is none.
+    pub(super) fn add(&mut self, events: &mut Wheel<Event>, rank: u32, time: u64, task: Task) {
+        let item = self.items.insert(Item { task, next: NONE });
+        let slot = Slot { time, rank };
+        let Some(list) = self.lists.find(slot) else {
+            let list = self.lists.insert(slot, List { head: item, tail: item });
+            events.push(time, Event::Agenda { list });
+            return;
+        };
+        let List { head, tail } = &mut self.lists[list];
+        if *head == NONE {
+            *head = item;
+        } else {
+            self.items[*tail].next = item;
+        }
+        *tail = item;
+    }
+
+    /// The rank whose list this is.
+    pub(super) fn rank(&self, list: u32) -> u32 {
+        self.lists.key(list).rank
+    }
+
+    /// Takes the next task of a list that is being run. The list stays open: a task may add another at the same time.
+    pub(super) fn next(&mut self, list: u32) -> Option<Task> {
+        let head = self.lists[list].head;
+        if head == NONE {
+            return None;
+        }
+        let Item { task, next } = self.items.remove(head);
+        self.lists[list].head = next;
+        Some(task)
+    }
+
+    /// Closes a list that has run; a later task of the rank for the same time starts a new one.
+    pub(super) fn close(&mut self, list: u32) {
+        self.lists.remove(list);
+    }
+}

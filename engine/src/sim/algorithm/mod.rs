@@ -1,0 +1,144 @@
+//! The collective algorithms as small state machines, one per file: they count steps and name peers, and know nothing of
+//! events, messages in flight or queues.
+//!
+//! All alternate a memory step with an exchange of messages. [`Steps`] is what a phase fixes for every rank and chunk, and
+//! [`Machine`] is the progress of one chunk on one rank.
+
+pub(super) mod direct;
+pub(super) mod halving_doubling;
+pub(super) mod ring;
+pub(super) mod tree;
+
+use super::plan::reduction;
+use crate::collective::{Algorithm, CollectiveType};
+use crate::error::NodeProblem;
+use crate::units::{GbPerSec, Nanos};
+
+/// What a phase's algorithm is, with its constants.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Steps {
+    Ring(ring::RingSteps),
+    Direct(direct::DirectSteps),
+    HalvingDoubling(halving_doubling::HalvingSteps),
+    Tree(tree::TreeSteps),
+}
+
+impl Steps {
+    /// The constants for `count` members and an input of `size` bytes.
+    pub(super) fn new(
+        algorithm: Algorithm,
+        collective: CollectiveType,
+        count: u32,
+        size: u64,
+        in_group: bool,
+        memory: GbPerSec,
+    ) -> Result<Self, NodeProblem> {
+        let share = size / u64::from(count);
+        let message = if collective == CollectiveType::AllGather { size } else { share };
+        let smallest = if algorithm == Algorithm::DoubleBinaryTree { size } else { message };
+        if smallest == 0 {
+            return Err(NodeProblem::ZeroBytes);
+        }
+        let reduction = |size| reduction(size, memory);
+        Ok(match algorithm {
+            Algorithm::Ring | Algorithm::OneRing => {
+                Self::Ring(ring::RingSteps::new(collective, count, message, reduction(message)))
+            }
+            Algorithm::Direct { window } | Algorithm::OneDirect { window } => {
+                let window = window.map_or(count - 1, |window| window.min(count - 1));
+                if window == 0 {
+                    return Err(NodeProblem::ZeroWindow);
+                }
+                let reduction = reduction(message);
+                Self::Direct(direct::DirectSteps::new(
+                    collective, count, message, window, in_group, reduction,
+                ))
+            }
+            Algorithm::HalvingDoubling | Algorithm::OneHalvingDoubling => {
+                Self::HalvingDoubling(halving_doubling::HalvingSteps::new(collective, count, size))
+            }
+            Algorithm::DoubleBinaryTree => Self::Tree(tree::TreeSteps { size, reduction: reduction(size) }),
+        })
+    }
+
+    /// What the phase leaves of its input for the next phase; `None` if that does not fit 64 bits.
+    pub(super) fn final_size(&self, collective: CollectiveType, count: u32, size: u64) -> Option<u64> {
+        match (self, collective) {
+            (Self::Tree(_), _) => Some(size),
+            (_, CollectiveType::ReduceScatter) => Some(size / u64::from(count)),
+            (_, CollectiveType::AllGather) => size.checked_mul(u64::from(count)),
+            _ => Some(size),
+        }
+    }
+}
+
+/// Progress of one chunk in its current phase on one rank.
+#[derive(Clone, Copy, Debug)]
+pub(super) enum Machine {
+    /// Not started.
+    Idle,
+    Ring(ring::Ring),
+    Direct(direct::Direct),
+    HalvingDoubling(halving_doubling::Halving),
+    Tree(tree::Tree),
+}
+
+/// One message to send and one to receive, of equal size; peers as indices among the members.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Exchange {
+    pub(super) to: u32,
+    pub(super) from: u32,
+    pub(super) size: u64,
+}
+
+/// Decides which memory steps reduce. Steps are counted in cycles; the first `plain` of a cycle never reduce.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Cycle {
+    length: u64,
+    plain: u64,
+    position: u64,
+    odd: bool,
+}
+
+impl Cycle {
+    pub(super) const fn new(length: u64, plain: u64) -> Self {
+        Self { length, plain, position: 0, odd: false }
+    }
+
+    /// Whether the next step reduces: in a reduce-scatter always, in an all-reduce in every other cycle, else never.
+    pub(super) fn reduces(&mut self, collective: CollectiveType) -> bool {
+        let reduces = self.position >= self.plain
+            && match collective {
+                CollectiveType::ReduceScatter => true,
+                CollectiveType::AllReduce => !self.odd,
+                _ => false,
+            };
+        self.position += 1;
+        if self.position == self.length {
+            self.position = 0;
+            self.odd = !self.odd;
+        }
+        reduces
+    }
+}
+
+/// The member `distance` places from `own`, with or against the direction of ascending indices.
+pub(super) const fn neighbour(own: u32, distance: u32, count: u32, clockwise: bool) -> u32 {
+    let distance = if clockwise { distance } else { count - distance };
+    // Both are below `count`, so one subtraction brings the sum back; 64 bits keep it from overflowing.
+    let sum = own as u64 + distance as u64;
+    (if sum >= count as u64 { sum - count as u64 } else { sum }) as u32
+}
+
+/// The reduction time of a step of a chunk that is in this state.
+pub(super) fn reduction_of(steps: &Steps, machine: &Machine, memory: GbPerSec) -> Nanos {
+    match (steps, machine) {
+        (Steps::Ring(steps), _) => steps.reduction,
+        (Steps::Direct(steps), _) => steps.reduction,
+        (Steps::Tree(steps), _) => steps.reduction,
+        (Steps::HalvingDoubling(_), Machine::HalvingDoubling(state)) => {
+            reduction(state.packet_size(), memory)
+        }
+        (Steps::HalvingDoubling(_), _) => Nanos(0),
+    }
+}

@@ -1,0 +1,228 @@
+//! The congestion-aware network: links that carry one message at a time, and messages that hop from device to device.
+//!
+//! A message is stored and forwarded as a whole. Devices are the ranks, then a switch where there is one. Routes are found
+//! hop by hop from the device a message is at and its destination.
+
+use super::event::{Callback, Event};
+use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
+use super::wheel::Wheel;
+use crate::network::{Dimension, Topology};
+
+/// A message on its way.
+#[derive(Clone, Copy)]
+struct Message {
+    channel: u32,
+    sent: Callback,
+    /// The device it is at, or on its way to.
+    at: u32,
+    destination: u32,
+    size: u64,
+    /// The message behind it in a link's queue.
+    next: u32,
+}
+
+#[derive(Clone, Copy)]
+struct Link {
+    busy: bool,
+    /// First and last message that wait for the link.
+    first: u32,
+    last: u32,
+    /// The device it leads to.
+    to: u32,
+}
+
+/// The two devices of a link.
+#[derive(Clone, Copy, PartialEq, Eq)]
+struct Ends {
+    from: u32,
+    to: u32,
+}
+
+impl Key for Ends {
+    fn mix(self) -> u64 {
+        spread(u64::from(self.from) << 32 | u64::from(self.to))
+    }
+}
+
+/// A message that has reached its destination.
+pub(super) struct Arrived {
+    pub(super) channel: u32,
+    pub(super) sent: Callback,
+}
+
+/// One dimension of links.
+pub(super) struct Fabric {
+    topology: Topology,
+    npus: u32,
+    latency_ns: f64,
+    bytes_per_ns: f64,
+    /// Links that have been used.
+    links: KeyedSlab<Ends, Link>,
+    messages: Slab<Message>,
+}
+
+impl Fabric {
+    pub(super) fn new(dimension: &Dimension) -> Self {
+        Self {
+            topology: dimension.topology,
+            npus: dimension.npus,
+            latency_ns: dimension.latency_ns,
+            bytes_per_ns: dimension.bandwidth.bytes_per_ns(),
+            links: KeyedSlab::new(),
+            messages: Slab::new(),
+        }
+    }
+
+    /// Whether a rank can send to itself: over a switch and back.
+    pub(super) const fn routes_to_itself(&self) -> bool {
+        matches!(self.topology, Topology::Switch)
+    }
+
+    /// Starts a message on its way.
+    pub(super) fn send(
+        &mut self,
+        events: &mut Wheel<Event>,
+        now: u64,
+        ends: (u32, u32),
+        size: u64,
+        channel: u32,
+        sent: Callback,
+    ) {
+        let (at, destination) = ends;
+        let message = self.messages.insert(Message { channel, sent, at, destination, size, next: NONE });
+        self.forward(events, now, message);
+    }
+
+    /// A message has come to the next device: its destination, or it goes on.
+    pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Option<Arrived> {
+        let Message { at, destination, .. } = self.messages[message];
+        if at == destination {
+            let Message { channel, sent, .. } = self.messages.remove(message);
+            return Some(Arrived { channel, sent });
+        }
+        self.forward(events, now, message);
+        None
+    }
+
+    /// A link has finished sending; the next message that waits for it starts.
+    pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) {
+        let state = &mut self.links[link];
+        state.busy = false;
+        let message = state.first;
+        if message != NONE {
+            state.first = self.messages[message].next;
+            self.transmit(events, now, link, message);
+        }
+    }
+
+    /// Hands a message to the link out of the device it is at.
+    fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) {
+        let Message { at, destination, .. } = self.messages[message];
+        let link = self.link(at, self.next_device(at, destination));
+        let state = &mut self.links[link];
+        if !state.busy {
+            self.transmit(events, now, link, message);
+            return;
+        }
+        self.messages[message].next = NONE;
+        if state.first == NONE {
+            state.first = message;
+        } else {
+            self.messages[state.last].next = message;
+        }
+        state.last = message;
+    }
+
+    fn transmit(&mut self, events: &mut Wheel<Event>, now: u64, link: u32, message: u32) {
+        let state = &mut self.links[link];
+        state.busy = true;
+        let message_state = &mut self.messages[message];
+        message_state.at = state.to;
+        let sending = message_state.size as f64 / self.bytes_per_ns;
+        // The arrival is scheduled first, and the two are truncated each for itself.
+        events.push(now.saturating_add((self.latency_ns + sending) as u64), Event::Hop { message });
+        events.push(now.saturating_add(sending as u64), Event::LinkFree { link });
+    }
+
+    fn link(&mut self, from: u32, to: u32) -> u32 {
+        let ends = Ends { from, to };
+        self.links
+            .find(ends)
+            .unwrap_or_else(|| self.links.insert(ends, Link { busy: false, first: NONE, last: NONE, to }))
+    }
+
+    /// The device after `at` on the way to `destination`.
+    fn next_device(&self, at: u32, destination: u32) -> u32 {
+        match self.topology {
+            Topology::Ring => {
+                let n = self.npus;
+                let clockwise = if destination >= at { destination - at } else { n - at + destination };
+                // Opposite members are reached clockwise.
+                if n - clockwise < clockwise {
+                    if at == 0 { n - 1 } else { at - 1 }
+                } else if at + 1 == n {
+                    0
+                } else {
+                    at + 1
+                }
+            }
+            Topology::Switch if at < self.npus => self.npus,
+            _ => destination,
+        }
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::GibPerSec;
+
+    /// Sends all messages at time 0 and gives the arrival time of each.
+    fn arrivals(topology: Topology, npus: u32, messages: &[(u32, u32)], size: u64) -> Vec<u64> {
+        let dimension = Dimension { topology, npus, bandwidth: GibPerSec(50.0), latency_ns: 500.0 };
+        let mut fabric = Fabric::new(&dimension);
+        let mut events = Wheel::new();
+        for (channel, &ends) in messages.iter().enumerate() {
+            fabric.send(&mut events, 0, ends, size, channel as u32, Callback::None);
+        }
+        let mut times = vec![0; messages.len()];
+        while let Some((now, event)) = events.pop() {
+            match event {
+                Event::Hop { message } => {
+                    if let Some(arrived) = fabric.hop(&mut events, now, message) {
+                        times[arrived.channel as usize] = now;
+                    }
+                }
+                Event::LinkFree { link } => fabric.link_free(&mut events, now, link),
+                _ => panic!("the fabric schedules only hops and free links"),
+            }
+        }
+        times
+    }
+
+    #[test]
+    fn each_hop_takes_latency_and_transmission() {
+        assert_eq!(arrivals(Topology::Ring, 8, &[(0, 3)], 100_000), [3 * 2362]);
+        assert_eq!(arrivals(Topology::Switch, 4, &[(2, 1)], 100_000), [2 * 2362]);
+        assert_eq!(arrivals(Topology::FullyConnected, 4, &[(2, 1)], 100_000), [2362]);
+    }
+
+    #[test]
+    fn messages_queue_for_a_link_and_not_for_its_opposite() {
+        assert_eq!(
+            arrivals(Topology::Ring, 4, &[(0, 1), (0, 1), (1, 0)], 100_000),
+            [2362, 1862 + 2362, 2362]
+        );
+        // Three messages over one up-link to three down-links.
+        let switch = arrivals(Topology::Switch, 4, &[(0, 1), (0, 2), (0, 3)], 100_000);
+        assert_eq!(switch, [4724, 1862 + 4724, 2 * 1862 + 4724]);
+    }
+
+    #[test]
+    fn a_ring_of_two_has_one_link_in_each_direction() {
+        assert_eq!(
+            arrivals(Topology::Ring, 2, &[(0, 1), (1, 0), (0, 1)], 100_000),
+            [2362, 2362, 1862 + 2362]
+        );
+    }
+}

@@ -1,0 +1,112 @@
+//! Messages: sends, receives and arrivals over either network, and the handshake of the rendezvous protocol.
+
+use super::channel::ChannelKey;
+use super::event::{Callback, Event};
+use super::slab::Slab;
+use super::{Simulation, Transport};
+use crate::error::Error;
+
+/// Size of a handshake message in bytes.
+const HANDSHAKE_SIZE: u64 = 8192;
+
+/// Tags of handshakes follow those of collectives.
+const HANDSHAKE_TAGS: u32 = 1_000_000_000;
+
+/// A message that waits for its handshake: which end of it, and whom to tell when it is over.
+#[derive(Clone, Copy)]
+pub(super) struct Handshake {
+    key: ChannelKey,
+    callback: Callback,
+    end: End,
+}
+
+#[derive(Clone, Copy)]
+enum End {
+    Send,
+    Receive,
+}
+
+impl Simulation<'_> {
+    /// Sends a message; `sent` is told when it has arrived.
+    pub(super) fn send(&mut self, key: ChannelKey, sent: Callback) {
+        if self.system.rendezvous {
+            let handshake = shake(&mut self.handshakes, key, sent, End::Send);
+            self.post(handshake_key(key), handshake);
+        } else {
+            let channel = self.channels.open(key);
+            self.transmit(channel, sent);
+        }
+    }
+
+    /// Receives a message; `done` is told when it is there.
+    pub(super) fn receive(&mut self, key: ChannelKey, done: Callback) {
+        if self.system.rendezvous {
+            let handshake = shake(&mut self.handshakes, key, done, End::Receive);
+            let channel = self.channels.open(handshake_key(key));
+            self.transmit(channel, handshake);
+        } else {
+            self.post(key, done);
+        }
+    }
+
+    /// The handshake of a message is through: the message itself follows.
+    pub(super) fn finish_handshake(&mut self, handshake: u32) {
+        let Handshake { key, callback, end } = self.handshakes.remove(handshake);
+        match end {
+            End::Send => {
+                let channel = self.channels.open(key);
+                self.transmit(channel, callback);
+            }
+            End::Receive => self.post(key, callback),
+        }
+    }
+
+    /// Hands a message of a channel to the network.
+    pub(super) fn transmit(&mut self, channel: u32, sent: Callback) {
+        self.messages += 1;
+        self.channels.send(channel);
+        let ChannelKey { source, destination, size, .. } = self.channels.key(channel);
+        match &mut self.transport {
+            Transport::Unaware(delays) => {
+                let arrival = self.now.saturating_add(delays.between(source, destination, size));
+                self.events.push(arrival, Event::Arrival { channel, sent });
+            }
+            Transport::Aware(fabric) => {
+                fabric.send(&mut self.events, self.now, (source, destination), size, channel, sent);
+            }
+        }
+    }
+
+    fn post(&mut self, key: ChannelKey, done: Callback) {
+        let channel = self.channels.open(key);
+        self.post_on(channel, done);
+    }
+
+    /// Posts a receive on a channel.
+    pub(super) fn post_on(&mut self, channel: u32, done: Callback) {
+        if self.channels.receive(channel, done) {
+            self.events.push(self.now, Event::Received(done));
+        }
+    }
+
+    /// A message is at its destination: the sender is told first, then the receiver if it waits.
+    pub(super) fn arrive(&mut self, channel: u32, sent: Callback) -> Result<(), Error> {
+        let done = self.channels.arrive(channel);
+        self.call(sent)?;
+        done.map_or(Ok(()), |done| self.call(done))
+    }
+}
+
+fn shake(handshakes: &mut Slab<Handshake>, key: ChannelKey, callback: Callback, end: End) -> Callback {
+    Callback::Handshake { handshake: handshakes.insert(Handshake { key, callback, end }) }
+}
+
+/// The message that announces a receive to its sender.
+const fn handshake_key(key: ChannelKey) -> ChannelKey {
+    ChannelKey {
+        tag: key.tag + HANDSHAKE_TAGS,
+        source: key.destination,
+        destination: key.source,
+        size: HANDSHAKE_SIZE,
+    }
+}

@@ -1,0 +1,86 @@
+//! The engine against times that the ASTRA-sim analytical binary printed, where the recorded cases are at hand.
+
+mod support;
+
+use astra_engine::{Error, Nanos, RankReport, Report, simulate};
+use flate2::read::GzDecoder;
+use serde_json::Value;
+use std::collections::BTreeMap;
+use std::fs::File;
+use std::io::{BufRead, BufReader};
+use std::path::Path;
+use support::Case;
+
+/// Cases of a recorded file, if there is one beside the workspace.
+fn cases(file: &str) -> Option<impl Iterator<Item = Case>> {
+    let path = Path::new(env!("CARGO_MANIFEST_DIR")).join("../../shared/ref/engine").join(file);
+    match File::open(&path) {
+        Ok(file) => {
+            Some(BufReader::new(GzDecoder::new(file)).lines().map(|line| Case::parse(&line.unwrap())))
+        }
+        Err(error) => {
+            eprintln!("NOT CHECKED: no recorded cases at {}: {error}", path.display());
+            None
+        }
+    }
+}
+
+/// A figure by rank: the record has one number where all ranks agree.
+fn by_rank(expected: &Value, rank: usize) -> Nanos {
+    let value = expected.as_array().map_or(expected, |values| &values[rank]);
+    Nanos(value.as_u64().unwrap_or_else(|| panic!("{value} is no time")))
+}
+
+/// What differs from the record, if anything does.
+fn difference(expected: &Value, result: &Result<Report, Error>) -> Option<String> {
+    let report = match result {
+        Ok(report) => report,
+        Err(error) => return Some(error.to_string()),
+    };
+    let figures: [(&str, fn(&RankReport) -> Option<Nanos>); 5] = [
+        ("finish", |rank| Some(rank.finish)),
+        ("exposed", |rank| Some(rank.exposed)),
+        ("gpu", |rank| rank.gpu),
+        ("comm", |rank| rank.comm),
+        ("overlap", |rank| rank.overlap),
+    ];
+    for (name, figure) in figures {
+        let Some(expected) = expected.get(name) else {
+            assert!(name != "finish" && name != "exposed", "the record has no {name}");
+            continue;
+        };
+        for (rank, found) in report.ranks.iter().enumerate() {
+            let expected = by_rank(expected, rank);
+            if figure(found) != Some(expected) {
+                return Some(format!("{name} of rank {rank}: {:?}, recorded {expected}", figure(found)));
+            }
+        }
+    }
+    let order: Vec<u64> =
+        expected["order"].as_array().unwrap().iter().map(|rank| rank.as_u64().unwrap()).collect();
+    let found: Vec<u64> = report.finish_order.iter().map(|rank| u64::from(rank.0)).collect();
+    (order != found).then(|| format!("order {found:?}, recorded {order:?}"))
+}
+
+#[test]
+fn every_recorded_case_is_equal_to_the_nanosecond() {
+    let Some(cases) = cases("cases.jsonl.gz") else { return };
+    let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
+    let mut different = Vec::new();
+    for case in cases {
+        let (equal, all) = counts.entry(case.family().to_owned()).or_default();
+        *all += 1;
+        match difference(&case.expected, &simulate(&case.network, &case.system, &case.workload)) {
+            None => *equal += 1,
+            Some(what) => different.push(format!("{}: {what}", case.id)),
+        }
+    }
+    for (family, (equal, all)) in &counts {
+        eprintln!("{family}: {equal} of {all} equal");
+    }
+    assert!(different.is_empty(), "{} cases differ:\n{}", different.len(), different.join("\n"));
+    assert!(
+        counts.values().map(|(_, all)| all).sum::<usize>() >= 1185,
+        "the file has fewer cases than it had"
+    );
+}

@@ -1,0 +1,181 @@
+//! The decision table: which algorithm each collective uses on each written dimension, and who decided.
+//!
+//! A value of its own between the policy and the configuration files, in canonical form.
+
+use astra_policy::{Choice, Collective, DecidedBy, Request};
+use serde::{Deserialize, Serialize};
+
+use super::system_keys::algorithm_key;
+use super::{Layout, SystemOverrides};
+use crate::algorithm::Algorithm;
+use crate::hw::NetworkSpec;
+use crate::{Error, Result};
+
+/// Version of the canonical form.
+pub const TABLE_VERSION: u32 = 1;
+
+/// The algorithm of one collective on one dimension.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Decision {
+    /// Name as in the system file.
+    pub algorithm: String,
+    /// Who decided.
+    #[serde(with = "DecidedByName")]
+    pub decided_by: DecidedBy,
+    /// Why, for a reader.
+    pub reason: String,
+}
+
+/// Serde names of [`DecidedBy`].
+#[derive(Serialize, Deserialize)]
+#[serde(remote = "DecidedBy", rename_all = "snake_case")]
+enum DecidedByName {
+    SystemOverride,
+    DimensionOverride,
+    GlobalChoice,
+    Policy,
+}
+
+/// The algorithms of a run: per collective one decision for each written dimension, in order.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct DecisionTable {
+    /// Version of this form: [`TABLE_VERSION`].
+    pub version: u32,
+    /// For all-reduce.
+    pub all_reduce: Vec<Decision>,
+    /// For all-gather.
+    pub all_gather: Vec<Decision>,
+    /// For reduce-scatter.
+    pub reduce_scatter: Vec<Decision>,
+    /// For all-to-all.
+    pub all_to_all: Vec<Decision>,
+}
+
+impl DecisionTable {
+    /// The decisions for a collective.
+    pub fn get(&self, collective: Collective) -> &[Decision] {
+        match collective {
+            Collective::AllReduce => &self.all_reduce,
+            Collective::AllGather => &self.all_gather,
+            Collective::ReduceScatter => &self.reduce_scatter,
+            Collective::AllToAll => &self.all_to_all,
+        }
+    }
+
+    /// The canonical bytes: compact JSON in a fixed key order.
+    pub fn to_bytes(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a struct of strings and numbers has a JSON form")
+    }
+
+    /// Reads canonical bytes back.
+    ///
+    /// # Errors
+    ///
+    /// Bytes that are not a decision table of this version.
+    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
+        let table: Self = serde_json::from_slice(bytes)
+            .map_err(|error| Error::input(format!("not a decision table: {error}")))?;
+        if table.version != TABLE_VERSION {
+            let message = format!("decision table of version {}, expected {TABLE_VERSION}", table.version);
+            return Err(Error::input(message));
+        }
+        Ok(table)
+    }
+}
+
+/// Asks the default policy about every collective; a list in the recipe's `system` block decides without it.
+///
+/// # Errors
+///
+/// A list in `overrides` with another length than there are dimensions.
+pub fn decide(spec: &NetworkSpec, layout: &Layout, overrides: &SystemOverrides) -> Result<DecisionTable> {
+    let decisions = |collective| match overrides.algorithms(collective) {
+        Some(list) => overridden(collective, list, layout),
+        None => {
+            let choices = astra_policy_topology::decide(&request(spec, layout, collective));
+            Ok(choices.into_iter().map(Decision::from).collect())
+        }
+    };
+    Ok(DecisionTable {
+        version: TABLE_VERSION,
+        all_reduce: decisions(Collective::AllReduce)?,
+        all_gather: decisions(Collective::AllGather)?,
+        reduce_scatter: decisions(Collective::ReduceScatter)?,
+        all_to_all: decisions(Collective::AllToAll)?,
+    })
+}
+
+impl From<Choice> for Decision {
+    fn from(choice: Choice) -> Self {
+        Self { algorithm: choice.algorithm, decided_by: choice.decided_by, reason: choice.reason }
+    }
+}
+
+fn request(spec: &NetworkSpec, layout: &Layout, collective: Collective) -> Request {
+    let dimensions = layout.dimensions.iter().map(|dimension| astra_policy::Dimension {
+        id: dimension.id.clone(),
+        topology: dimension.link.topology.as_str().to_owned(),
+        npus: dimension.link.npus,
+        bandwidth_gib_per_s: dimension.link.bandwidth.0,
+        latency_ns: dimension.link.latency_ns,
+        fixed: dimension.collectives.get(collective).map(str::to_owned),
+    });
+    Request {
+        collective,
+        global: spec.collectives.get(collective).map(str::to_owned),
+        dimensions: dimensions.collect(),
+    }
+}
+
+fn overridden(collective: Collective, list: Vec<String>, layout: &Layout) -> Result<Vec<Decision>> {
+    // An algorithm over all ranks ends the list: the simulator reads no further.
+    let complete = list.len() == layout.dimensions.len()
+        || matches!(list.last().map(|name| Algorithm::parse(name)), Some(Ok(Algorithm::AstraSim(last)))
+            if last.spans_all_ranks() && list.len() < layout.dimensions.len());
+    if !complete {
+        let names: Vec<&str> = layout.dimensions.iter().map(|d| d.link.topology.as_str()).collect();
+        let message = format!(
+            "{} algorithms for {} dimensions ({}); the simulator would drop the rest",
+            list.len(),
+            names.len(),
+            names.join(", ")
+        );
+        let key = algorithm_key(collective);
+        return Err(Error::input(message)
+            .key(format!("system.{key}"))
+            .hint("give one algorithm per dimension"));
+    }
+    let decision = |algorithm| Decision {
+        algorithm,
+        decided_by: DecidedBy::SystemOverride,
+        reason: "list in the recipe's system block".to_owned(),
+    };
+    Ok(list.into_iter().map(decision).collect())
+}
+
+/// Checks that every algorithm can do what the workload asks of it; collectives it does not use are not looked at.
+///
+/// # Errors
+///
+/// The first algorithm that cannot, with its dimension and who chose it.
+pub fn check_algorithms(layout: &Layout, table: &DecisionTable, used: &[Collective]) -> Result<()> {
+    for collective in used {
+        for (dimension, decision) in layout.dimensions.iter().zip(table.get(*collective)) {
+            let name = &decision.algorithm;
+            let check = Algorithm::parse(name)?.supports(*collective, dimension.link.npus, layout.ranks);
+            check.map_err(|cannot| {
+                let message = format!(
+                    "{collective} on dimension `{}` ({} of {}): {name} {cannot} ({})",
+                    dimension.id, dimension.link.topology, dimension.link.npus, decision.reason
+                );
+                Error::input(message).hint(format!(
+                    "choose another algorithm, for example ring or direct, under `collective_override` of the \
+                     dimension or `execution_backend.astra.collectives.{collective}`"
+                ))
+            })?;
+        }
+    }
+    Ok(())
+}

@@ -1,0 +1,59 @@
+//! Reads a communicator group file: an object from group number to the ranks of the group.
+
+use std::collections::BTreeMap;
+
+use astra_engine::{GroupId, Rank};
+use serde_json::Value as Json;
+
+use crate::{Error, Result};
+
+/// The groups of a file; the order of members is kept, because it is the order of the ring.
+///
+/// # Errors
+///
+/// Text that is no JSON object from positive group numbers to lists of ranks. Whether the ranks exist is judged with
+/// the workload.
+pub fn read_groups(bytes: &[u8], file: &str) -> Result<BTreeMap<GroupId, Vec<Rank>>> {
+    let Json::Object(groups) = super::json(bytes, file)? else {
+        return Err(Error::input("expected a JSON object from group number to ranks").in_file(file));
+    };
+    let group = |(name, members): (&String, &Json)| {
+        let id = name.parse().ok().and_then(GroupId::new).ok_or_else(|| {
+            let message = "expected a group number from 1 to 2147; all ranks are the group of no number";
+            Error::input(message)
+        })?;
+        let ranks = members.as_array().and_then(|ranks| ranks.iter().map(rank).collect::<Option<Vec<_>>>());
+        let ranks =
+            ranks.ok_or_else(|| Error::input(format!("expected a list of ranks, found {members}")))?;
+        Ok((id, ranks))
+    };
+    groups.iter().map(|entry| group(entry).map_err(|error: Error| error.key(entry.0).in_file(file))).collect()
+}
+
+fn rank(json: &Json) -> Option<Rank> {
+    json.as_u64().and_then(|rank| u32::try_from(rank).ok()).map(Rank)
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn members_keep_their_order() {
+        let groups = read_groups(br#"{"10": [3, 1], "2": [0]}"#, "g.json").unwrap();
+        let numbers: Vec<u32> = groups.keys().map(|id| id.get()).collect();
+        assert_eq!(numbers, [2, 10]);
+        assert_eq!(groups[&GroupId::new(10).unwrap()], [Rank(3), Rank(1)]);
+    }
+
+    #[test]
+    fn a_group_that_cannot_be_is_refused_with_its_name() {
+        for text in
+            [r#"{"0": [1]}"#, r#"{"-1": [1]}"#, r#"{"tp": [1]}"#, r#"{"1": 3}"#, r#"{"1": [1.5]}"#, "[]", "{"]
+        {
+            assert!(read_groups(text.as_bytes(), "g.json").is_err(), "{text}");
+        }
+        let error = read_groups(br#"{"tp": [1]}"#, "g.json").unwrap_err().to_string();
+        assert!(error.starts_with("g.json: tp: "), "{error}");
+    }
+}

@@ -1,0 +1,156 @@
+//! Reads a network file of ASTRA-sim's analytical backend.
+
+use astra_engine::{Dimension, GibPerSec, Network, NetworkModel, Topology};
+
+use crate::hw::FaultyLink;
+use crate::yaml::{self, Node, Section, Value, integer, list, number, text};
+use crate::{Error, Result};
+
+/// The keys some version of the simulator reads; the last three are DeepFlow's.
+const KNOWN: [&str; 7] = [
+    "topology",
+    "npus_count",
+    "bandwidth",
+    "latency",
+    "faulty_links",
+    "non_recursive_from",
+    "non_recursive_topology",
+];
+
+/// What a network file says.
+#[derive(Clone, Debug, PartialEq)]
+pub struct NetworkFile {
+    /// The dimensions, fastest-varying first.
+    pub dimensions: Vec<Dimension>,
+    /// Degraded links, a DeepFlow extension.
+    pub faulty_links: Vec<FaultyLink>,
+    /// Whether the file asks for non-recursive clusters, a DeepFlow extension.
+    pub non_recursive: bool,
+}
+
+impl NetworkFile {
+    /// Reads the text of a network file; `file` names it in errors.
+    ///
+    /// Stricter than the simulator on purpose: unknown keys, scalars in place of lists and lists of different
+    /// lengths are errors here, where it ignores or drops them.
+    ///
+    /// # Errors
+    ///
+    /// What is missing, unknown or wrong, with line and key. Whether the network can be simulated is judged later.
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
+        let root = yaml::parse(bytes, file)?;
+        read(&root).map_err(|error| error.in_file(file))
+    }
+
+    /// The network as the engine takes it.
+    ///
+    /// # Errors
+    ///
+    /// Extensions that the engine does not simulate; ignoring them would give a wrong time.
+    pub fn network(&self, model: NetworkModel) -> Result<Network> {
+        let extension = match (self.faulty_links.is_empty(), self.non_recursive) {
+            (false, _) => "faulty_links",
+            (_, true) => "non_recursive_from",
+            _ => return Ok(Network { model, dimensions: self.dimensions.clone() }),
+        };
+        let message = "an extension of DeepFlow's simulator, which the built-in engine does not simulate";
+        Err(Error::input(message).key(extension).hint("remove it, or use DeepFlow's simulator as the engine"))
+    }
+}
+
+fn read(root: &Node) -> Result<NetworkFile> {
+    let section = Section::open(root, &KNOWN)?;
+    let topologies = column(&section, "topology", "[ Ring ]", topology)?;
+    let counts = column(&section, "npus_count", "[ 8 ]", |node| integer(node, 1))?;
+    let bandwidths = column(&section, "bandwidth", "[ 50.0 ]", number)?;
+    let latencies = column(&section, "latency", "[ 500.0 ]", number)?;
+    let lengths =
+        [("npus_count", counts.len()), ("bandwidth", bandwidths.len()), ("latency", latencies.len())];
+    for (key, length) in lengths {
+        if length != topologies.len() {
+            let message = format!("{length} entries, but topology has {}", topologies.len());
+            let error = section.required(key, "[]")?.error(message);
+            return Err(error.key(key).hint("every list has one entry per dimension"));
+        }
+    }
+    let links = topologies.into_iter().zip(counts).zip(bandwidths.into_iter().zip(latencies));
+    let dimensions = links.map(|((topology, npus), (bandwidth, latency_ns))| Dimension {
+        topology,
+        npus,
+        bandwidth: GibPerSec(bandwidth),
+        latency_ns,
+    });
+    let faulty_links = section.read("faulty_links", crate::hw::read_faulty_links)?.unwrap_or_default();
+    let from = section.read("non_recursive_from", |node| integer(node, 0))?;
+    let non_recursive = from.is_some_and(|from| from > 0) || section.get("non_recursive_topology").is_some();
+    Ok(NetworkFile { dimensions: dimensions.collect(), faulty_links, non_recursive })
+}
+
+/// The list under a key, one entry per dimension.
+fn column<T>(
+    section: &Section<'_>,
+    key: &str,
+    example: &str,
+    read: impl Fn(&Node) -> Result<T>,
+) -> Result<Vec<T>> {
+    let node = section.required(key, example)?;
+    if !matches!(node.value, Value::Seq(_)) {
+        let message = format!("expected a list, found {}", node.found());
+        return Err(node.error(message).key(key).hint(format!("write for example `{key}: {example}`")));
+    }
+    let entries = list(node)?.iter().enumerate();
+    entries
+        .map(|(index, node)| read(node).map_err(|error| error.under(&format!("[{index}]")).under(key)))
+        .collect()
+}
+
+fn topology(node: &Node) -> Result<Topology> {
+    let name = text(node)?;
+    name.parse().map_err(|_| {
+        let error = node.error(format!("unknown topology `{name}`"));
+        let error = error.suggest(&name, Topology::NAMES.iter().copied());
+        error.hint(format!("one of {}", Topology::NAMES.join(", ")))
+    })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    const GOOD: &str = "topology: [ Ring, Switch ]\nnpus_count: [ 4, 2 ]\nbandwidth: [ 50.0, 25 ]  # GB/s\nlatency: [ 500.0, 936.25 ]\n";
+
+    fn refused(text: &str) -> String {
+        NetworkFile::parse(text.as_bytes(), "n.yml").unwrap_err().to_string()
+    }
+
+    #[test]
+    fn a_network_file_gives_one_dimension_per_entry() {
+        let network = NetworkFile::parse(GOOD.as_bytes(), "n.yml").unwrap();
+        let network = network.network(NetworkModel::CongestionUnaware).unwrap();
+        assert_eq!(network.ranks(), Some(8));
+        assert_eq!(network.dimensions[1].topology, Topology::Switch);
+        assert_eq!(network.dimensions[1].latency_ns, 936.25);
+    }
+
+    #[test]
+    fn what_the_simulator_would_drop_or_trip_over_is_an_error_with_its_key() {
+        for (from, to, expected) in [
+            ("[ 50.0, 25 ]", "[ 50.0 ]", "n.yml:3:12: bandwidth: 1 entries, but topology has 2"),
+            ("[ 4, 2 ]", "8", "n.yml:2:13: npus_count: expected a list, found `8`"),
+            ("[ 4, 2 ]", "[ 4, 2.5 ]", "n.yml:2:18: npus_count[1]: expected an integer ≥ 1, found `2.5`"),
+            ("Switch", "switch", "n.yml:1:19: topology[1]: unknown topology `switch`"),
+            ("latency", "latencies", "n.yml:4:1: latencies: unknown key"),
+            ("latency: [ 500.0, 936.25 ]\n", "", "n.yml:1:1: latency: missing required key"),
+        ] {
+            assert_eq!(refused(&GOOD.replace(from, to)), expected);
+        }
+    }
+
+    #[test]
+    fn an_extension_is_read_but_never_silently_left_out() {
+        let text = format!("{GOOD}faulty_links: [[0, 1, 0.5]]\n");
+        let file = NetworkFile::parse(text.as_bytes(), "n.yml").unwrap();
+        assert_eq!(file.faulty_links, [FaultyLink { src: 0, dst: 1, health: 0.5 }]);
+        assert!(file.network(NetworkModel::CongestionAware).is_err());
+    }
+}

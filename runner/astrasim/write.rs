@@ -1,0 +1,102 @@
+//! The text of the configuration files, byte for byte as DeepFlow writes them.
+
+use astra_policy::Collective;
+use serde::{Serialize, Serializer};
+use serde_json::{Value as Json, json};
+
+use super::number::{float, general};
+use super::system_keys::algorithm_key;
+use super::{DecisionTable, Layout, SystemOverrides, WrittenDimension};
+use crate::hw::SysOptions;
+
+/// A run's configuration files: names as their users know them, and text.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigFiles {
+    /// `network_analytical_<counts>.yml`
+    pub network_name: String,
+    /// Text of the network file.
+    pub network_yml: String,
+    /// `system_native_collectives_<counts>.json`
+    pub system_name: String,
+    /// Text of the system file.
+    pub system_json: String,
+    /// Text of `remote_memory.json`: no remote memory.
+    pub remote_memory_json: String,
+}
+
+/// Writes the configuration files of a run.
+///
+/// The system file holds DeepFlow's defaults (endpoint delay 10 ns, 1 split, 1 active chunk, …), over them the
+/// hardware file's options, over them the user's overrides; the algorithms are those of the table.
+pub fn write(
+    layout: &Layout,
+    table: &DecisionTable,
+    options: &SysOptions,
+    overrides: &SystemOverrides,
+) -> ConfigFiles {
+    let signature = layout.signature();
+    ConfigFiles {
+        network_name: format!("network_analytical_{signature}.yml"),
+        network_yml: network_yml(layout),
+        system_name: format!("system_native_collectives_{signature}.json"),
+        system_json: system_json(table, options, overrides),
+        remote_memory_json: "{\n    \"memory-type\": \"NO_MEMORY_EXPANSION\"\n}\n".to_owned(),
+    }
+}
+
+fn network_yml(layout: &Layout) -> String {
+    let list = |text: &dyn Fn(&WrittenDimension) -> String| {
+        layout.dimensions.iter().map(text).collect::<Vec<_>>().join(", ")
+    };
+    let mut text = format!(
+        "topology: [ {} ]\nnpus_count: [ {} ]\nbandwidth: [ {} ]  # GB/s\nlatency: [ {} ]   # ns\n",
+        list(&|dimension| dimension.link.topology.to_string()),
+        list(&|dimension| dimension.link.npus.to_string()),
+        list(&|dimension| float(dimension.link.bandwidth.0)),
+        list(&|dimension| float(dimension.link.latency_ns)),
+    );
+    if !layout.faulty_links.is_empty() {
+        let links = layout.faulty_links.iter();
+        let links = links.map(|link| format!("[{}, {}, {}]", link.src, link.dst, general(link.health)));
+        text += &format!("faulty_links: [{}]\n", links.collect::<Vec<_>>().join(", "));
+    }
+    text
+}
+
+fn system_json(table: &DecisionTable, options: &SysOptions, overrides: &SystemOverrides) -> String {
+    let mut keys = Keys(vec![
+        ("scheduling-policy", json!("LIFO")),
+        ("endpoint-delay", json!(options.endpoint_delay_ns.unwrap_or(10))),
+        ("active-chunks-per-dimension", json!(options.active_chunks_per_dimension.unwrap_or(1))),
+        ("preferred-dataset-splits", json!(options.preferred_dataset_splits.unwrap_or(1))),
+    ]);
+    for collective in Collective::ALL {
+        let names = table.get(collective).iter().map(|decision| decision.algorithm.as_str());
+        keys.0.push((algorithm_key(collective), names.collect()));
+    }
+    keys.0.extend([
+        ("collective-optimization", json!("localBWAware")),
+        ("local-mem-bw", json!(1600)),
+        ("boost-mode", json!(0)),
+        ("roofline-enabled", json!(0)),
+        ("peak-perf", json!(900)),
+    ]);
+    // The table has decided about algorithms already, with the overrides' lists in mind.
+    let decided = Collective::ALL.map(algorithm_key);
+    for (key, value) in overrides.entries().iter().filter(|(key, _)| !decided.contains(&key.as_str())) {
+        match keys.0.iter_mut().find(|(name, _)| name == key) {
+            Some((_, place)) => *place = value.clone(),
+            None => keys.0.push((key, value.clone())),
+        }
+    }
+    serde_json::to_string_pretty(&keys).expect("keys and JSON values have a JSON form")
+}
+
+/// A JSON object in the order of its entries.
+struct Keys<'a>(Vec<(&'a str, Json)>);
+
+impl Serialize for Keys<'_> {
+    fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.0.iter().map(|(key, value)| (key, value)))
+    }
+}

@@ -1,0 +1,256 @@
+//! A recipe read from a file: checked as far as one point goes, its sweep not yet expanded.
+//!
+//! The recipe without its sweep is itself a complete recipe; that is what is checked here. Never opens the files that a
+//! recipe names.
+
+use serde::Serialize;
+use std::path::Path;
+
+use super::document::Json;
+use super::options::{self, Engine, Layout, Policy};
+use super::place::{Fault, Place};
+use super::section::{Section, object, text};
+use super::sweep::{self, Axis, Part};
+use super::workload::{self, Workload};
+use crate::{Error, Result};
+
+/// The recipe format this version reads.
+pub const RECIPE_VERSION: u64 = 1;
+
+/// The keys of a recipe.
+pub(super) const RECIPE_KEYS: &[&str] = &[
+    "$schema",
+    "description",
+    "recipe",
+    "name",
+    "hw",
+    "workload",
+    "policy",
+    "engine",
+    "system",
+    "layout",
+    "sweep",
+];
+
+/// The longest name of a recipe, so that names made from it stay valid file names.
+const MAX_NAME: usize = 100;
+
+/// A recipe: the base point and the axes of its sweep.
+#[derive(Debug)]
+pub struct Recipe {
+    pub(super) file: String,
+    pub(super) text: String,
+    pub(super) document: Json,
+    pub(super) name: String,
+    pub(super) axes: Vec<Axis>,
+    base: Base,
+}
+
+/// The recipe without its sweep.
+#[derive(Debug)]
+struct Base {
+    hw: String,
+    workload: Workload,
+    policy: Policy,
+    engine: Engine,
+    layout: Layout,
+}
+
+impl Recipe {
+    /// Reads a recipe file.
+    ///
+    /// # Errors
+    /// When the file cannot be read, and as [`Recipe::parse`].
+    pub fn load(path: &Path) -> Result<Self> {
+        let file = path.display().to_string();
+        let bytes = std::fs::read(path).map_err(|e| unreadable(&e).in_file(&file))?;
+        Self::parse(&bytes, &file)
+    }
+
+    /// Reads a recipe from memory; `file` is its name in messages.
+    ///
+    /// # Errors
+    /// Whatever is wrong with the recipe without its sweep, and with the form of the sweep: with line, column and key path.
+    pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
+        let text = std::str::from_utf8(bytes).map_err(|e| {
+            Error::input(format!("not UTF-8 text: byte {} is not part of a character", e.valid_up_to()))
+                .in_file(file)
+        })?;
+        let text = text.strip_prefix('\u{feff}').unwrap_or(text);
+        let document = Json::parse(text).map_err(|e| e.in_file(file))?;
+        Self::from_document(document, file, text).map_err(|fault| fault.into_error(file, text))
+    }
+
+    fn from_document(document: Json, file: &str, text_of_file: &str) -> Result<Self, Fault> {
+        let root = Place::ROOT;
+        version(&document, &root)?;
+        let section = Section::open(&document, &root, RECIPE_KEYS)?;
+        section.optional("$schema", text)?;
+        section.optional("description", text)?;
+        section.optional("system", options::system)?;
+        let name = section.required("name", "a name for the recipe's results", name)?;
+        let base = Base {
+            hw: section.required("hw", "the path of a hardware file", hw_path)?,
+            workload: section.required("workload", "what the ranks do", workload::read)?,
+            policy: section.optional("policy", options::policy)?.unwrap_or_default(),
+            engine: section.optional("engine", options::engine)?.unwrap_or_default(),
+            layout: section.optional("layout", options::layout)?.unwrap_or_default(),
+        };
+        let axes = section.optional("sweep", sweep::read)?.unwrap_or_default();
+        Ok(Self { file: file.to_owned(), text: text_of_file.to_owned(), document, name, axes, base })
+    }
+
+    /// The recipe's name; safe as a file name and as a name in the store.
+    pub fn name(&self) -> &str {
+        &self.name
+    }
+
+    /// The file this was read from, as it was named.
+    pub fn file(&self) -> &str {
+        &self.file
+    }
+
+    /// How many points there are.
+    pub fn point_count(&self) -> usize {
+        self.axes.iter().map(|axis| axis.entries.len()).product()
+    }
+
+    /// Every hardware file that some point reads, as written, each once, without expanding the points.
+    pub fn sources(&self) -> Vec<String> {
+        let mut sources = Vec::new();
+        let mut add = |source: &str| {
+            if !sources.iter().any(|known| known == source) {
+                sources.push(source.to_owned());
+            }
+        };
+        let chooses = |axis: &&Axis| axis.entries.iter().any(|entry| chosen_hw(entry).is_some());
+        match self.axes.iter().find(chooses) {
+            None => add(&self.base.hw),
+            Some(axis) => {
+                for entry in &axis.entries {
+                    add(chosen_hw(entry).unwrap_or(&self.base.hw));
+                }
+            }
+        }
+        sources
+    }
+
+    /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no
+    /// whitespace, keys in one order. The sweep is not expanded; its values stay as written, because they name the points.
+    pub fn canonical(&self) -> Vec<u8> {
+        let empty = Json::Object(Vec::new());
+        let canonical = Canonical {
+            recipe: RECIPE_VERSION,
+            name: &self.name,
+            hw: &self.base.hw,
+            workload: &self.base.workload,
+            policy: &self.base.policy,
+            engine: &self.base.engine,
+            layout: &self.base.layout,
+            system: self.document.get(Part::System.key()).unwrap_or(&empty),
+            sweep: self.axes.iter().map(CanonicalAxis::new).collect(),
+        };
+        serde_json::to_vec(&canonical).expect("text keys and finite numbers always serialise")
+    }
+}
+
+/// The hardware file an entry of an axis chooses.
+fn chosen_hw(entry: &sweep::Entry) -> Option<&str> {
+    let chosen =
+        entry.overrides.iter().find(|o| o.target.part == Part::Hw && o.target.inner_text().is_empty());
+    match &chosen?.value {
+        Json::String(path) => Some(path),
+        _ => None,
+    }
+}
+
+#[derive(Serialize)]
+struct Canonical<'a> {
+    recipe: u64,
+    name: &'a str,
+    hw: &'a str,
+    workload: &'a Workload,
+    policy: &'a Policy,
+    engine: &'a Engine,
+    layout: &'a Layout,
+    system: &'a Json,
+    sweep: Vec<CanonicalAxis<'a>>,
+}
+
+#[derive(Serialize)]
+struct CanonicalAxis<'a> {
+    block: &'static str,
+    entries: Vec<CanonicalEntry<'a>>,
+}
+
+#[derive(Serialize)]
+struct CanonicalEntry<'a> {
+    settings: Vec<(&'a str, &'a str)>,
+    overrides: Vec<(&'a str, &'a Json)>,
+}
+
+impl<'a> CanonicalAxis<'a> {
+    fn new(axis: &'a Axis) -> Self {
+        let entry = |entry: &'a sweep::Entry| CanonicalEntry {
+            settings: entry.settings.iter().map(|(label, value)| (&**label, &**value)).collect(),
+            overrides: entry.overrides.iter().map(|o| (&*o.target.path, &o.value)).collect(),
+        };
+        Self { block: axis.block.key(), entries: axis.entries.iter().map(entry).collect() }
+    }
+}
+
+fn unreadable(e: &std::io::Error) -> Error {
+    match e.kind() {
+        std::io::ErrorKind::NotFound => {
+            Error::input("there is no such file").hint("`astra-store init` writes a recipe to start from")
+        }
+        std::io::ErrorKind::PermissionDenied => Error::input("no permission to read this file"),
+        _ => Error::input(format!("cannot be read: {e}")),
+    }
+}
+
+/// The format's number is looked at before anything else: a newer format may have other keys.
+fn version(document: &Json, root: &Place<'_>) -> Result<(), Fault> {
+    object(document, root)?;
+    let place = root.key("recipe");
+    let Some(found) = document.get("recipe") else {
+        return Err(place.fault(format!("missing: `\"recipe\": {RECIPE_VERSION}` says which format this is")));
+    };
+    let number = match found {
+        Json::Number(number) => number.as_u64(),
+        _ => None,
+    };
+    match number {
+        Some(RECIPE_VERSION) => Ok(()),
+        Some(newer) if newer > RECIPE_VERSION => {
+            let message = format!("format {newer} is newer than this program, which reads {RECIPE_VERSION}");
+            Err(place.fault(message).hint("use a newer astra-store"))
+        }
+        _ => Err(place.fault(format!(
+            "expected the format number {RECIPE_VERSION}, found {}",
+            super::section::describe(found)
+        ))),
+    }
+}
+
+fn name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+    let name = text(json, place)?;
+    let safe = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
+    if !safe || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.len() > MAX_NAME {
+        return Err(place.fault(format!(
+            "the name `{name}` is not 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
+        )));
+    }
+    Ok(name)
+}
+
+/// The path of a hardware file, relative to the recipe.
+pub(super) fn hw_path(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+    let path = text(json, place)?;
+    if Path::new(&path).has_root() {
+        return Err(place
+            .fault(format!("`{path}` is an absolute path, expected one relative to the recipe"))
+            .hint("a recipe with relative paths works on every machine"));
+    }
+    Ok(path)
+}

@@ -1,0 +1,206 @@
+//! How a point is simulated: policy, engine, layout and system sections, with their defaults.
+//!
+//! What an algorithm can do and which system keys exist is judged elsewhere; here names are known, and the form of a
+//! recipe.
+
+use astra_engine::{Dialect, NetworkModel};
+use astra_policy::Collective;
+use serde::{Serialize, Serializer};
+use std::collections::BTreeMap;
+
+use super::document::Json;
+use super::place::{Fault, Place};
+use super::section::{Section, array, boolean, object, text, word};
+use crate::algorithm::Algorithm;
+use crate::hw::Axis;
+
+/// Which policy chooses collective algorithms, and what the recipe fixes for it.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Policy {
+    /// The policy that decides where nothing is fixed.
+    pub plugin: PolicyPlugin,
+    /// Algorithms fixed by the recipe; they win over those of the hardware file. Keyed by name: `all_reduce`, ….
+    #[serde(serialize_with = "by_name")]
+    pub collectives: BTreeMap<Collective, Algorithms>,
+}
+
+/// The policies that ship.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum PolicyPlugin {
+    /// Chooses by the topology of each dimension.
+    #[default]
+    Topology,
+}
+
+/// Algorithms fixed for one collective.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Algorithms {
+    /// The same on every network dimension.
+    Everywhere(String),
+    /// One for each network dimension, fastest-varying first.
+    PerDimension(Vec<String>),
+}
+
+/// The simulator of a point.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+pub struct Engine {
+    /// Which program simulates.
+    pub kind: EngineKind,
+    /// How the network treats messages that meet.
+    #[serde(serialize_with = "network_name")]
+    pub network: NetworkModel,
+    /// Whose cycle counts are reproduced.
+    #[serde(serialize_with = "dialect_name")]
+    pub dialect: Dialect,
+}
+
+/// Which program simulates.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum EngineKind {
+    /// The simulator that is part of this program.
+    #[default]
+    Builtin,
+}
+
+impl Default for Engine {
+    fn default() -> Self {
+        let (network, dialect) = (NetworkModel::CongestionAware, Dialect::AstraSim);
+        Self { kind: EngineKind::Builtin, network, dialect }
+    }
+}
+
+/// Which part of the hardware's network is simulated, and in which shape.
+#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
+pub struct Layout {
+    /// Only these parallelism axes count (in the order in which ranks are matched); all of them when absent.
+    pub axes: Option<Vec<Axis>>,
+    /// Write a two-dimensional topology as one dimension of the same size.
+    pub flatten_2d: bool,
+}
+
+pub(super) const POLICY_KEYS: &[&str] = &["plugin", "collectives"];
+pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect"];
+pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
+
+fn by_name<S: Serializer>(
+    collectives: &BTreeMap<Collective, Algorithms>,
+    serializer: S,
+) -> Result<S::Ok, S::Error> {
+    let named: BTreeMap<_, _> = collectives.iter().map(|(c, a)| (c.name(), a)).collect();
+    named.serialize(serializer)
+}
+
+fn network_name<S: Serializer>(network: &NetworkModel, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(network.as_str())
+}
+
+fn dialect_name<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_str(dialect.as_str())
+}
+
+/// Reads the `policy` section.
+pub(super) fn policy(json: &Json, place: &Place<'_>) -> Result<Policy, Fault> {
+    let section = Section::open(json, place, POLICY_KEYS)?;
+    let plugins = [("topology", PolicyPlugin::Topology)];
+    Ok(Policy {
+        plugin: section.optional("plugin", |j, p| word(j, p, "policy", &plugins))?.unwrap_or_default(),
+        collectives: section.optional("collectives", collectives)?.unwrap_or_default(),
+    })
+}
+
+fn collectives(json: &Json, place: &Place<'_>) -> Result<BTreeMap<Collective, Algorithms>, Fault> {
+    let known = Collective::ALL.map(Collective::name);
+    let section = Section::open(json, place, &known)?;
+    let mut chosen = BTreeMap::new();
+    for collective in Collective::ALL {
+        if let Some(algorithms) = section.optional(collective.name(), algorithms)? {
+            chosen.insert(collective, algorithms);
+        }
+    }
+    Ok(chosen)
+}
+
+fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
+    match json {
+        Json::String(_) => algorithm(json, place).map(Algorithms::Everywhere),
+        Json::Array(items) if !items.is_empty() => items
+            .iter()
+            .enumerate()
+            .map(|(i, item)| algorithm(item, &place.index(i)))
+            .collect::<Result<_, _>>()
+            .map(Algorithms::PerDimension),
+        other => Err(place.fault(format!(
+            "expected an algorithm such as \"ring\" or a list with one for each network dimension, found {}",
+            if matches!(other, Json::Array(_)) { "an empty list" } else { other.kind() }
+        ))),
+    }
+}
+
+/// The name of an algorithm that exists; whether it can do what is asked depends on the network.
+fn algorithm(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+    let name = text(json, place)?;
+    match Algorithm::parse(&name) {
+        Ok(_) => Ok(name),
+        Err(error) => Err(Fault { path: place.path(), error }),
+    }
+}
+
+/// Reads the `engine` section.
+pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
+    let section = Section::open(json, place, ENGINE_KEYS)?;
+    let kinds = [("builtin", EngineKind::Builtin)];
+    let networks: Vec<_> = NetworkModel::ALL.iter().map(|n| (n.as_str(), *n)).collect();
+    let dialects: Vec<_> = Dialect::ALL.iter().map(|d| (d.as_str(), *d)).collect();
+    let default = Engine::default();
+    Ok(Engine {
+        kind: section.optional("kind", |j, p| word(j, p, "engine", &kinds))?.unwrap_or(default.kind),
+        network: section
+            .optional("network", |j, p| word(j, p, "network model", &networks))?
+            .unwrap_or(default.network),
+        dialect: section
+            .optional("dialect", |j, p| word(j, p, "dialect", &dialects))?
+            .unwrap_or(default.dialect),
+    })
+}
+
+/// Reads the `layout` section.
+pub(super) fn layout(json: &Json, place: &Place<'_>) -> Result<Layout, Fault> {
+    let section = Section::open(json, place, LAYOUT_KEYS)?;
+    Ok(Layout {
+        axes: section.optional("axes", axes)?,
+        flatten_2d: section.optional("flatten_2d", boolean)?.unwrap_or(false),
+    })
+}
+
+/// A set of axes: its order has no meaning, so it is brought into the one order.
+fn axes(json: &Json, place: &Place<'_>) -> Result<Vec<Axis>, Fault> {
+    let words = Axis::ALL.map(|axis| (axis.name(), axis));
+    let items = array(json, place)?;
+    if items.is_empty() {
+        return Err(
+            place.fault("an empty list, expected at least one axis; leave the key out to use all axes")
+        );
+    }
+    let mut chosen = Vec::new();
+    for (i, item) in items.iter().enumerate() {
+        let place = place.index(i);
+        let axis = word(item, &place, "axis", &words)?;
+        if chosen.contains(&axis) {
+            return Err(place.fault(format!("the axis `{}` is there twice", axis.name())));
+        }
+        chosen.push(axis);
+    }
+    chosen.sort_unstable();
+    Ok(chosen)
+}
+
+/// Reads the `system` section: an object, handed on as given.
+pub(super) fn system(
+    json: &Json,
+    place: &Place<'_>,
+) -> Result<serde_json::Map<String, serde_json::Value>, Fault> {
+    Ok(object(json, place)?.iter().map(|(key, value)| (key.clone(), value.to_value())).collect())
+}

@@ -1,0 +1,233 @@
+//! From a recipe to its points: the cartesian product of the axes, each point with its sections read.
+//!
+//! A section is read once for every distinct combination of the axes that change it, not once for every point, so that
+//! ten thousand points take milliseconds. A value that does not fit is reported where it is written in the sweep.
+
+use serde_json::{Map, Value};
+use std::collections::HashSet;
+use std::sync::Arc;
+
+use super::document::Json;
+use super::load::{Recipe, hw_path};
+use super::options::{self, Engine, Layout, Policy};
+use super::patched::{Active, Misfit};
+use super::place::{Fault, Place};
+use super::sweep::{self, Axis, Part};
+use super::workload::{self, Workload};
+use crate::Result;
+
+/// One simulation of a recipe.
+#[derive(Clone, Debug)]
+pub struct Point {
+    /// What varies, as `label=value,label=value`; the recipe's name when nothing does.
+    pub name: String,
+    /// Label and value of what varies, as written, in the order of the axes.
+    pub axes: Vec<(Arc<str>, Arc<str>)>,
+    /// The hardware file, as written in the recipe.
+    pub hw: Arc<str>,
+    /// Changes to the hardware document before it is read: dotted path below its root, new value. Outer paths come first.
+    pub hw_patches: Arc<[(String, Value)]>,
+    /// What the ranks do.
+    pub workload: Arc<Workload>,
+    /// Who chooses algorithms.
+    pub policy: Arc<Policy>,
+    /// What simulates.
+    pub engine: Engine,
+    /// Overrides of system keys, as given.
+    pub system: Arc<Map<String, Value>>,
+    /// Which part of the network is simulated.
+    pub layout: Arc<Layout>,
+}
+
+/// Judges one key and value of a `system` section. Errors need no file and no key; both are added here.
+pub type SystemCheck<'a> = dyn Fn(&str, &Value) -> Result<()> + 'a;
+
+impl Recipe {
+    /// All points, the last axis fastest. System overrides are taken as given.
+    ///
+    /// # Errors
+    /// A path of the sweep that does not exist or a value that does not fit, with its place in the file.
+    pub fn points(&self) -> Result<Vec<Point>> {
+        self.points_checked(&|_, _| Ok(()))
+    }
+
+    /// Like [`Recipe::points`], with a judge for every distinct system override.
+    ///
+    /// # Errors
+    /// As [`Recipe::points`], and what the judge says.
+    pub fn points_checked(&self, check: &SystemCheck<'_>) -> Result<Vec<Point>> {
+        let count = sweep::points(&self.axes).unwrap_or(0);
+        let mut sections = Sections::new(self);
+        let mut points = Vec::with_capacity(count);
+        let mut chosen = vec![0; self.axes.len()];
+        for _ in 0..count {
+            points.push(sections.point(&chosen, check)?);
+            advance(&mut chosen, &self.axes);
+        }
+        distinct_names(&points, self)?;
+        Ok(points)
+    }
+}
+
+/// The next combination, the last axis fastest.
+fn advance(chosen: &mut [usize], axes: &[Axis]) {
+    for (digit, axis) in chosen.iter_mut().zip(axes).rev() {
+        *digit += 1;
+        if *digit < axis.entries.len() {
+            return;
+        }
+        *digit = 0;
+    }
+}
+
+/// Values of an axis are distinct, so names can only meet when a value itself holds what separates values.
+fn distinct_names(points: &[Point], recipe: &Recipe) -> Result<()> {
+    let settings = recipe.axes.iter().flat_map(|axis| axis.entries.iter().flat_map(|e| &e.settings));
+    if !settings.into_iter().any(|(_, value)| value.contains(',')) {
+        return Ok(());
+    }
+    let mut seen = HashSet::with_capacity(points.len());
+    match points.iter().find(|point| !seen.insert(&point.name)) {
+        None => Ok(()),
+        Some(point) => Err(Place::ROOT
+            .key("sweep")
+            .fault(format!("two points would be named `{}`", point.name))
+            .hint("use `cases` and give each a `name`")
+            .into_error(&recipe.file, &recipe.text)),
+    }
+}
+
+/// What has been read so far, part by part.
+struct Sections<'a> {
+    recipe: &'a Recipe,
+    hw: Memo<Arc<str>>,
+    hw_patches: Memo<Arc<[(String, Value)]>>,
+    workload: Memo<Arc<Workload>>,
+    policy: Memo<Arc<Policy>>,
+    engine: Memo<Engine>,
+    system: Memo<Arc<Map<String, Value>>>,
+    layout: Memo<Arc<Layout>>,
+}
+
+impl<'a> Sections<'a> {
+    fn new(recipe: &'a Recipe) -> Self {
+        let axes = &recipe.axes;
+        Self {
+            recipe,
+            hw: Memo::new(axes, Part::Hw),
+            hw_patches: Memo::new(axes, Part::Hw),
+            workload: Memo::new(axes, Part::Workload),
+            policy: Memo::new(axes, Part::Policy),
+            engine: Memo::new(axes, Part::Engine),
+            system: Memo::new(axes, Part::System),
+            layout: Memo::new(axes, Part::Layout),
+        }
+    }
+
+    fn point(&mut self, chosen: &[usize], check: &SystemCheck<'_>) -> Result<Point> {
+        let recipe = self.recipe;
+        let system = |json: &Json, place: &Place<'_>| checked_system(json, place, check);
+        Ok(Point {
+            name: recipe.point_name(chosen),
+            axes: recipe.settings(chosen).cloned().collect(),
+            hw: self.hw.get(recipe, chosen, |active| {
+                recipe.read(active, Part::Hw, |json, place| hw_path(json, place).map(Arc::from))
+            })?,
+            hw_patches: self.hw_patches.get(recipe, chosen, |active| Ok(patches(active)))?,
+            workload: self.workload.get(recipe, chosen, |active| {
+                recipe.read(active, Part::Workload, workload::read).map(Arc::new)
+            })?,
+            policy: self.policy.get(recipe, chosen, |active| {
+                recipe.read(active, Part::Policy, options::policy).map(Arc::new)
+            })?,
+            engine: self
+                .engine
+                .get(recipe, chosen, |active| recipe.read(active, Part::Engine, options::engine))?,
+            system: self
+                .system
+                .get(recipe, chosen, |active| recipe.read(active, Part::System, system).map(Arc::new))?,
+            layout: self.layout.get(recipe, chosen, |active| {
+                recipe.read(active, Part::Layout, options::layout).map(Arc::new)
+            })?,
+        })
+    }
+}
+
+fn checked_system(
+    json: &Json,
+    place: &Place<'_>,
+    check: &SystemCheck<'_>,
+) -> Result<Map<String, Value>, Fault> {
+    let system = options::system(json, place)?;
+    for (key, value) in &system {
+        check(key, value).map_err(|error| Fault { path: place.key(key).path(), error })?;
+    }
+    Ok(system)
+}
+
+/// Changes of the hardware document: paths below `hw`. The path `hw` itself chooses the file and is none.
+fn patches(active: &Active<'_>) -> Arc<[(String, Value)]> {
+    active
+        .iter()
+        .filter(|(.., o)| !o.target.inner_text().is_empty())
+        .map(|(.., o)| (o.target.inner_text().to_owned(), o.value.to_value()))
+        .collect()
+}
+
+/// One value for every combination of the axes that change a part.
+struct Memo<T> {
+    part: Part,
+    axes: Vec<usize>,
+    made: Vec<Option<T>>,
+}
+
+impl<T: Clone> Memo<T> {
+    fn new(axes: &[Axis], part: Part) -> Self {
+        let changing: Vec<usize> = (0..axes.len()).filter(|i| axes[*i].changes(part)).collect();
+        let combinations = changing.iter().map(|i| axes[*i].entries.len()).product();
+        Self { part, axes: changing, made: vec![None; combinations] }
+    }
+
+    fn get(
+        &mut self,
+        recipe: &Recipe,
+        chosen: &[usize],
+        make: impl FnOnce(&Active<'_>) -> Result<T, Misfit>,
+    ) -> Result<T> {
+        let index =
+            self.axes.iter().fold(0, |index, &axis| index * recipe.axes[axis].entries.len() + chosen[axis]);
+        if let Some(made) = &self.made[index] {
+            return Ok(made.clone());
+        }
+        let mut active: Active<'_> = Vec::new();
+        for &axis in &self.axes {
+            let (axis, entry) = (&recipe.axes[axis], chosen[axis]);
+            let overrides = axis.entries[entry].overrides.iter();
+            active.extend(overrides.filter(|o| o.target.part == self.part).map(|o| (axis, entry, o)));
+        }
+        active.sort_by_key(|(.., o)| o.target.depth());
+        let made = make(&active).map_err(|misfit| recipe.blame(misfit, &active, chosen))?;
+        self.made[index] = Some(made.clone());
+        Ok(made)
+    }
+}
+
+impl Recipe {
+    fn settings<'a>(&'a self, chosen: &'a [usize]) -> impl Iterator<Item = &'a (Arc<str>, Arc<str>)> {
+        self.axes.iter().zip(chosen).flat_map(|(axis, entry)| &axis.entries[*entry].settings)
+    }
+
+    /// What a combination of entries is called.
+    pub(super) fn point_name(&self, chosen: &[usize]) -> String {
+        let mut name = String::with_capacity(48);
+        for (label, value) in self.settings(chosen) {
+            if !name.is_empty() {
+                name.push(',');
+            }
+            name.push_str(label);
+            name.push('=');
+            name.push_str(value);
+        }
+        if name.is_empty() { self.name.clone() } else { name }
+    }
+}

@@ -1,0 +1,179 @@
+use super::super::{Algorithms, EngineKind, PolicyPlugin, Recipe, Workload};
+use super::{WORKLOAD, recipe};
+use crate::hw::Axis;
+use crate::units::{Bytes, Nanos};
+use astra_engine::{Dialect, NetworkModel};
+use astra_policy::Collective;
+
+fn workload(json: &str) -> Workload {
+    let points = recipe(&format!("\"workload\":{json}")).unwrap().points().unwrap();
+    assert_eq!(points.len(), 1);
+    (*points[0].workload).clone()
+}
+
+#[test]
+fn a_recipe_without_options_gets_the_documented_defaults() {
+    let recipe = recipe(WORKLOAD).unwrap();
+    let points = recipe.points().unwrap();
+    let [point] = &points[..] else { panic!("one point") };
+    assert_eq!(point.name, "t");
+    assert!(point.axes.is_empty());
+    assert_eq!(&*point.hw, "a.yaml");
+    assert!(point.hw_patches.is_empty());
+    assert_eq!(point.engine.kind, EngineKind::Builtin);
+    assert_eq!(point.engine.network, NetworkModel::CongestionAware);
+    assert_eq!(point.engine.dialect, Dialect::AstraSim);
+    assert_eq!(point.policy.plugin, PolicyPlugin::Topology);
+    assert!(point.policy.collectives.is_empty());
+    assert!(point.system.is_empty());
+    assert_eq!(point.layout.axes, None);
+    assert!(!point.layout.flatten_2d);
+}
+
+#[test]
+fn every_option_is_read() {
+    let recipe = recipe(&format!(
+        r#"{WORKLOAD}, "$schema": "recipe.schema.json", "description": "for people",
+        "policy": {{"plugin": "topology", "collectives": {{"all_reduce": "ring", "all_gather": ["ring", "direct"]}}}},
+        "engine": {{"kind": "builtin", "network": "congestion_unaware", "dialect": "astra-sim"}},
+        "system": {{"endpoint-delay": 20, "nested": {{"kept": [1.5, null]}}}},
+        "layout": {{"axes": ["dp", "tp"], "flatten_2d": true}}"#
+    ))
+    .unwrap();
+    let point = &recipe.points().unwrap()[0];
+    assert_eq!(point.policy.collectives[&Collective::AllReduce], Algorithms::Everywhere("ring".into()));
+    assert_eq!(
+        point.policy.collectives[&Collective::AllGather],
+        Algorithms::PerDimension(vec!["ring".into(), "direct".into()])
+    );
+    assert_eq!(point.engine.network, NetworkModel::CongestionUnaware);
+    assert_eq!(point.system["endpoint-delay"], 20);
+    assert_eq!(point.system["nested"], serde_json::json!({"kept": [1.5, null]}));
+    assert_eq!(point.layout.axes.as_deref(), Some(&[Axis::Tp, Axis::Dp][..]));
+    assert!(point.layout.flatten_2d);
+}
+
+#[test]
+fn a_collective_takes_sizes_in_every_form() {
+    for (written, bytes) in
+        [("4096", 4096), ("\"64 MiB\"", 64 << 20), ("\"64 MB\"", 64_000_000), ("1e6", 1_000_000)]
+    {
+        let read = workload(&format!(
+            r#"{{"kind":"collective","collective":"all_to_all","ranks":6,"size":{written}}}"#
+        ));
+        let collective = Collective::AllToAll;
+        assert_eq!(read, Workload::Collective { collective, ranks: 6, size: Bytes(bytes) }, "{written}");
+    }
+}
+
+#[test]
+fn a_sequence_resolves_names_and_what_an_item_waits_for() {
+    let Workload::Sequence { ranks, items } = workload(
+        r#"{"kind":"sequence","ranks":4,"items":[
+            {"collective":"all_gather","size":"1 KiB"},
+            {"collective":"all_reduce","size":"2 KiB","delay":"5 us","name":"grad"},
+            {"collective":"all_reduce","size":"3 KiB","after":["grad","all_gather_0","grad"]},
+            {"collective":"reduce_scatter","size":1,"after":"grad"}]}"#,
+    ) else {
+        panic!("a sequence")
+    };
+    assert_eq!(ranks, 4);
+    let of = |i: usize| (items[i].name.as_str(), items[i].size.0, items[i].delay, items[i].after.as_slice());
+    assert_eq!(of(0), ("all_gather_0", 1024, Nanos(0), &[][..]));
+    assert_eq!(of(1), ("grad", 2048, Nanos(5_000), &[][..]));
+    assert_eq!(of(2), ("all_reduce_2", 3072, Nanos(0), &[0, 1][..]));
+    assert_eq!(of(3), ("reduce_scatter_3", 1, Nanos(0), &[1][..]));
+}
+
+#[test]
+fn a_pipeline_has_stages_microbatches_compute_and_size() {
+    let read =
+        workload(r#"{"kind":"pipeline","ranks":4,"microbatches":16,"compute":"0.25 ms","size":"8 MiB"}"#);
+    assert_eq!(
+        read,
+        Workload::Pipeline { ranks: 4, microbatches: 16, compute: Nanos(250_000), size: Bytes(8 << 20) }
+    );
+    assert_eq!(read.ranks(), 4);
+}
+
+#[test]
+fn a_workload_serialises_with_units_and_defaults_resolved() {
+    let text = |json: &str| serde_json::to_string(&workload(json)).unwrap();
+    assert_eq!(
+        text(r#"{"size":"1 KiB","ranks":4,"collective":"all_reduce","kind":"collective"}"#),
+        r#"{"kind":"collective","collective":"all_reduce","ranks":4,"size_bytes":1024}"#
+    );
+    assert_eq!(
+        text(
+            r#"{"kind":"sequence","ranks":2,"items":[{"collective":"all_gather","size":"1 KiB","delay":"1 us"}]}"#
+        ),
+        concat!(
+            r#"{"kind":"sequence","ranks":2,"items":[{"name":"all_gather_0","collective":"all_gather","#,
+            r#""size_bytes":1024,"delay_ns":1000,"after":[]}]}"#
+        )
+    );
+    assert_eq!(
+        text(r#"{"kind":"pipeline","ranks":2,"microbatches":3,"compute":"1 ms","size":1}"#),
+        r#"{"kind":"pipeline","ranks":2,"microbatches":3,"compute_ns":1000000,"size_bytes":1}"#
+    );
+}
+
+#[test]
+fn the_canonical_form_knows_no_whitespace_key_order_or_writing_of_units() {
+    let one = br#"{"recipe":1,"name":"t","hw":"a.yaml",
+        "workload":{"kind":"collective","collective":"all_reduce","ranks":8,"size":"1 KiB"},
+        "engine":{"network":"congestion_aware"},"system":{"b":1,"a":{"d":2,"c":3}},"layout":{"axes":["cp","tp"]}}"#;
+    let same = br#"  {"system":{"a":{"c":3,"d":2},"b":1},"hw":"a.yaml","name":"t","layout":{"axes":["tp","cp"]},"description":"x",
+        "workload":{"size":1024,"ranks":8,"collective":"all_reduce","kind":"collective"},"recipe":1,"policy":{}}"#;
+    let canonical = |bytes: &[u8], file: &str| Recipe::parse(bytes, file).unwrap().canonical();
+    assert_eq!(canonical(one, "one.json"), canonical(same, "elsewhere/two.json"));
+    assert_eq!(
+        String::from_utf8(canonical(one, "one.json")).unwrap(),
+        concat!(
+            r#"{"recipe":1,"name":"t","hw":"a.yaml","#,
+            r#""workload":{"kind":"collective","collective":"all_reduce","ranks":8,"size_bytes":1024},"#,
+            r#""policy":{"plugin":"topology","collectives":{}},"#,
+            r#""engine":{"kind":"builtin","network":"congestion_aware","dialect":"astra-sim"},"#,
+            r#""layout":{"axes":["tp","cp"],"flatten_2d":false},"#,
+            r#""system":{"a":{"c":3,"d":2},"b":1},"sweep":[]}"#
+        )
+    );
+}
+
+#[test]
+fn the_canonical_form_changes_with_everything_that_decides_the_result() {
+    let base = format!(r#"{WORKLOAD},"sweep":{{"grid":{{"workload.size":[1,2],"hw.a":[1,2]}}}}"#);
+    let changes = [
+        ("\"ranks\":8", "\"ranks\":9"),
+        ("\"size\":1024", "\"size\":1025"),
+        ("all_reduce", "all_gather"),
+        ("[1,2],\"hw", "[2,1],\"hw"),
+        ("hw.a", "hw.b"),
+        (
+            "\"grid\":{\"workload.size\":[1,2],\"hw.a\":[1,2]}",
+            "\"grid\":{\"hw.a\":[1,2],\"workload.size\":[1,2]}",
+        ),
+        ("\"sweep\"", "\"system\":{\"x\":1},\"sweep\""),
+        ("\"sweep\"", "\"layout\":{\"flatten_2d\":true},\"sweep\""),
+        ("\"sweep\"", "\"policy\":{\"collectives\":{\"all_reduce\":\"ring\"}},\"sweep\""),
+        ("\"sweep\"", "\"engine\":{\"network\":\"congestion_unaware\"},\"sweep\""),
+    ];
+    let mut seen = vec![recipe(&base).unwrap().canonical()];
+    for (from, to) in changes {
+        let changed = base.replacen(from, to, 1);
+        assert_ne!(changed, base, "{from}");
+        let canonical = recipe(&changed).unwrap().canonical();
+        assert!(!seen.contains(&canonical), "{to}");
+        seen.push(canonical);
+    }
+}
+
+#[test]
+fn a_file_is_read_with_its_path_in_errors_and_a_byte_order_mark_is_no_error() {
+    let dir = tempfile::tempdir().unwrap();
+    let path = dir.path().join("r.json");
+    std::fs::write(&path, format!("\u{feff}{{\"recipe\":1,\"name\":\"t\",\"hw\":\"a.yaml\",{WORKLOAD}}}"))
+        .unwrap();
+    let recipe = Recipe::load(&path).unwrap();
+    assert_eq!((recipe.name(), recipe.file()), ("t", &*path.display().to_string()));
+}

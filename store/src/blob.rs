@@ -1,0 +1,39 @@
+//! Bytes with their digest, hashed once.
+
+use crate::digest::Digest;
+use std::sync::Arc;
+
+/// Bytes together with their digest. Cheap to clone.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct Blob {
+    digest: Digest,
+    bytes: Arc<[u8]>,
+}
+
+impl Blob {
+    /// Hashes the bytes.
+    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+        let bytes = bytes.into();
+        Self { digest: Digest::of(&bytes), bytes }
+    }
+
+    /// The name of the bytes.
+    pub fn digest(&self) -> Digest {
+        self.digest
+    }
+
+    /// The bytes.
+    pub fn bytes(&self) -> &Arc<[u8]> {
+        &self.bytes
+    }
+
+    /// How many bytes.
+    pub fn len(&self) -> u64 {
+        self.bytes.len() as u64
+    }
+
+    /// Whether there are none.
+    pub fn is_empty(&self) -> bool {
+        self.bytes.is_empty()
+    }
+}

@@ -1,0 +1,307 @@
+//! The table layer: named tables of byte rows in one transactional file. The only file that knows redb.
+//!
+//! Several processes have the file open for writing at once; one writes at a time, readers see the last commit
+//! when they begin. Every commit is durable and records the allocator state, so that opening after a crash does
+//! not walk the file. What rows mean, who waits for whom and for how long, is decided elsewhere.
+
+use crate::error::{Error, Result};
+use redb::{
+    AccessGuard, CommitError, ConcurrencyMode, Database, DatabaseError, ReadOnlyTable, ReadTransaction,
+    ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, Table as RedbTable,
+    TableDefinition, TableError, TransactionError, WriteTransaction,
+};
+use std::ops::RangeInclusive;
+use std::panic::{AssertUnwindSafe, catch_unwind};
+use std::path::{Path, PathBuf};
+
+/// How the file is shared, as the format file names it.
+pub(crate) const MODE: &str = "redb multi-writer";
+
+/// What a page that holds a single row needs beyond the row's value, for a key of this length: the page's
+/// header, the ends of key and value, and the key.
+pub(crate) const fn page_overhead(key_bytes: usize) -> usize {
+    4 + 4 + 4 + key_bytes
+}
+
+/// The smallest page; larger ones are this times a power of two.
+pub(crate) const PAGE_BYTES: usize = 4096;
+
+/// The tables of a store.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Table {
+    /// Digest → payload head.
+    Blobs,
+    /// Digest or action key, then a big-endian number → part of a payload.
+    Chunks,
+    /// Action key → record.
+    Actions,
+    /// Action key → payload head.
+    Preimages,
+    /// Action key → provenance.
+    Provenance,
+    /// Action key → deletion count at which everything its closure lists was there.
+    Checks,
+    /// Name → root.
+    Roots,
+    /// Counters.
+    Counters,
+}
+
+type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
+
+impl Table {
+    const ALL: [Self; 8] = [
+        Self::Blobs,
+        Self::Chunks,
+        Self::Actions,
+        Self::Preimages,
+        Self::Provenance,
+        Self::Checks,
+        Self::Roots,
+        Self::Counters,
+    ];
+
+    const fn definition(self) -> Definition {
+        TableDefinition::new(match self {
+            Self::Blobs => "blobs",
+            Self::Chunks => "chunks",
+            Self::Actions => "actions",
+            Self::Preimages => "preimages",
+            Self::Provenance => "provenance",
+            Self::Checks => "checks",
+            Self::Roots => "roots",
+            Self::Counters => "counters",
+        })
+    }
+}
+
+/// The open file.
+pub(crate) struct Db {
+    database: Database,
+    path: PathBuf,
+}
+
+impl Db {
+    /// Makes the file and its tables, or completes what an interrupted attempt left.
+    pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Self> {
+        let db = Self::open_with(path, cache_bytes, redb::Builder::create)?;
+        let change =
+            db.try_begin()?.ok_or_else(|| Error::corrupt("somebody else is creating it").at(path))?;
+        for table in Table::ALL {
+            change.table(table)?;
+        }
+        change.commit()?;
+        Ok(db)
+    }
+
+    /// Opens an existing file.
+    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
+        Self::open_with(path, cache_bytes, redb::Builder::open)
+    }
+
+    fn open_with(
+        path: &Path,
+        cache_bytes: usize,
+        open: impl FnOnce(&redb::Builder, PathBuf) -> std::result::Result<Database, DatabaseError>,
+    ) -> Result<Self> {
+        let database = guarded(path, || {
+            let mut builder = Database::builder();
+            builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(cache_bytes);
+            open(&builder, path.to_owned()).map_err(Failure::from)
+        })?;
+        Ok(Self { database, path: path.to_owned() })
+    }
+
+    pub(crate) fn path(&self) -> &Path {
+        &self.path
+    }
+
+    /// The last commit of any process, frozen. Short-lived: pages it can see are not reused.
+    pub(crate) fn view(&self) -> Result<View<'_>> {
+        let transaction = guarded(&self.path, || Ok(self.database.begin_read()?))?;
+        Ok(View { transaction, path: &self.path })
+    }
+
+    /// Begins a change, unless somebody in this or another process is in one.
+    pub(crate) fn try_begin(&self) -> Result<Option<Change<'_>>> {
+        let transaction = guarded(&self.path, || match self.database.try_begin_write() {
+            Err(TransactionError::WouldBlock) => Ok(None),
+            other => Ok(Some(other?)),
+        })?;
+        Ok(transaction.map(|transaction| Change { transaction, path: &self.path }))
+    }
+}
+
+/// A frozen state of all tables.
+pub(crate) struct View<'db> {
+    transaction: ReadTransaction,
+    path: &'db Path,
+}
+
+impl<'db> View<'db> {
+    pub(crate) fn table(
+        &self,
+        table: Table,
+    ) -> Result<Rows<'db, ReadOnlyTable<&'static [u8], &'static [u8]>>> {
+        let rows = guarded(self.path, || Ok(self.transaction.open_table(table.definition())?))?;
+        Ok(Rows { rows, path: self.path })
+    }
+}
+
+/// A change of tables that becomes visible as a whole when committed, and not at all when dropped.
+pub(crate) struct Change<'db> {
+    transaction: WriteTransaction,
+    path: &'db Path,
+}
+
+impl<'db> Change<'db> {
+    /// Opens a table; at most one handle of a table may live at a time.
+    pub(crate) fn table(
+        &self,
+        table: Table,
+    ) -> Result<Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>>> {
+        let rows = guarded(self.path, || Ok(self.transaction.open_table(table.definition())?))?;
+        Ok(Rows { rows, path: self.path })
+    }
+
+    pub(crate) fn commit(self) -> Result<()> {
+        let (transaction, path) = (self.transaction, self.path);
+        guarded(path, || Ok(transaction.commit()?))
+    }
+}
+
+/// The rows of one table, ordered by key.
+pub(crate) struct Rows<'t, T> {
+    rows: T,
+    path: &'t Path,
+}
+
+/// Is shown the key and the value of a row, and says whether to go on.
+pub(crate) type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'v;
+
+/// Reading rows, in a view as well as within a change.
+pub(crate) trait ReadRows {
+    fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>>;
+
+    /// Shows every row of a range of keys, in order, until told to stop with `false`.
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visit<'_>) -> Result<()>;
+
+    fn contains(&self, key: &[u8]) -> Result<bool> {
+        Ok(self.get(key)?.is_some())
+    }
+}
+
+impl<T: ReadableTable<&'static [u8], &'static [u8]>> ReadRows for Rows<'_, T> {
+    fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
+        guarded(self.path, || Ok(self.rows.get(key)?.map(Value)))
+    }
+
+    fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
+        let mut range = guarded(self.path, || Ok(self.rows.range::<&[u8]>(keys)?))?;
+        while let Some((key, value)) = guarded(self.path, || Ok(range.next().transpose()?))? {
+            if !visit(key.value(), value.value())? {
+                break;
+            }
+        }
+        Ok(())
+    }
+}
+
+impl<T: ReadableTableMetadata> Rows<'_, T> {
+    /// How many rows there are.
+    pub(crate) fn len(&self) -> Result<u64> {
+        guarded(self.path, || Ok(self.rows.len()?))
+    }
+}
+
+impl Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>> {
+    pub(crate) fn insert(&mut self, key: &[u8], value: &[u8]) -> Result<()> {
+        guarded(self.path, || Ok(self.rows.insert(key, value).map(drop)?))
+    }
+
+    /// Removes a row if it is there, and says whether it was.
+    pub(crate) fn remove(&mut self, key: &[u8]) -> Result<bool> {
+        guarded(self.path, || Ok(self.rows.remove(key)?.is_some()))
+    }
+
+    /// Removes every row of a range of keys.
+    pub(crate) fn remove_range(&mut self, keys: RangeInclusive<&[u8]>) -> Result<()> {
+        guarded(self.path, || Ok(self.rows.retain_in::<&[u8], _>(keys, |_, _| false)?))
+    }
+}
+
+/// The value of a row.
+pub(crate) struct Value<'t>(AccessGuard<'t, &'static [u8]>);
+
+impl std::ops::Deref for Value<'_> {
+    type Target = [u8];
+
+    fn deref(&self) -> &[u8] {
+        self.0.value()
+    }
+}
+
+/// Whatever redb reports.
+struct Failure(redb::Error);
+
+macro_rules! failure_from {
+    ($($kind:ty),*) => {$(
+        impl From<$kind> for Failure {
+            fn from(error: $kind) -> Self {
+                Self(error.into())
+            }
+        }
+    )*};
+}
+
+failure_from!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
+
+impl Failure {
+    fn describe(self, path: &Path) -> Error {
+        use redb::Error as E;
+        let again =
+            "move the directory away and build again; whatever cannot be rebuilt may still be readable there";
+        match self.0 {
+            E::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
+                Error::corrupt("this is not the file of a store, or its beginning is damaged")
+                    .at(path)
+                    .hint(again)
+            }
+            E::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
+                Error::corrupt("the file ends too early").at(path).hint(again)
+            }
+            E::Io(e) => Error::io("read or write the file of the store", path, &e),
+            E::Corrupted(why) => Error::corrupt(format!("the file is damaged: {why}")).at(path).hint(again),
+            E::TableDoesNotExist(name) => {
+                Error::corrupt(format!("the table `{name}` is missing")).at(path).hint(again)
+            }
+            E::UpgradeRequired(version) => {
+                Error::corrupt(format!("the file has the old layout {version}")).at(path).hint(again)
+            }
+            E::DatabaseAlreadyOpen => Error::new(
+                crate::ErrorKind::Busy,
+                "another program has the file of the store open for itself alone",
+            )
+            .at(path)
+            .hint("close it, then try again"),
+            E::LockProtocolMismatch => Error::new(
+                crate::ErrorKind::Busy,
+                "another version of this program has the store open, and the two cannot share it",
+            )
+            .at(path)
+            .hint("let it finish, then try again"),
+            other => {
+                Error::new(crate::ErrorKind::Io, format!("the file of the store failed: {other}")).at(path)
+            }
+        }
+    }
+}
+
+/// Runs redb code. A file that was damaged from outside can make it panic; that is the file's fault, not a
+/// reason to take the process down.
+fn guarded<T>(path: &Path, run: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
+    match catch_unwind(AssertUnwindSafe(run)) {
+        Ok(result) => result.map_err(|failure| failure.describe(path)),
+        Err(_) => Err(Error::corrupt("the file is damaged: its pages contradict each other").at(path)),
+    }
+}

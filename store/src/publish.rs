@@ -1,0 +1,132 @@
+//! Handing results over: what is published together becomes visible together, and when it is safe on disk.
+//!
+//! Publishing hashes and compresses on the caller's thread and queues the rows; one committing thread writes
+//! them in batches. What is queued can already be read by this process.
+
+use crate::blob::Blob;
+use crate::committer::{Item, Queue};
+use crate::digest::ActionKey;
+use crate::error::Result;
+use crate::locks::Claim;
+use crate::payload::Payload;
+use crate::record::{ActionRecord, Provenance};
+use crate::root::Root;
+use std::fmt;
+use std::sync::Arc;
+
+/// What belongs together: it is committed in one transaction, after everything that was published before it.
+#[derive(Debug, Default)]
+pub struct Publication {
+    /// Blobs that may be new. Those the store has already cost nothing but the look.
+    pub blobs: Vec<Blob>,
+    /// The action that gave them.
+    pub action: Option<NewAction>,
+    /// Roots to set, by name.
+    pub roots: Vec<(String, Root)>,
+    /// The right to run the action; freed after the commit.
+    pub claim: Option<Claim>,
+}
+
+/// A finished action.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct NewAction {
+    key: ActionKey,
+    preimage: Vec<u8>,
+    record: ActionRecord,
+    provenance: Provenance,
+}
+
+impl NewAction {
+    /// An action that gave a record. Its key is derived from the preimage here, so that the two cannot disagree.
+    pub fn new(preimage: Vec<u8>, record: ActionRecord, provenance: Provenance) -> Self {
+        Self { key: ActionKey::of_preimage(&preimage), preimage, record, provenance }
+    }
+
+    /// The name of the computation.
+    pub fn key(&self) -> &ActionKey {
+        &self.key
+    }
+}
+
+/// A publication in the form of rows.
+pub(crate) struct Prepared {
+    pub(crate) blobs: Vec<PreparedBlob>,
+    pub(crate) action: Option<PreparedAction>,
+    pub(crate) roots: Vec<(String, Root)>,
+    /// Freed when the publication is dropped, after the commit.
+    pub(crate) _claim: Option<Claim>,
+}
+
+pub(crate) struct PreparedBlob {
+    pub(crate) blob: Blob,
+    pub(crate) payload: Payload,
+}
+
+pub(crate) struct PreparedAction {
+    pub(crate) key: ActionKey,
+    pub(crate) record: ActionRecord,
+    pub(crate) preimage: Payload,
+    pub(crate) provenance: Vec<u8>,
+}
+
+impl Prepared {
+    /// `is_known` says which blobs need no work because the store has them.
+    pub(crate) fn new(publication: Publication, is_known: impl Fn(&Blob) -> Result<bool>) -> Result<Self> {
+        let Publication { blobs, action, roots, claim } = publication;
+        roots.iter().try_for_each(|(name, _)| Root::check_name(name))?;
+        let mut prepared = Vec::with_capacity(blobs.len());
+        for blob in blobs {
+            if !is_known(&blob)? {
+                let payload = Payload::new(Arc::clone(blob.bytes()));
+                prepared.push(PreparedBlob { blob, payload });
+            }
+        }
+        let action = action.map(|NewAction { key, preimage, record, provenance }| PreparedAction {
+            key,
+            record,
+            preimage: Payload::new(preimage.into()),
+            provenance: provenance.encode(),
+        });
+        Ok(Self { blobs: prepared, action, roots, _claim: claim })
+    }
+
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let blobs: usize = self.blobs.iter().map(|b| b.blob.bytes().len() + b.payload.own_bytes()).sum();
+        blobs + self.action.as_ref().map_or(0, |action| action.preimage.own_bytes())
+    }
+}
+
+impl From<Prepared> for Item {
+    fn from(prepared: Prepared) -> Self {
+        Self::Publication(Box::new(prepared))
+    }
+}
+
+/// Tells when a publication is safe on disk.
+#[derive(Clone)]
+pub struct Ticket {
+    pub(crate) queue: Arc<Queue>,
+    /// Everything up to this number must be done; or why it never was queued.
+    pub(crate) number: Result<u64>,
+}
+
+impl Ticket {
+    /// Waits for the commit, without the usual delay for company.
+    ///
+    /// # Errors
+    /// Why this or an earlier commit failed; nothing is committed after a failure.
+    pub fn wait(&self) -> Result<()> {
+        self.queue.wait(self.number.clone()?)
+    }
+
+    /// Whether it is committed. Stays `false` after a failure, which [`Self::wait`] tells.
+    pub fn is_done(&self) -> bool {
+        self.number.as_ref().is_ok_and(|&number| self.queue.is_done(number))
+    }
+}
+
+impl fmt::Debug for Ticket {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Ticket").field("number", &self.number).field("done", &self.is_done()).finish()
+    }
+}

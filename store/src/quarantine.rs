@@ -1,0 +1,97 @@
+//! Removing what turned out to be damaged, so that it is missed, made again and whole.
+//!
+//! The damage is looked for again inside the deleting change: another process may have repaired it meanwhile.
+
+use crate::committer;
+use crate::db::{Change, ReadRows, Table};
+use crate::digest::{ActionKey, Digest, Id};
+use crate::error::Result;
+use crate::hit::{DELETIONS, Damage, deletions, read_verified};
+use crate::options::Notice;
+use crate::payload;
+use crate::record::ActionRecord;
+use crate::store::Core;
+use std::sync::atomic::Ordering;
+
+/// Removes what is damaged, unless it is whole by now.
+pub(crate) fn remove(core: &Core, damage: Damage) -> Result<()> {
+    let change = committer::begin(core)?;
+    if !is_still_damaged(&change, damage)? {
+        return Ok(());
+    }
+    let notice = match damage {
+        Damage::Blob(digest) => {
+            remove_blobs(&change, &[digest])?;
+            Notice::CorruptBlob(digest)
+        }
+        Damage::Record(key) => {
+            remove_actions(&change, &[key])?;
+            Notice::CorruptAction(key)
+        }
+    };
+    count_deletion(&change)?;
+    change.commit()?;
+    core.damaged.fetch_add(1, Ordering::Relaxed);
+    (core.options.on_notice)(&notice);
+    Ok(())
+}
+
+fn is_still_damaged(change: &Change<'_>, damage: Damage) -> Result<bool> {
+    match damage {
+        Damage::Blob(digest) => {
+            let heads = change.table(Table::Blobs)?;
+            let chunks = change.table(Table::Chunks)?;
+            Ok(heads.contains(digest.as_bytes())? && read_verified(&heads, &chunks, &digest)?.is_none())
+        }
+        Damage::Record(key) => {
+            let records = change.table(Table::Actions)?;
+            let row = records.get(key.as_bytes())?;
+            Ok(row.is_some_and(|row| ActionRecord::decode(&row).is_err()))
+        }
+    }
+}
+
+/// Removes the rows of blobs.
+pub(crate) fn remove_blobs(change: &Change<'_>, digests: &[Digest]) -> Result<()> {
+    remove_payloads(change, Table::Blobs, digests.iter().map(Digest::as_bytes))
+}
+
+/// Removes the rows of actions: records, preimages, provenance, remembered checks.
+pub(crate) fn remove_actions(change: &Change<'_>, keys: &[ActionKey]) -> Result<()> {
+    for table in [Table::Actions, Table::Provenance, Table::Checks] {
+        let mut rows = change.table(table)?;
+        for key in keys {
+            rows.remove(key.as_bytes())?;
+        }
+    }
+    remove_payloads(change, Table::Preimages, keys.iter().map(ActionKey::as_bytes))
+}
+
+fn remove_payloads<'a>(
+    change: &Change<'_>,
+    heads: Table,
+    owners: impl Iterator<Item = &'a Id>,
+) -> Result<()> {
+    let mut heads = change.table(heads)?;
+    let mut chunks = change.table(Table::Chunks)?;
+    for owner in owners {
+        let Some(in_head) =
+            heads.get(owner)?.map(|row| payload::Head::read(&row).is_some_and(|h| !h.is_chunked()))
+        else {
+            continue;
+        };
+        heads.remove(owner)?;
+        if !in_head {
+            let (first, last) = (payload::chunk_key(owner, 0), payload::chunk_key(owner, u32::MAX));
+            chunks.remove_range(&first[..]..=&last[..])?;
+        }
+    }
+    Ok(())
+}
+
+/// Must be part of every change that deletes: what was complete before may not be any more.
+pub(crate) fn count_deletion(change: &Change<'_>) -> Result<()> {
+    let mut counters = change.table(Table::Counters)?;
+    let next = deletions(&counters)?.wrapping_add(1);
+    counters.insert(DELETIONS, &next.to_le_bytes())
+}

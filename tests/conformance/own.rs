@@ -1,0 +1,218 @@
+//! A compact table of hardware, requests and files that holds without the reference data.
+
+use astra_policy::Collective;
+use astra_store::astrasim::{
+    ConfigFiles, ConfigRequest, SystemOverrides, check_algorithms, decide, layout, write,
+};
+use astra_store::hw::{Axis, Document, NetworkSpec};
+use astra_store::{Error, Result};
+use serde_json::{Value as Json, json};
+
+/// A dimension: topology type, bandwidth, latency, size, axes.
+type Dim = (&'static str, &'static str, &'static str, &'static str, &'static str);
+
+fn spec(degrees: [u32; 4], dims: &[Dim], backend: &str) -> Result<NetworkSpec> {
+    let [tp, cp, lp, dp] = degrees;
+    let mut yaml = format!(
+        "parallelism: {{tp: {tp}, cp: {cp}, lp: {lp}, dp: {dp}}}\n{backend}\nnetwork:\n  dimensions:\n"
+    );
+    for (kind, bandwidth, latency, size, axes) in dims {
+        yaml += &format!(
+            "  - size: {size}\n    topology: {{type: '{kind}', bandwidth: {bandwidth}, latency: {latency}}}\n    \
+             parallelisms: [{axes}]\n"
+        );
+    }
+    Document::parse(yaml.as_bytes(), "hw.yaml")?.network_spec(&[]).map(|(spec, _)| spec)
+}
+
+/// `8`, `8 tp,cp` (axes), `8 flat`, `2 pair=dp`.
+fn request(text: &str) -> ConfigRequest {
+    let mut words = text.split(' ');
+    let mut request = ConfigRequest { ranks: words.next().unwrap().parse().unwrap(), ..Default::default() };
+    let axes = |list: &str| list.split(',').map(|name| Axis::parse(name).unwrap()).collect();
+    for word in words {
+        match word.strip_prefix("pair=") {
+            Some(preferred) => request.synthetic_pair = Some(axes(preferred)),
+            None if word == "flat" => request.flatten_2d = true,
+            None => request.axes = Some(axes(word)),
+        }
+    }
+    request
+}
+
+fn configs(spec: &NetworkSpec, request: &ConfigRequest, overrides: &SystemOverrides) -> Result<ConfigFiles> {
+    let layout = layout(spec, request)?;
+    let table = decide(spec, &layout, overrides)?;
+    Ok(write(&layout, &table, &spec.sys_options, overrides))
+}
+
+/// The contents of the lists of the network file, the all-reduce algorithms, and the counts in the file name.
+fn compact(files: &ConfigFiles) -> String {
+    let lists = files.network_yml.lines().map(|line| line.split(['[', ']']).nth(1).unwrap().trim());
+    let system: Json = serde_json::from_str(&files.system_json).unwrap();
+    let algorithms = system["all-reduce-implementation"].as_array().unwrap().iter();
+    let algorithms: Vec<&str> = algorithms.map(|name| name.as_str().unwrap()).collect();
+    let name = files.network_name.trim_start_matches("network_analytical_").trim_end_matches(".yml");
+    format!("{} | {} | {name}", lists.collect::<Vec<_>>().join(" | "), algorithms.join(", "))
+}
+
+const RING: Dim = ("Ring", "100 GB", "5e-6", "auto", "tp");
+const IB: Dim = ("Switch", "25 GB", "20e-6", "auto", "lp, dp");
+
+#[test]
+fn hardware_and_rank_count_give_these_files() {
+    #[rustfmt::skip]
+    let cases: &[([u32; 4], &[Dim], &str, &str)] = &[
+        ([8, 1, 1, 1], &[RING], "8", "Ring | 8 | 100.0 | 5000.0 | ring | 8"),
+        ([2, 1, 1, 1], &[RING], "2", "FullyConnected | 2 | 100.0 | 5000.0 | direct | 2"),
+        ([8, 1, 1, 1], &[RING], "1", " |  |  |  |  | 1"),
+        ([8, 1, 2, 2], &[RING, IB], "32", "Ring, Switch | 8, 4 | 100.0, 25.0 | 5000.0, 20000.0 | ring, halvingDoubling | 8_4"),
+        ([8, 1, 2, 2], &[RING, IB], "8 tp", "Ring | 8 | 100.0 | 5000.0 | ring | 8"),
+        ([8, 1, 2, 2], &[RING, IB], "4 lp,dp", "Switch | 4 | 25.0 | 20000.0 | halvingDoubling | 4"),
+        // Greedy in the order tp, cp, lp, dp: two ranks are the pipeline axis, not the data-parallel one.
+        ([8, 1, 2, 2], &[RING, IB], "2", "Switch | 2 | 25.0 | 20000.0 | halvingDoubling | 2"),
+        ([8, 1, 2, 2], &[RING, IB], "2 pair=dp", "Switch | 2 | 25.0 | 20000.0 | halvingDoubling | 2"),
+        ([8, 1, 2, 2], &[RING, IB], "2 pair=tp", "FullyConnected | 2 | 100.0 | 5000.0 | direct | 2"),
+        ([8, 1, 2, 2], &[RING, IB], "2 pair=cp", "FullyConnected | 2 | 100.0 | 5000.0 | direct | 2"),
+        ([4, 1, 1, 1], &[("fc", "1 TB", "0", "4", "tp")], "4", "FullyConnected | 4 | 1024.0 | 0.0 | direct | 4"),
+        ([4, 1, 1, 1], &[("HyperCube", "3 Mb", "1.23456789e-6", "'4'", "tp")], "4", "HyperCube | 4 | 0.000366 | 1234.568 | hypercube | 4"),
+        ([4, 1, 1, 1], &[("Mesh", "1e11", "'5e-6'", "auto", "TP")], "4", "Mesh | 4 | 93.132257 | 5000.0 | mesh | 4"),
+        ([4, 1, 1, 1], &[("KingMesh2D", "1 KB", "1e-9", "auto", "tp")], "4", "KingMesh2D | 4 | 1e-06 | 1.0 | torus2d | 4"),
+        ([16, 1, 1, 1], &[("Torus2D", "100 GB", "5e-6", "auto", "tp")], "16", "Ring, Ring | 4, 4 | 100.0, 100.0 | 5000.0, 5000.0 | ring, ring | 16"),
+        ([2, 4, 1, 1], &[("Torus2D", "100 GB", "5e-6", "(tp, cp)", "tp, cp")], "8", "Mesh, Ring | 2, 4 | 100.0, 100.0 | 5000.0, 5000.0 | mesh, ring | 8"),
+        ([2, 8, 1, 1], &[("mesh-2d", "100 GB", "5e-6", "[4, auto]", "tp, cp")], "16", "Mesh, Mesh | 4, 4 | 100.0, 100.0 | 5000.0, 5000.0 | mesh, mesh | 16"),
+        ([2, 4, 1, 1], &[("Torus2D", "100 GB", "5e-6", "auto", "tp, cp")], "8 flat", "Ring | 8 | 100.0 | 5000.0 | ring | 8"),
+        ([16, 1, 1, 4], &[("Torus2D", "100 GB", "5e-6", "auto", "tp"), ("Ring", "25 GB", "5e-6", "auto", "dp")], "64", "Ring, Ring, Ring | 4, 4, 4 | 100.0, 100.0, 25.0 | 5000.0, 5000.0, 5000.0 | ring, ring, ring | 16_4"),
+    ];
+    for (degrees, dims, asked, expected) in cases {
+        let spec = spec(*degrees, dims, "").unwrap();
+        let files = configs(&spec, &request(asked), &SystemOverrides::default()).unwrap();
+        assert_eq!(compact(&files), *expected, "{degrees:?} {dims:?} {asked}");
+    }
+}
+
+#[test]
+fn what_cannot_be_is_refused_with_its_key() {
+    #[rustfmt::skip]
+    let cases: &[([u32; 4], &[Dim], &str, &str)] = &[
+        ([8, 1, 1, 1], &[RING], "9", "ranks: 9 ranks are no product of the parallelism degrees tp 8, cp 1, lp 1, dp 1"),
+        ([8, 1, 1, 1], &[RING], "0", "ranks: a run needs at least 1 rank"),
+        ([8, 2, 1, 1], &[RING], "16", "network.dimensions: 16 ranks need the axes cp, which no dimension carries"),
+        ([8, 1, 1, 2], &[RING], "16", "network.dimensions: dp is 2, but no dimension carries the axis dp"),
+        ([2, 1, 2, 2], &[("Ring", "1 GB", "0", "auto", "dp"), ("Ring", "1 GB", "0", "auto", "lp")], "4", "network.dimensions[0].parallelisms: dp lies on dimension `dim0`, but the last"),
+        ([8, 1, 1, 1], &[("Torus2D", "1 GB", "0", "auto", "tp")], "8", "network.dimensions[0].size: 8 NPUs are no square"),
+        ([8, 1, 1, 1], &[RING], "4 pair=tp", "ranks: a synthetic pair has 2 ranks, not 4"),
+        ([8, 1, 1, 1], &[("Rnig", "1 GB", "0", "auto", "tp")], "8", "hw.yaml:6:22: network.dimensions[0].topology.type: unknown topology `Rnig`"),
+        ([8, 1, 1, 1], &[("Ring", "100 GiB", "0", "auto", "tp")], "8", "network.dimensions[0].topology.bandwidth: unknown unit `GiB`"),
+        ([8, 1, 1, 1], &[("Ring", "1 GB", "5 us", "auto", "tp")], "8", "network.dimensions[0].topology.latency: expected a number, found `5 us`"),
+        ([8, 1, 1, 1], &[("Ring", "1 GB", "0", "16", "tp")], "8", "network.dimensions[0].size: size 16, but the degrees of the dimension's axes multiply to 8"),
+        ([8, 1, 1, 1], &[RING, ("Ring", "1 GB", "0", "auto", "tp")], "8", "network.dimensions[1].parallelisms: axis tp lies on dimension `dim0` already"),
+        ([0, 1, 1, 1], &[RING], "1", "parallelism.tp: expected an integer ≥ 1, found `0`"),
+        ([8, 1, 1, 1], &[], "8", "network.dimensions: missing required key"),
+    ];
+    for (degrees, dims, asked, expected) in cases {
+        let made = spec(*degrees, dims, "")
+            .and_then(|spec| configs(&spec, &request(asked), &SystemOverrides::default()));
+        let error = made.map(|files| compact(&files)).unwrap_err().to_string();
+        assert!(error.contains(expected), "{error}\nexpected {expected}");
+    }
+}
+
+const BACKEND: &str = "execution_backend:\n  model: astra\n  astra:\n    collectives: {all_gather: direct4}\n    \
+                       sys_options: {endpoint_delay: 0, preferred_dataset_splits: 4}\n";
+
+#[test]
+fn the_files_have_exactly_this_text() {
+    let spec = spec([4, 1, 1, 4], &[RING, ("Switch", "25 GB", "20e-6", "auto", "dp")], BACKEND).unwrap();
+    let mut request = request("16");
+    request.faulty_links = Some(vec![
+        astra_store::hw::FaultyLink { src: 0, dst: 1, health: 0.5 },
+        astra_store::hw::FaultyLink { src: 3, dst: 4, health: 0.0 },
+    ]);
+    let files = configs(&spec, &request, &SystemOverrides::default()).unwrap();
+    assert_eq!(files.network_name, "network_analytical_4_4.yml");
+    assert_eq!(
+        files.network_yml,
+        "topology: [ Ring, Switch ]\nnpus_count: [ 4, 4 ]\nbandwidth: [ 100.0, 25.0 ]  # GB/s\n\
+         latency: [ 5000.0, 20000.0 ]   # ns\nfaulty_links: [[0, 1, 0.5], [3, 4, 0]]\n"
+    );
+    assert_eq!(files.system_name, "system_native_collectives_4_4.json");
+    assert_eq!(files.system_json, SYSTEM);
+}
+
+const SYSTEM: &str = r#"{
+  "scheduling-policy": "LIFO",
+  "endpoint-delay": 0,
+  "active-chunks-per-dimension": 1,
+  "preferred-dataset-splits": 4,
+  "all-reduce-implementation": [
+    "ring",
+    "halvingDoubling"
+  ],
+  "all-gather-implementation": [
+    "direct4",
+    "direct4"
+  ],
+  "reduce-scatter-implementation": [
+    "ring",
+    "halvingDoubling"
+  ],
+  "all-to-all-implementation": [
+    "ring",
+    "halvingDoubling"
+  ],
+  "collective-optimization": "localBWAware",
+  "local-mem-bw": 1600,
+  "boost-mode": 0,
+  "roofline-enabled": 0,
+  "peak-perf": 900
+}"#;
+
+#[test]
+fn a_recipe_overrides_what_the_hardware_file_and_the_defaults_say() {
+    let spec = spec([4, 1, 1, 1], &[RING], BACKEND).unwrap();
+    let overrides = json!({
+        "endpoint-delay": 20, "replay-only": 1, "collective-optimization": "baseline",
+        "all-reduce-implementation": ["direct"],
+    });
+    let overrides = SystemOverrides::new(overrides.as_object().unwrap().clone()).unwrap();
+    let files = configs(&spec, &request("4"), &overrides).unwrap();
+    let system: Json = serde_json::from_str(&files.system_json).unwrap();
+    assert_eq!(system["endpoint-delay"], 20);
+    assert_eq!(system["preferred-dataset-splits"], 4);
+    assert_eq!(system["collective-optimization"], "baseline");
+    assert_eq!(system["all-reduce-implementation"], json!(["direct"]));
+    assert_eq!(system["all-gather-implementation"], json!(["direct4"]));
+    assert!(files.system_json.ends_with("\"replay-only\": 1\n}"), "{}", files.system_json);
+}
+
+#[test]
+fn an_override_with_a_list_of_the_wrong_length_is_refused() {
+    let spec = spec([4, 1, 1, 2], &[RING, IB], "").unwrap();
+    let overrides = |list: Json| {
+        let block = json!({ "all-reduce-implementation": list });
+        SystemOverrides::new(block.as_object().unwrap().clone()).unwrap()
+    };
+    let error = configs(&spec, &request("8"), &overrides(json!(["ring"]))).unwrap_err().to_string();
+    assert!(error.starts_with("system.all-reduce-implementation: 1 algorithms for 2 dimensions"), "{error}");
+    // One algorithm over all ranks is a whole list.
+    configs(&spec, &request("8"), &overrides(json!(["oneRing"]))).unwrap();
+}
+
+#[test]
+fn an_impossible_algorithm_is_an_error_only_when_the_workload_uses_it() {
+    let check = |npus: u32, used: &[Collective]| -> Result<(), Error> {
+        let spec = spec([npus, 1, 1, 1], &[("Switch", "100 GB", "5e-6", "auto", "tp")], "")?;
+        let layout = layout(&spec, &ConfigRequest { ranks: npus, ..Default::default() })?;
+        check_algorithms(&layout, &decide(&spec, &layout, &SystemOverrides::default())?, used)
+    };
+    check(8, &[Collective::AllReduce, Collective::AllGather]).unwrap();
+    check(8, &[Collective::AllToAll]).unwrap_err();
+    check(6, &[]).unwrap();
+    let error = check(6, &[Collective::AllReduce]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "all_reduce on dimension `dim0` (Switch of 6): halvingDoubling needs a power of two of members, here 6 \
+         (default for Switch)"
+    );
+}
