@@ -42,13 +42,14 @@ impl ErrorKind {
 }
 
 /// An error with its place: file, line and column, key path, and a hint what to do.
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 pub struct Error(Box<Inner>);
 
-#[derive(Debug)]
+#[derive(Clone, Debug)]
 struct Inner {
     kind: ErrorKind,
     message: String,
+    point: Option<String>,
     file: Option<String>,
     /// 1-based line and column.
     position: Option<(u64, u64)>,
@@ -62,6 +63,7 @@ impl Error {
         Self(Box::new(Inner {
             kind,
             message: message.into(),
+            point: None,
             file: None,
             position: None,
             key: None,
@@ -111,6 +113,13 @@ impl Error {
         self
     }
 
+    /// Names the point of a sweep that the error is about, in front of everything else.
+    #[must_use]
+    pub fn in_point(mut self, point: &str) -> Self {
+        self.0.point.get_or_insert_with(|| point.to_owned());
+        self
+    }
+
     /// Says what to do next, unless an inner layer already did.
     #[must_use]
     pub fn hint(mut self, hint: impl Into<String>) -> Self {
@@ -147,6 +156,9 @@ impl fmt::Display for Error {
     /// `file:line:column: key: message`, as far as each is known, on one line; the hint is not part of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
+        if let Some(point) = &inner.point {
+            write!(f, "point `{point}`: ")?;
+        }
         match (&inner.file, inner.position) {
             (Some(file), Some((line, column))) => write!(f, "{file}:{line}:{column}: ")?,
             (Some(file), None) => write!(f, "{file}: ")?,
@@ -161,6 +173,23 @@ impl fmt::Display for Error {
 }
 
 impl std::error::Error for Error {}
+
+impl From<artifact_store::Error> for Error {
+    fn from(e: artifact_store::Error) -> Self {
+        let kind = match e.kind() {
+            artifact_store::ErrorKind::Busy => ErrorKind::Busy,
+            _ => ErrorKind::Store,
+        };
+        let mut error = Self::new(kind, e.message());
+        if let Some(path) = e.path() {
+            error = error.in_file(path.display());
+        }
+        match e.hint_text() {
+            Some(hint) => error.hint(hint),
+            None => error,
+        }
+    }
+}
 
 /// The candidate that `found` is most likely a misspelling of, ignoring case, `-` and `_`.
 pub fn closest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {

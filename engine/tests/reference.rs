@@ -1,5 +1,7 @@
 //! The engine against times that the ASTRA-sim analytical binary printed, where the recorded cases are at hand.
 
+#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
+
 mod support;
 
 use astra_engine::{Error, Nanos, RankReport, Report, simulate};
@@ -31,13 +33,16 @@ fn by_rank(expected: &Value, rank: usize) -> Nanos {
     Nanos(value.as_u64().unwrap_or_else(|| panic!("{value} is no time")))
 }
 
+/// A figure of a rank's report.
+type Figure = fn(&RankReport) -> Option<Nanos>;
+
 /// What differs from the record, if anything does.
 fn difference(expected: &Value, result: &Result<Report, Error>) -> Option<String> {
     let report = match result {
         Ok(report) => report,
         Err(error) => return Some(error.to_string()),
     };
-    let figures: [(&str, fn(&RankReport) -> Option<Nanos>); 5] = [
+    let figures: [(&str, Figure); 5] = [
         ("finish", |rank| Some(rank.finish)),
         ("exposed", |rank| Some(rank.exposed)),
         ("gpu", |rank| rank.gpu),

@@ -24,7 +24,7 @@ fn read(keys: &Map<String, Json>) -> Result<RemoteMemory> {
     let kind = keys.get("memory-type").and_then(Json::as_str).ok_or_else(|| {
         Error::input("missing memory type").key("memory-type").hint(format!("one of {}", TYPES.join(", ")))
     })?;
-    let timing = || {
+    let timing = || -> Result<MemoryTiming> {
         let latency = Nanos(number(keys, "remote-mem-latency")?.into());
         Ok(MemoryTiming { latency, bytes_per_ns: number(keys, "remote-mem-bw")? })
     };

@@ -1,6 +1,6 @@
 //! ASTRA-sim's configuration files: which network a run sees, and the text of its files, written and read.
 //!
-//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, [`write`] makes the
+//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, [`write()`] makes the
 //! files; the `*File` types read such files (ours or anybody's) into the engine's values. Depends on [`crate::hw`],
 //! the policy vocabulary and the engine's types. It must never know of the store or of steps.
 
@@ -21,7 +21,7 @@ pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;
 pub use network_file::NetworkFile;
 pub use system_file::{SystemFile, SystemOptions};
-pub use system_keys::SystemOverrides;
+pub use system_keys::{SystemOverrides, algorithm_key};
 pub use write::{ConfigFiles, write};
 
 /// Parses JSON; a syntax error has the file, line and column.

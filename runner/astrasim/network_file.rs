@@ -2,9 +2,10 @@
 
 use astra_engine::{Dimension, GibPerSec, Network, NetworkModel, Topology};
 
+use crate::error::closest;
 use crate::hw::FaultyLink;
 use crate::yaml::{self, Node, Section, Value, integer, list, number, text};
-use crate::{Error, Result};
+use crate::{Error, Notice, Result};
 
 /// The keys some version of the simulator reads; the last three are DeepFlow's.
 const KNOWN: [&str; 7] = [
@@ -29,17 +30,18 @@ pub struct NetworkFile {
 }
 
 impl NetworkFile {
-    /// Reads the text of a network file; `file` names it in errors.
+    /// Reads the text of a network file; `file` names it in errors. The notices are keys without effect.
     ///
-    /// Stricter than the simulator on purpose: unknown keys, scalars in place of lists and lists of different
-    /// lengths are errors here, where it ignores or drops them.
+    /// Stricter than the simulator on purpose: misspelt keys, scalars in place of lists and lists of different
+    /// lengths are errors here, where it ignores keys and drops dimensions.
     ///
     /// # Errors
     ///
     /// What is missing, unknown or wrong, with line and key. Whether the network can be simulated is judged later.
-    pub fn parse(bytes: &[u8], file: &str) -> Result<Self> {
+    pub fn parse(bytes: &[u8], file: &str) -> Result<(Self, Vec<Notice>)> {
         let root = yaml::parse(bytes, file)?;
-        read(&root).map_err(|error| error.in_file(file))
+        let read = notices(&root).and_then(|notices| Ok((read(&root)?, notices)));
+        read.map_err(|error| error.in_file(file))
     }
 
     /// The network as the engine takes it.
@@ -58,8 +60,21 @@ impl NetworkFile {
     }
 }
 
+/// Unknown keys. One that is close to a known key which is absent is taken for a misspelling of that.
+fn notices(root: &Node) -> Result<Vec<Notice>> {
+    let unknown = Section::entries(root)?.iter().filter(|entry| !KNOWN.contains(&entry.key.as_str()));
+    unknown
+        .map(|entry| match closest(&entry.key, KNOWN) {
+            Some(near) if root.get(near).is_none() => {
+                Err(entry.error("unknown key").suggest(&entry.key, [near]))
+            }
+            _ => Ok(Notice::new(&entry.key, "unknown key, ignored")),
+        })
+        .collect()
+}
+
 fn read(root: &Node) -> Result<NetworkFile> {
-    let section = Section::open(root, &KNOWN)?;
+    let section = Section::of(root);
     let topologies = column(&section, "topology", "[ Ring ]", topology)?;
     let counts = column(&section, "npus_count", "[ 8 ]", |node| integer(node, 1))?;
     let bandwidths = column(&section, "bandwidth", "[ 50.0 ]", number)?;
@@ -125,7 +140,7 @@ mod tests {
 
     #[test]
     fn a_network_file_gives_one_dimension_per_entry() {
-        let network = NetworkFile::parse(GOOD.as_bytes(), "n.yml").unwrap();
+        let (network, _) = NetworkFile::parse(GOOD.as_bytes(), "n.yml").unwrap();
         let network = network.network(NetworkModel::CongestionUnaware).unwrap();
         assert_eq!(network.ranks(), Some(8));
         assert_eq!(network.dimensions[1].topology, Topology::Switch);
@@ -139,7 +154,7 @@ mod tests {
             ("[ 4, 2 ]", "8", "n.yml:2:13: npus_count: expected a list, found `8`"),
             ("[ 4, 2 ]", "[ 4, 2.5 ]", "n.yml:2:18: npus_count[1]: expected an integer ≥ 1, found `2.5`"),
             ("Switch", "switch", "n.yml:1:19: topology[1]: unknown topology `switch`"),
-            ("latency", "latencies", "n.yml:4:1: latencies: unknown key"),
+            ("latency", "latncy", "n.yml:4:1: latncy: unknown key"),
             ("latency: [ 500.0, 936.25 ]\n", "", "n.yml:1:1: latency: missing required key"),
         ] {
             assert_eq!(refused(&GOOD.replace(from, to)), expected);
@@ -147,9 +162,16 @@ mod tests {
     }
 
     #[test]
+    fn an_unknown_key_is_ignored_aloud() {
+        let text = format!("{GOOD}colour: red\n");
+        let (_, notices) = NetworkFile::parse(text.as_bytes(), "n.yml").unwrap();
+        assert_eq!(notices, [Notice::new("colour", "unknown key, ignored")]);
+    }
+
+    #[test]
     fn an_extension_is_read_but_never_silently_left_out() {
         let text = format!("{GOOD}faulty_links: [[0, 1, 0.5]]\n");
-        let file = NetworkFile::parse(text.as_bytes(), "n.yml").unwrap();
+        let (file, _) = NetworkFile::parse(text.as_bytes(), "n.yml").unwrap();
         assert_eq!(file.faulty_links, [FaultyLink { src: 0, dst: 1, health: 0.5 }]);
         assert!(file.network(NetworkModel::CongestionAware).is_err());
     }

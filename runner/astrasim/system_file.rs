@@ -156,6 +156,8 @@ fn read(keys: &Keys<'_>) -> Result<SystemFile> {
     keys.word("scheduling-policy", SCHEDULING_POLICIES)?;
     let optimization = keys.word("collective-optimization", CollectiveOptimization::NAMES)?;
     let shared_bus = keys.integer("model-shared-bus")? == Some(1);
+    let [all_reduce, all_gather, reduce_scatter, all_to_all] =
+        Collective::ALL.map(|collective| keys.algorithms(collective));
     let custom = NOT_SIMULATED.into_iter().find(|key| keys.0.contains_key(*key));
     Ok(SystemFile {
         endpoint_delay: keys.integer("endpoint-delay")?.map(|delay| Nanos(delay.into())),
@@ -169,12 +171,7 @@ fn read(keys: &Keys<'_>) -> Result<SystemFile> {
         peak_perf: Tflops(keys.number("peak-perf")?.unwrap_or(0.0)),
         roofline_enabled: keys.switch("roofline-enabled"),
         replay_only: keys.switch("replay-only"),
-        algorithms: [
-            keys.algorithms(Collective::ALL[0])?,
-            keys.algorithms(Collective::ALL[1])?,
-            keys.algorithms(Collective::ALL[2])?,
-            keys.algorithms(Collective::ALL[3])?,
-        ],
+        algorithms: [all_reduce?, all_gather?, reduce_scatter?, all_to_all?],
         not_simulated: custom.or(shared_bus.then_some("model-shared-bus")),
     })
 }

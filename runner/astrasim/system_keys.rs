@@ -67,7 +67,7 @@ pub(super) fn key_names() -> impl Iterator<Item = &'static str> {
 }
 
 /// The key of a collective's algorithm list.
-pub(super) const fn algorithm_key(collective: Collective) -> &'static str {
+pub const fn algorithm_key(collective: Collective) -> &'static str {
     match collective {
         Collective::AllReduce => "all-reduce-implementation",
         Collective::AllGather => "all-gather-implementation",
@@ -95,7 +95,7 @@ impl SystemOverrides {
     }
 
     /// The overrides, by key.
-    pub(super) fn entries(&self) -> &Map<String, Json> {
+    pub fn entries(&self) -> &Map<String, Json> {
         &self.0
     }
 

@@ -1,6 +1,122 @@
-//! The command line: one file per command, each a call into the library.
+//! The command line: one file per command, each its arguments and a call into the library.
+//!
+//! Only this room knows of terminals, clap and exit codes. stdout is data, stderr is talk.
 
-/// Runs the command line of this process.
-pub fn main() -> std::process::ExitCode {
-    std::process::ExitCode::SUCCESS
+mod build;
+mod cat;
+mod completions;
+mod configs;
+mod et;
+mod gc;
+mod init;
+mod locate;
+mod ls;
+mod schema;
+mod show;
+mod sim;
+mod table;
+mod ui;
+mod validate;
+
+use std::path::PathBuf;
+use std::process::ExitCode;
+
+use clap::{Args, Parser, Subcommand};
+
+use crate::error::Result;
+use ui::Ui;
+
+const AFTER_HELP: &str = "\
+Examples:
+  astra-store init study                     # a recipe and a hardware file to start from
+  astra-store build study/recipe.json        # run what changed, print the table
+  astra-store build recipe.json --dry-run    # say what would run
+  astra-store show h100-allreduce            # the table again, from the store
+  astra-store gc --dry-run                   # what could be dropped
+
+Exit codes: 0 done, 1 a step or simulation failed, 2 wrong command line, 3 wrong input, 4 store cannot be
+used, 5 store busy, 6 a file could not be written, 130 interrupted.";
+
+/// Content-addressed store and runner for studies with ASTRA-sim.
+///
+/// Derives network and system configuration and execution traces from a hardware description and a workload,
+/// simulates them with the built-in engine, keeps everything by content, and runs only what changed.
+#[derive(Debug, Parser)]
+#[command(name = "astra-store", version = version(), after_help = AFTER_HELP, max_term_width = 100)]
+pub(crate) struct Cli {
+    #[command(flatten)]
+    global: Global,
+    #[command(subcommand)]
+    command: Command,
+}
+
+/// Options of every command.
+#[derive(Debug, Args)]
+pub(crate) struct Global {
+    /// Directory of the store.
+    ///
+    /// Default: $ASTRA_STORE, else $ASTRA_CACHE_DIR, else the nearest `.astra-store` in this directory or one
+    /// above it, else `./.astra-store`, which is created.
+    #[arg(long, global = true, value_name = "DIR")]
+    store: Option<PathBuf>,
+    /// Print JSON instead of text.
+    #[arg(long, global = true)]
+    json: bool,
+    /// Say nothing on stderr but errors.
+    #[arg(long, short, global = true)]
+    quiet: bool,
+    /// How long to wait for another process that has the store locked, in seconds.
+    #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
+    lock_timeout: u64,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Build(build::BuildArgs),
+    Gc(gc::GcArgs),
+    Show(show::ShowArgs),
+    Ls(ls::LsArgs),
+    Cat(cat::CatArgs),
+    Et(et::EtArgs),
+    Configs(configs::ConfigsArgs),
+    Validate(validate::ValidateArgs),
+    Init(init::InitArgs),
+    Schema(schema::SchemaArgs),
+    Completions(completions::CompletionsArgs),
+    Sim(sim::SimArgs),
+}
+
+fn version() -> String {
+    format!("{} (engine {})", env!("CARGO_PKG_VERSION"), astra_engine::SEMANTIC_VERSION)
+}
+
+/// Runs the command line of this process and gives its exit code.
+pub fn main() -> ExitCode {
+    let cli = Cli::parse();
+    let ui = Ui::new(cli.global.json, cli.global.quiet);
+    match run(&ui, cli) {
+        Ok(()) => ExitCode::SUCCESS,
+        Err(e) => {
+            ui.error(&e);
+            ExitCode::from(e.kind().exit_code())
+        }
+    }
+}
+
+fn run(ui: &Ui, cli: Cli) -> Result<()> {
+    let global = &cli.global;
+    match cli.command {
+        Command::Build(args) => build::run(ui, global, &args),
+        Command::Gc(args) => gc::run(ui, global, &args),
+        Command::Show(args) => show::run(ui, global, &args),
+        Command::Ls(args) => ls::run(ui, global, &args),
+        Command::Cat(args) => cat::run(ui, global, &args),
+        Command::Et(args) => et::run(ui, &args),
+        Command::Configs(args) => configs::run(ui, &args),
+        Command::Validate(args) => validate::run(ui, &args),
+        Command::Init(args) => init::run(ui, &args),
+        Command::Schema(args) => schema::run(ui, &args),
+        Command::Completions(args) => completions::run(ui, &args),
+        Command::Sim(args) => sim::run(ui, &args),
+    }
 }

@@ -1,1 +1,10 @@
-//! Placeholder.
+//! Derivations: what went into a step, the key made of it, and how two of them differ.
+//!
+//! A key is made of the step's kind, that kind's semantic version, its parameters and the digests of what it
+//! reads. Nothing else may enter: no path, host, time or environment. Depends on the store's key type only.
+
+mod diff;
+mod preimage;
+
+pub use diff::{Change, changes, json_changes};
+pub use preimage::{HexDigest, Preimage, StepKind};

@@ -1,1 +1,17 @@
-//! Placeholder.
+//! Executes the derivation graph of a recipe: what is known is taken, what is not is run, once, in parallel.
+//!
+//! Depends on the steps, the store and the recipe's points. Knows nothing of terminals: it reports through
+//! [`Event`]s and returns a [`Outcome`].
+
+mod build;
+mod events;
+mod explain;
+mod latest;
+mod materialise;
+mod rows;
+mod scheduler;
+
+pub use build::{BuildOptions, Outcome, PointOutcome, StepCounts, build};
+pub use events::{Event, PointStatus, StepStatus};
+pub use latest::LatestBuild;
+pub use materialise::materialise;

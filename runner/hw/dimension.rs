@@ -160,9 +160,8 @@ pub(super) fn choices(node: &Node) -> Result<CollectiveChoices> {
     for entry in Section::entries(node)? {
         let collective = Collective::from_name(&entry.key).ok_or_else(|| {
             let names = Collective::ALL.map(Collective::name);
-            let error = Error::input("unknown collective").suggest(&entry.key, names).key(&entry.key);
-            let error = error.hint(format!("one of {}", names.join(", ")));
-            if entry.line == 0 { error } else { error.at(entry.line, entry.column) }
+            let error = entry.error("unknown collective").suggest(&entry.key, names);
+            error.hint(format!("one of {}", names.join(", ")))
         })?;
         if entry.value.value == Value::Null {
             continue;

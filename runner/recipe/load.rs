@@ -7,7 +7,7 @@ use serde::Serialize;
 use std::path::Path;
 
 use super::document::Json;
-use super::options::{self, Engine, Layout, Policy};
+use super::options::{self, Engine, LayoutOptions, Policy};
 use super::place::{Fault, Place};
 use super::section::{Section, object, text};
 use super::sweep::{self, Axis, Part};
@@ -53,7 +53,7 @@ struct Base {
     workload: Workload,
     policy: Policy,
     engine: Engine,
-    layout: Layout,
+    layout: LayoutOptions,
 }
 
 impl Recipe {
@@ -172,7 +172,7 @@ struct Canonical<'a> {
     workload: &'a Workload,
     policy: &'a Policy,
     engine: &'a Engine,
-    layout: &'a Layout,
+    layout: &'a LayoutOptions,
     system: &'a Json,
     sweep: Vec<CanonicalAxis<'a>>,
 }

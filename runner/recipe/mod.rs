@@ -1,7 +1,7 @@
 //! Recipes: what to build, written by people. Schema, defaults, units, validation with key paths, sweeps.
 //!
-//! Data flows document → [`Recipe`] → [`Point`]s. Depends on units and on names (collectives, algorithms, axes, network
-//! models); never opens the files a recipe names, and knows nothing of traces, steps and the store.
+//! Data flows document → [`Recipe`] → [`Point`]s. Depends on units and on names (collectives, algorithms, axes, system
+//! keys); never opens the files a recipe names, and knows nothing of traces, steps and the store.
 
 mod document;
 mod load;
@@ -15,8 +15,8 @@ mod sweep;
 mod workload;
 
 pub use load::{RECIPE_VERSION, Recipe};
-pub use options::{Algorithms, Engine, EngineKind, Layout, Policy, PolicyPlugin};
-pub use points::{Point, SystemCheck};
+pub use options::{Algorithms, Engine, EngineKind, LayoutOptions, Policy, PolicyPlugin};
+pub use points::Point;
 pub use schema::{RECIPE_SCHEMA, STARTER_FILES};
 pub use sweep::MAX_POINTS;
 pub use workload::{Item, Workload};

@@ -1,17 +1,18 @@
 //! How a point is simulated: policy, engine, layout and system sections, with their defaults.
 //!
-//! What an algorithm can do and which system keys exist is judged elsewhere; here names are known, and the form of a
-//! recipe.
+//! Names are checked here; what an algorithm can do on a network is judged where networks are known.
 
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
 use serde::{Serialize, Serializer};
+use serde_json::{Map, Value};
 use std::collections::BTreeMap;
 
 use super::document::Json;
 use super::place::{Fault, Place};
 use super::section::{Section, array, boolean, object, text, word};
 use crate::algorithm::Algorithm;
+use crate::astrasim::SystemOverrides;
 use crate::hw::Axis;
 
 /// Which policy chooses collective algorithms, and what the recipe fixes for it.
@@ -74,7 +75,7 @@ impl Default for Engine {
 
 /// Which part of the hardware's network is simulated, and in which shape.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Layout {
+pub struct LayoutOptions {
     /// Only these parallelism axes count (in the order in which ranks are matched); all of them when absent.
     pub axes: Option<Vec<Axis>>,
     /// Write a two-dimensional topology as one dimension of the same size.
@@ -142,10 +143,8 @@ fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
 /// The name of an algorithm that exists; whether it can do what is asked depends on the network.
 fn algorithm(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
     let name = text(json, place)?;
-    match Algorithm::parse(&name) {
-        Ok(_) => Ok(name),
-        Err(error) => Err(Fault { path: place.path(), error }),
-    }
+    Algorithm::parse(&name).map_err(|error| place.adopt(&error))?;
+    Ok(name)
 }
 
 /// Reads the `engine` section.
@@ -167,9 +166,9 @@ pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
 }
 
 /// Reads the `layout` section.
-pub(super) fn layout(json: &Json, place: &Place<'_>) -> Result<Layout, Fault> {
+pub(super) fn layout(json: &Json, place: &Place<'_>) -> Result<LayoutOptions, Fault> {
     let section = Section::open(json, place, LAYOUT_KEYS)?;
-    Ok(Layout {
+    Ok(LayoutOptions {
         axes: section.optional("axes", axes)?,
         flatten_2d: section.optional("flatten_2d", boolean)?.unwrap_or(false),
     })
@@ -197,10 +196,16 @@ fn axes(json: &Json, place: &Place<'_>) -> Result<Vec<Axis>, Fault> {
     Ok(chosen)
 }
 
-/// Reads the `system` section: an object, handed on as given.
-pub(super) fn system(
-    json: &Json,
-    place: &Place<'_>,
-) -> Result<serde_json::Map<String, serde_json::Value>, Fault> {
-    Ok(object(json, place)?.iter().map(|(key, value)| (key.clone(), value.to_value())).collect())
+/// Reads the `system` section. Keys are judged one by one, so that each is reported where it stands.
+pub(super) fn system(json: &Json, place: &Place<'_>) -> Result<SystemOverrides, Fault> {
+    let judge = |overrides: Map<String, Value>, place: &Place<'_>| {
+        SystemOverrides::new(overrides).map_err(|error| place.adopt(&error))
+    };
+    let mut overrides = Map::new();
+    for (key, value) in object(json, place)? {
+        let value = value.to_value();
+        judge(Map::from_iter([(key.clone(), value.clone())]), &place.key(key))?;
+        overrides.insert(key.clone(), value);
+    }
+    judge(overrides, place)
 }

@@ -52,22 +52,12 @@ impl Recipe {
                 match cause {
                     Some(path) => Fault { path, ..fault },
                     None if chosen.is_empty() => fault,
-                    None => in_point(fault, &self.point_name(chosen)),
+                    None => fault.remark(&format!("this is so in the point `{}`", self.point_name(chosen))),
                 }
             }
         };
         fault.into_error(&self.file, &self.text)
     }
-}
-
-/// Says in which point a fault shows that no single value of the sweep causes.
-fn in_point(fault: Fault, point: &str) -> Fault {
-    let message = format!("{}; this is so in the point `{point}`", fault.error.message());
-    let mut error = Error::new(fault.error.kind(), message);
-    if let Some(hint) = fault.error.hint_text() {
-        error = error.hint(hint);
-    }
-    Fault { error, ..fault }
 }
 
 /// The steps of a path below a dotted path; none of them when the dotted path leads deeper.

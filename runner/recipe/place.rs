@@ -64,6 +64,20 @@ impl<'a> Place<'a> {
     pub(super) fn fault(&self, message: impl Into<String>) -> Fault {
         Fault { path: self.path(), error: Error::input(message) }
     }
+
+    /// What another room says about the value here; the place is this one, whatever it called it.
+    pub(super) fn adopt(&self, error: &Error) -> Fault {
+        Fault { path: self.path(), error: reworded(error, error.message()) }
+    }
+}
+
+/// The same error with another message, and no place yet.
+fn reworded(error: &Error, message: impl Into<String>) -> Error {
+    let bare = Error::new(error.kind(), message);
+    match error.hint_text() {
+        Some(hint) => bare.hint(hint),
+        None => bare,
+    }
 }
 
 /// What is wrong, and at which path; becomes an [`Error`] once it is known which text the path leads into.
@@ -82,6 +96,12 @@ impl Fault {
     pub(super) fn suggest<'a>(mut self, found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Self {
         self.error = self.error.suggest(found, candidates);
         self
+    }
+
+    /// The same, with something added to the message.
+    pub(super) fn remark(self, remark: &str) -> Self {
+        let error = reworded(&self.error, format!("{}; {remark}", self.error.message()));
+        Self { error, ..self }
     }
 
     /// The error with file, line, column and key path.

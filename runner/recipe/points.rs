@@ -3,18 +3,18 @@
 //! A section is read once for every distinct combination of the axes that change it, not once for every point, so that
 //! ten thousand points take milliseconds. A value that does not fit is reported where it is written in the sweep.
 
-use serde_json::{Map, Value};
+use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::document::Json;
 use super::load::{Recipe, hw_path};
-use super::options::{self, Engine, Layout, Policy};
+use super::options::{self, Engine, LayoutOptions, Policy};
 use super::patched::{Active, Misfit};
-use super::place::{Fault, Place};
+use super::place::Place;
 use super::sweep::{self, Axis, Part};
 use super::workload::{self, Workload};
 use crate::Result;
+use crate::astrasim::SystemOverrides;
 
 /// One simulation of a recipe.
 #[derive(Clone, Debug)]
@@ -33,35 +33,25 @@ pub struct Point {
     pub policy: Arc<Policy>,
     /// What simulates.
     pub engine: Engine,
-    /// Overrides of system keys, as given.
-    pub system: Arc<Map<String, Value>>,
+    /// Overrides of system keys.
+    pub system: Arc<SystemOverrides>,
     /// Which part of the network is simulated.
-    pub layout: Arc<Layout>,
+    pub layout: Arc<LayoutOptions>,
 }
 
-/// Judges one key and value of a `system` section. Errors need no file and no key; both are added here.
-pub type SystemCheck<'a> = dyn Fn(&str, &Value) -> Result<()> + 'a;
-
 impl Recipe {
-    /// All points, the last axis fastest. System overrides are taken as given.
+    /// All points, the last axis fastest.
     ///
     /// # Errors
-    /// A path of the sweep that does not exist or a value that does not fit, with its place in the file.
+    /// A path of the sweep that does not exist or a value that does not fit, with its place in the file. Paths below `hw`
+    /// are only known to exist when the hardware file is read.
     pub fn points(&self) -> Result<Vec<Point>> {
-        self.points_checked(&|_, _| Ok(()))
-    }
-
-    /// Like [`Recipe::points`], with a judge for every distinct system override.
-    ///
-    /// # Errors
-    /// As [`Recipe::points`], and what the judge says.
-    pub fn points_checked(&self, check: &SystemCheck<'_>) -> Result<Vec<Point>> {
         let count = sweep::points(&self.axes).unwrap_or(0);
         let mut sections = Sections::new(self);
         let mut points = Vec::with_capacity(count);
         let mut chosen = vec![0; self.axes.len()];
         for _ in 0..count {
-            points.push(sections.point(&chosen, check)?);
+            points.push(sections.point(&chosen)?);
             advance(&mut chosen, &self.axes);
         }
         distinct_names(&points, self)?;
@@ -105,8 +95,8 @@ struct Sections<'a> {
     workload: Memo<Arc<Workload>>,
     policy: Memo<Arc<Policy>>,
     engine: Memo<Engine>,
-    system: Memo<Arc<Map<String, Value>>>,
-    layout: Memo<Arc<Layout>>,
+    system: Memo<Arc<SystemOverrides>>,
+    layout: Memo<Arc<LayoutOptions>>,
 }
 
 impl<'a> Sections<'a> {
@@ -124,9 +114,8 @@ impl<'a> Sections<'a> {
         }
     }
 
-    fn point(&mut self, chosen: &[usize], check: &SystemCheck<'_>) -> Result<Point> {
+    fn point(&mut self, chosen: &[usize]) -> Result<Point> {
         let recipe = self.recipe;
-        let system = |json: &Json, place: &Place<'_>| checked_system(json, place, check);
         Ok(Point {
             name: recipe.point_name(chosen),
             axes: recipe.settings(chosen).cloned().collect(),
@@ -143,26 +132,14 @@ impl<'a> Sections<'a> {
             engine: self
                 .engine
                 .get(recipe, chosen, |active| recipe.read(active, Part::Engine, options::engine))?,
-            system: self
-                .system
-                .get(recipe, chosen, |active| recipe.read(active, Part::System, system).map(Arc::new))?,
+            system: self.system.get(recipe, chosen, |active| {
+                recipe.read(active, Part::System, options::system).map(Arc::new)
+            })?,
             layout: self.layout.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Layout, options::layout).map(Arc::new)
             })?,
         })
     }
-}
-
-fn checked_system(
-    json: &Json,
-    place: &Place<'_>,
-    check: &SystemCheck<'_>,
-) -> Result<Map<String, Value>, Fault> {
-    let system = options::system(json, place)?;
-    for (key, value) in &system {
-        check(key, value).map_err(|error| Fault { path: place.key(key).path(), error })?;
-    }
-    Ok(system)
 }
 
 /// Changes of the hardware document: paths below `hw`. The path `hw` itself chooses the file and is none.

@@ -1,1 +1,168 @@
-//! Placeholder.
+//! One file per kind of derivation; each says what it reads, what it writes and what is in its key.
+//!
+//! Depends on the formats (`hw`, `astrasim`, `et`), the engine and the store. A step reads only ingested
+//! content, never the source files.
+
+mod check;
+mod configs;
+mod context;
+mod et;
+mod files;
+mod hw;
+mod run;
+
+use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+use std::time::Duration;
+
+use artifact_store::{
+    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
+};
+
+use crate::derivation::{Preimage, StepKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::Point;
+
+pub use check::check;
+pub use context::{Context, Sources, provenance};
+pub use files::point_files;
+pub use run::simulation_error;
+
+/// The semantic versions of all step kinds: bumped when equal inputs would give other outputs.
+pub const VERSIONS: [(StepKind, u32); 4] = [
+    (StepKind::Hw, hw::VERSION),
+    (StepKind::Et, et::VERSION),
+    (StepKind::Configs, configs::VERSION),
+    (StepKind::Run, run::VERSION),
+];
+
+/// A step with its key made.
+#[derive(Debug)]
+pub struct Derivation {
+    /// The key.
+    pub key: ActionKey,
+    /// The canonical bytes of the preimage.
+    pub encoded: Vec<u8>,
+}
+
+impl Derivation {
+    /// Encodes the preimage and makes the key.
+    pub fn of(preimage: &Preimage) -> Self {
+        let encoded = preimage.encode();
+        Self { key: ActionKey::of_preimage(&encoded), encoded }
+    }
+}
+
+/// The records of the steps that a step reads.
+#[derive(Clone, Debug, Default)]
+pub struct Inputs(BTreeMap<StepKind, Arc<ActionRecord>>);
+
+impl Inputs {
+    /// Adds the record of a step.
+    pub fn insert(&mut self, kind: StepKind, record: Arc<ActionRecord>) {
+        self.0.insert(kind, record);
+    }
+
+    /// The digest of an output of a step that this one reads.
+    fn output(&self, kind: StepKind, name: &str) -> Result<Digest> {
+        self.optional(kind, name).ok_or_else(|| {
+            Error::new(ErrorKind::Store, format!("the record of a step `{kind}` has no output `{name}`"))
+                .hint("it was written by another version of astra-store; run `astra-store gc` or use a new store")
+        })
+    }
+
+    fn optional(&self, kind: StepKind, name: &str) -> Option<Digest> {
+        self.0.get(&kind)?.outputs.get(name).map(|o| o.digest)
+    }
+}
+
+/// What an executed step wrote: the content and the record that names it.
+#[derive(Debug, Default)]
+pub struct Produced {
+    /// The content of all outputs and of what trees refer to.
+    pub blobs: Vec<Blob>,
+    /// Names of the outputs.
+    pub record: ActionRecord,
+}
+
+impl Produced {
+    /// Adds an output.
+    pub fn output(&mut self, kind: OutputKind, name: &str, bytes: impl Into<Arc<[u8]>>) -> Digest {
+        let blob = Blob::new(bytes);
+        let digest = blob.digest();
+        self.record.outputs.insert(name.to_owned(), Output { digest, len: blob.len(), kind });
+        self.blobs.push(blob);
+        digest
+    }
+
+    /// Adds an output that is a tree of files, given as names with positions in the distinct contents.
+    ///
+    /// # Errors
+    /// When the names do not make a tree.
+    pub fn tree(
+        &mut self,
+        name: &str,
+        distinct: &[Arc<[u8]>],
+        files: impl IntoIterator<Item = (String, usize)>,
+    ) -> Result<()> {
+        let blobs: Vec<Blob> = distinct.iter().map(|bytes| Blob::new(Arc::clone(bytes))).collect();
+        let entry = |(name, i): (String, usize)| {
+            let blob: &Blob = &blobs[i];
+            TreeEntry { name, digest: blob.digest(), len: blob.len() }
+        };
+        let tree = Tree::new(files.into_iter().map(entry).collect())?;
+        self.output(OutputKind::Tree, name, tree.encode());
+        self.blobs.extend(blobs);
+        Ok(())
+    }
+
+    /// Everything the store is to keep of this execution, in one transaction.
+    pub fn into_publication(self, derivation: &Derivation, took: Duration, claim: Claim) -> Publication {
+        Publication {
+            blobs: self.blobs,
+            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance(took))),
+            roots: Vec::new(),
+            claim: Some(claim),
+        }
+    }
+}
+
+/// Makes the key of a step of a point.
+///
+/// # Errors
+/// When what the key is made of is wrong: ranks that no layout holds, an unknown algorithm.
+pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Derivation> {
+    let preimage = match kind {
+        StepKind::Hw => hw::preimage(context, point),
+        StepKind::Et => et::preimage(point),
+        StepKind::Configs => configs::preimage(context, point, inputs),
+        StepKind::Run => run::preimage(point, inputs),
+        StepKind::Build => unreachable_build(),
+    }?;
+    Ok(Derivation::of(&preimage))
+}
+
+/// Executes a step of a point.
+///
+/// # Errors
+/// Whatever is wrong with the input, or with the simulation; `Interrupted` when `cancel` was set.
+pub fn execute(
+    context: &Context,
+    point: &Point,
+    kind: StepKind,
+    inputs: &Inputs,
+    cancel: &AtomicBool,
+) -> Result<Produced> {
+    match kind {
+        StepKind::Hw => hw::execute(context, point),
+        StepKind::Et => et::execute(point),
+        StepKind::Configs => configs::execute(context, point, inputs),
+        StepKind::Run => run::execute(context, point, inputs, cancel),
+        StepKind::Build => unreachable_build(),
+    }
+}
+
+fn unreachable_build<T>() -> Result<T> {
+    Err(Error::failed("`build` is a derivation over a whole recipe, not a step of a point"))
+}

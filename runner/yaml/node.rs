@@ -45,6 +45,14 @@ pub struct Entry {
     pub value: Node,
 }
 
+impl Entry {
+    /// An input error at the key, with the key.
+    pub fn error(&self, message: impl Into<String>) -> Error {
+        let error = Error::input(message).key(&self.key);
+        if self.line == 0 { error } else { error.at(self.line, self.column) }
+    }
+}
+
 impl Node {
     /// A value that stands in no file.
     pub fn unplaced(value: Value) -> Self {

@@ -3,9 +3,9 @@
 //! Key names in errors are relative to the section; whoever opened it puts its own path in front.
 
 use super::{Entry, Node, Value};
-use crate::{Error, Result};
+use crate::Result;
 
-/// A mapping whose keys are all known.
+/// A mapping whose keys are known.
 pub(crate) struct Section<'a> {
     node: &'a Node,
 }
@@ -15,12 +15,16 @@ impl<'a> Section<'a> {
     pub(crate) fn open(node: &'a Node, known: &[&str]) -> Result<Self> {
         for entry in Self::entries(node)? {
             if !known.contains(&entry.key.as_str()) {
-                let error = Error::input("unknown key").suggest(&entry.key, known.iter().copied());
-                let error = error.hint(format!("known keys: {}", known.join(", "))).key(&entry.key);
-                return Err(if entry.line == 0 { error } else { error.at(entry.line, entry.column) });
+                let error = entry.error("unknown key").suggest(&entry.key, known.iter().copied());
+                return Err(error.hint(format!("known keys: {}", known.join(", "))));
             }
         }
         Ok(Self { node })
+    }
+
+    /// Opens what may be a mapping with any keys; what is none has no keys.
+    pub(crate) fn of(node: &'a Node) -> Self {
+        Self { node }
     }
 
     /// The entries of a mapping.

@@ -164,6 +164,12 @@ impl<'db> Change<'db> {
         Ok(Rows { rows, path: self.path })
     }
 
+    /// How many pages of the smallest size are in use.
+    #[cfg(test)]
+    pub(crate) fn used_pages(&self) -> Result<u64> {
+        guarded(self.path, || Ok(self.transaction.stats()?.allocated_pages()))
+    }
+
     pub(crate) fn commit(self) -> Result<()> {
         let (transaction, path) = (self.transaction, self.path);
         guarded(path, || Ok(transaction.commit()?))
@@ -267,6 +273,11 @@ impl Failure {
                     .at(path)
                     .hint(again)
             }
+            E::Io(e) if e.kind() == std::io::ErrorKind::NotFound => Error::corrupt(
+                "the file of the store is missing",
+            )
+            .at(path)
+            .hint("restore it from a copy, or remove the rest of the directory to begin with an empty store"),
             E::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
                 Error::corrupt("the file ends too early").at(path).hint(again)
             }

@@ -68,7 +68,7 @@ impl Error {
             io::ErrorKind::StorageFull | io::ErrorKind::QuotaExceeded => {
                 (ErrorKind::Full, "free some space, or name a store on another disk")
             }
-            io::ErrorKind::NotADirectory => {
+            io::ErrorKind::NotADirectory | io::ErrorKind::AlreadyExists => {
                 (ErrorKind::NotAStore, "a store is a directory; name one that exists or can be created")
             }
             _ => return Self::new(ErrorKind::Io, format!("cannot {doing}: {source}")).at(path),

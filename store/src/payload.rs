@@ -251,6 +251,7 @@ fn for_each_chunk(owner: &Id, chunks: &impl ReadRows, visit: &mut dyn FnMut(&[u8
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::db::{Db, Table};
 
     #[test]
     fn cuts_cover_everything_once_and_fill_their_pages() {
@@ -289,5 +290,34 @@ mod tests {
         assert!(Head::read(&[]).is_none());
         assert!(Head::read(&[CHUNKED, 1, 2]).is_none());
         assert!(Head::read(&[0x80, 1, 2]).is_none());
+    }
+
+    /// Pages that the file uses per chunk row of this length.
+    fn pages_of_a_chunk(len: usize) -> f64 {
+        let directory = tempfile::tempdir().unwrap();
+        let db = Db::create(&directory.path().join("file"), 1 << 24).unwrap();
+        let empty = db.try_begin().unwrap().unwrap().used_pages().unwrap();
+        let rows = 24 + (1 << 19) / len;
+        let change = db.try_begin().unwrap().unwrap();
+        let mut chunks = change.table(Table::Chunks).unwrap();
+        for i in 0..rows {
+            let owner = blake3::hash(&i.to_le_bytes());
+            chunks.insert(&chunk_key(owner.as_bytes(), 0), &vec![1; len]).unwrap();
+        }
+        drop(chunks);
+        change.commit().unwrap();
+        let used = db.try_begin().unwrap().unwrap().used_pages().unwrap();
+        (used - empty) as f64 / rows as f64
+    }
+
+    #[test]
+    fn a_chunk_fills_its_page_and_one_byte_more_would_take_two() {
+        for order in [0, 1, 4, MAX_CHUNK_ORDER] {
+            let capacity = chunk_capacity(order);
+            let exact = f64::from(1 << order);
+            let (full, over) = (pages_of_a_chunk(capacity), pages_of_a_chunk(capacity + 1));
+            assert!(full < exact * 1.05 + 0.1, "{capacity} bytes take {full} pages");
+            assert!(over > exact * 1.9, "{} bytes take {over} pages", capacity + 1);
+        }
     }
 }

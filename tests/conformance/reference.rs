@@ -63,6 +63,36 @@ fn every_reference_call_is_equal_or_different_on_purpose() {
     assert_eq!(counts, expected);
 }
 
+#[test]
+fn the_public_example_files_read_without_a_notice() {
+    let examples = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/ref/astra-sim-examples");
+    let Ok(networks) = std::fs::read_dir(examples.join("network")) else {
+        eprintln!("SKIPPED: no reference data at {}", examples.display());
+        return;
+    };
+    let read = |path: &Path| (std::fs::read(path).unwrap(), path.display().to_string());
+    for path in networks.map(|entry| entry.unwrap().path()) {
+        let (bytes, name) = read(&path);
+        let (network, notices) = NetworkFile::parse(&bytes, &name).unwrap();
+        assert_eq!(notices, []);
+        network.network(NetworkModel::CongestionAware).unwrap().check().unwrap();
+    }
+    let (bytes, name) = read(&examples.join("remote_memory/no_memory_expansion.json"));
+    let memory = read_remote_memory(&bytes, &name).unwrap();
+    for path in std::fs::read_dir(examples.join("system/native_collectives")).unwrap() {
+        let (bytes, name) = read(&path.unwrap().path());
+        let (system, notices) = SystemFile::parse(&bytes, &name).unwrap();
+        assert_eq!(notices, []);
+        let system = system.system(Dialect::AstraSim, &SystemOptions::default(), memory).unwrap();
+        system.check(1).unwrap();
+        assert_eq!(system.preferred_dataset_splits, 4);
+    }
+    let custom = examples.join("system/custom_collectives/custom_collective.json");
+    let (bytes, name) = read(&custom);
+    let (system, _) = SystemFile::parse(&bytes, &name).unwrap();
+    assert_eq!(system.not_simulated, Some("all-reduce-implementation-custom"));
+}
+
 /// The hardware documents of a reference file, each with its calls.
 fn variants(file: &Path) -> Vec<(String, Json)> {
     let mut text = String::new();
@@ -98,19 +128,17 @@ type Spec = Result<(NetworkSpec, Vec<Notice>), Error>;
 
 fn read(variant: &Json) -> Spec {
     let document = Document::parse(variant["yaml"].as_str().unwrap().as_bytes(), "hw.yaml")?;
-    let mut patches = Vec::new();
-    if variant.get("override").is_some_and(|change| !change.is_null()) {
-        if let Some(axes) = variant.get("axes").and_then(Json::as_object) {
-            for (path, axis) in [
-                ("parallelism.tp", "tp"),
-                ("parallelism.cp", "cp"),
-                ("parallelism.lp", "lp"),
-                ("parallelism.dp", "dp"),
-            ] {
-                patches.push((path, axes[axis].clone()));
-            }
-        }
-    }
+    let overridden = variant.get("override").is_some_and(|change| !change.is_null());
+    let axes = variant.get("axes").and_then(Json::as_object).filter(|_| overridden);
+    let paths = [
+        ("parallelism.tp", "tp"),
+        ("parallelism.cp", "cp"),
+        ("parallelism.lp", "lp"),
+        ("parallelism.dp", "dp"),
+    ];
+    let patches: Vec<(&str, Json)> = axes
+        .map(|axes| paths.iter().map(|(path, axis)| (*path, axes[*axis].clone())).collect())
+        .unwrap_or_default();
     document.network_spec(&patches)
 }
 
@@ -177,7 +205,8 @@ fn same(files: &ConfigFiles, theirs: &Json) -> bool {
 
 /// What we write, we read back to equal values.
 fn reads_back(layout: &Layout, files: &ConfigFiles) {
-    let network = NetworkFile::parse(files.network_yml.as_bytes(), "n.yml").unwrap();
+    let (network, notices) = NetworkFile::parse(files.network_yml.as_bytes(), "n.yml").unwrap();
+    assert_eq!(notices, []);
     let written: Vec<_> = layout.dimensions.iter().map(|dimension| dimension.link).collect();
     assert_eq!(network.dimensions, written);
     assert_eq!(network.faulty_links.len(), layout.faulty_links.len());

@@ -31,6 +31,12 @@ struct Link {
     to: u32,
 }
 
+impl Link {
+    const fn to(to: u32) -> Self {
+        Self { busy: false, first: NONE, last: NONE, to }
+    }
+}
+
 /// The two devices of a link.
 #[derive(Clone, Copy, PartialEq, Eq)]
 struct Ends {
@@ -56,21 +62,37 @@ pub(super) struct Fabric {
     npus: u32,
     latency_ns: f64,
     bytes_per_ns: f64,
-    /// Links that have been used.
-    links: KeyedSlab<Ends, Link>,
+    links: Vec<Link>,
+    /// Ids of the links between pairs, where every pair has one; only those that have been used.
+    pairs: KeyedSlab<Ends, u32>,
     messages: Slab<Message>,
 }
 
 impl Fabric {
     pub(super) fn new(dimension: &Dimension) -> Self {
-        Self {
+        let mut fabric = Self {
             topology: dimension.topology,
             npus: dimension.npus,
             latency_ns: dimension.latency_ns,
             bytes_per_ns: dimension.bandwidth.bytes_per_ns(),
-            links: KeyedSlab::new(),
+            links: Vec::new(),
+            pairs: KeyedSlab::new(),
             messages: Slab::new(),
-        }
+        };
+        fabric.lay_links();
+        fabric
+    }
+
+    /// Makes the links of a topology that has few: of a ring for each rank those to the next and to the previous rank, of a
+    /// switch all up-links, then all down-links.
+    fn lay_links(&mut self) {
+        let n = self.npus;
+        let ends: Vec<u32> = match self.topology {
+            Topology::Ring => (0..n).flat_map(|at| [(at + 1) % n, (at + n - 1) % n]).collect(),
+            Topology::Switch => std::iter::repeat_n(n, n as usize).chain(0..n).collect(),
+            _ => Vec::new(),
+        };
+        self.links = ends.into_iter().map(Link::to).collect();
     }
 
     /// Whether a rank can send to itself: over a switch and back.
@@ -106,7 +128,7 @@ impl Fabric {
 
     /// A link has finished sending; the next message that waits for it starts.
     pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) {
-        let state = &mut self.links[link];
+        let state = &mut self.links[link as usize];
         state.busy = false;
         let message = state.first;
         if message != NONE {
@@ -118,8 +140,8 @@ impl Fabric {
     /// Hands a message to the link out of the device it is at.
     fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) {
         let Message { at, destination, .. } = self.messages[message];
-        let link = self.link(at, self.next_device(at, destination));
-        let state = &mut self.links[link];
+        let link = self.next_link(at, destination);
+        let state = &mut self.links[link as usize];
         if !state.busy {
             self.transmit(events, now, link, message);
             return;
@@ -134,7 +156,7 @@ impl Fabric {
     }
 
     fn transmit(&mut self, events: &mut Wheel<Event>, now: u64, link: u32, message: u32) {
-        let state = &mut self.links[link];
+        let state = &mut self.links[link as usize];
         state.busy = true;
         let message_state = &mut self.messages[message];
         message_state.at = state.to;
@@ -144,30 +166,26 @@ impl Fabric {
         events.push(now.saturating_add(sending as u64), Event::LinkFree { link });
     }
 
-    fn link(&mut self, from: u32, to: u32) -> u32 {
-        let ends = Ends { from, to };
-        self.links
-            .find(ends)
-            .unwrap_or_else(|| self.links.insert(ends, Link { busy: false, first: NONE, last: NONE, to }))
-    }
-
-    /// The device after `at` on the way to `destination`.
-    fn next_device(&self, at: u32, destination: u32) -> u32 {
+    /// The link that a message at a device takes to its destination.
+    fn next_link(&mut self, at: u32, destination: u32) -> u32 {
+        let n = self.npus;
         match self.topology {
             Topology::Ring => {
-                let n = self.npus;
                 let clockwise = if destination >= at { destination - at } else { n - at + destination };
                 // Opposite members are reached clockwise.
-                if n - clockwise < clockwise {
-                    if at == 0 { n - 1 } else { at - 1 }
-                } else if at + 1 == n {
-                    0
-                } else {
-                    at + 1
-                }
+                2 * at + u32::from(n - clockwise < clockwise)
             }
-            Topology::Switch if at < self.npus => self.npus,
-            _ => destination,
+            Topology::Switch if at < n => at,
+            Topology::Switch => n + destination,
+            _ => {
+                let ends = Ends { from: at, to: destination };
+                self.pairs.find(ends).map(|pair| self.pairs[pair]).unwrap_or_else(|| {
+                    self.links.push(Link::to(destination));
+                    let link = (self.links.len() - 1) as u32;
+                    self.pairs.insert(ends, link);
+                    link
+                })
+            }
         }
     }
 }

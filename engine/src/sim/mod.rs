@@ -128,7 +128,7 @@ impl<'a> Simulation<'a> {
         let mut ranks = Vec::with_capacity(count as usize);
         let mut unfinished_parents = Vec::new();
         for &trace in &workload.trace_of_rank {
-            ranks.push(RankState::new(trace, unfinished_parents.len()));
+            ranks.push(RankState::new(unfinished_parents.len()));
             unfinished_parents.extend_from_slice(workload.traces[trace as usize].parent_counts());
         }
         let lines = count as usize * dimensions;
@@ -171,7 +171,7 @@ impl<'a> Simulation<'a> {
             }
             self.now = time;
             self.events_run += 1;
-            if self.events_run % EVENTS_PER_LOOK == 0 && stop.load(Ordering::Relaxed) {
+            if self.events_run.is_multiple_of(EVENTS_PER_LOOK) && stop.load(Ordering::Relaxed) {
                 return Err(Error::Interrupted);
             }
             self.handle(event)?;

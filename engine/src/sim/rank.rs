@@ -86,8 +86,6 @@ impl Union {
 
 /// One rank.
 pub(super) struct RankState {
-    /// Index of its trace.
-    pub(super) trace: u32,
     /// Where its nodes begin in the table of unfinished parents.
     pub(super) first_node: usize,
     /// Nodes that may be issued, lowest first, by slot.
@@ -108,9 +106,8 @@ pub(super) struct RankState {
 }
 
 impl RankState {
-    pub(super) fn new(trace: u32, first_node: usize) -> Self {
+    pub(super) fn new(first_node: usize) -> Self {
         Self {
-            trace,
             first_node,
             ready: Default::default(),
             holder: [NONE; Slot::ALL.len()],

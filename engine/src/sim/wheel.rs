@@ -20,6 +20,8 @@ pub(super) struct Wheel<T> {
     slots: Vec<Fifo>,
     /// One bit per slot of a level that has events.
     occupied: [u64; LEVELS],
+    /// One bit per level that has events.
+    occupied_levels: u32,
     /// The time that digits are compared with; never after the earliest event.
     base: u64,
 }
@@ -41,7 +43,13 @@ const EMPTY: Fifo = Fifo { head: NONE, tail: NONE };
 
 impl<T: Copy> Wheel<T> {
     pub(super) fn new() -> Self {
-        Self { nodes: Slab::new(), slots: vec![EMPTY; LEVELS * SLOTS], occupied: [0; LEVELS], base: 0 }
+        Self {
+            nodes: Slab::new(),
+            slots: vec![EMPTY; LEVELS * SLOTS],
+            occupied: [0; LEVELS],
+            occupied_levels: 0,
+            base: 0,
+        }
     }
 
     /// Schedules an event behind all others of its time, which must not be before the last event taken.
@@ -53,8 +61,8 @@ impl<T: Copy> Wheel<T> {
 
     /// Takes the next event.
     pub(super) fn pop(&mut self) -> Option<(u64, T)> {
-        loop {
-            let level = self.occupied.iter().position(|&bits| bits != 0)?;
+        while self.occupied_levels != 0 {
+            let level = self.occupied_levels.trailing_zeros() as usize;
             let digit = self.occupied[level].trailing_zeros();
             let slot = level * SLOTS + digit as usize;
             let Fifo { head, tail } = self.slots[slot];
@@ -64,17 +72,25 @@ impl<T: Copy> Wheel<T> {
                 self.base = node.time;
                 self.slots[slot].head = node.next;
                 if node.next == NONE {
-                    self.slots[slot] = EMPTY;
-                    self.occupied[level] &= !(1 << digit);
+                    self.clear(level, digit);
                 }
                 self.nodes.remove(head);
                 return Some((node.time, node.event));
             }
             let shift = level as u32 * DIGIT_BITS;
             self.base = node.time >> shift << shift;
-            self.slots[slot] = EMPTY;
-            self.occupied[level] &= !(1 << digit);
+            self.clear(level, digit);
             self.scatter(head);
+        }
+        None
+    }
+
+    /// Marks a slot as empty.
+    fn clear(&mut self, level: usize, digit: u32) {
+        self.slots[level * SLOTS + digit as usize] = EMPTY;
+        self.occupied[level] &= !(1 << digit);
+        if self.occupied[level] == 0 {
+            self.occupied_levels &= !(1 << level);
         }
     }
 
@@ -96,6 +112,7 @@ impl<T: Copy> Wheel<T> {
         if slot.head == NONE {
             slot.head = node;
             self.occupied[level as usize] |= 1 << digit;
+            self.occupied_levels |= 1 << level;
         } else {
             self.nodes[slot.tail].next = node;
         }

@@ -70,7 +70,7 @@ fn system(record: &Value) -> System {
     let argument = |name: &str| record.get("args").and_then(|arguments| arguments.get(name));
     let algorithms =
         |key: &str| list(system, key).iter().map(|name| name.as_str().unwrap().parse().unwrap()).collect();
-    let scale = argument("injection-scale").map_or(1.0, |scale| as_f64(scale));
+    let scale = argument("injection-scale").map_or(1.0, as_f64);
     System {
         collective_optimization: text(system, "collective-optimization")
             .parse::<CollectiveOptimization>()

@@ -3,6 +3,7 @@
 mod reading;
 mod refusals;
 mod schema;
+mod study;
 mod sweeps;
 
 use super::{Point, Recipe};

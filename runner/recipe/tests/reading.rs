@@ -1,9 +1,15 @@
 use super::super::{Algorithms, EngineKind, PolicyPlugin, Recipe, Workload};
 use super::{WORKLOAD, recipe};
+use crate::astrasim::SystemOverrides;
 use crate::hw::Axis;
 use crate::units::{Bytes, Nanos};
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
+use serde_json::json;
+
+fn system(overrides: serde_json::Value) -> SystemOverrides {
+    SystemOverrides::new(overrides.as_object().unwrap().clone()).unwrap()
+}
 
 fn workload(json: &str) -> Workload {
     let points = recipe(&format!("\"workload\":{json}")).unwrap().points().unwrap();
@@ -25,7 +31,7 @@ fn a_recipe_without_options_gets_the_documented_defaults() {
     assert_eq!(point.engine.dialect, Dialect::AstraSim);
     assert_eq!(point.policy.plugin, PolicyPlugin::Topology);
     assert!(point.policy.collectives.is_empty());
-    assert!(point.system.is_empty());
+    assert_eq!(*point.system, SystemOverrides::default());
     assert_eq!(point.layout.axes, None);
     assert!(!point.layout.flatten_2d);
 }
@@ -36,7 +42,7 @@ fn every_option_is_read() {
         r#"{WORKLOAD}, "$schema": "recipe.schema.json", "description": "for people",
         "policy": {{"plugin": "topology", "collectives": {{"all_reduce": "ring", "all_gather": ["ring", "direct"]}}}},
         "engine": {{"kind": "builtin", "network": "congestion_unaware", "dialect": "astra-sim"}},
-        "system": {{"endpoint-delay": 20, "nested": {{"kept": [1.5, null]}}}},
+        "system": {{"endpoint-delay": 20, "all-gather-implementation": ["ring", "direct4"]}},
         "layout": {{"axes": ["dp", "tp"], "flatten_2d": true}}"#
     ))
     .unwrap();
@@ -47,8 +53,10 @@ fn every_option_is_read() {
         Algorithms::PerDimension(vec!["ring".into(), "direct".into()])
     );
     assert_eq!(point.engine.network, NetworkModel::CongestionUnaware);
-    assert_eq!(point.system["endpoint-delay"], 20);
-    assert_eq!(point.system["nested"], serde_json::json!({"kept": [1.5, null]}));
+    assert_eq!(
+        *point.system,
+        system(json!({"endpoint-delay": 20, "all-gather-implementation": ["ring", "direct4"]}))
+    );
     assert_eq!(point.layout.axes.as_deref(), Some(&[Axis::Tp, Axis::Dp][..]));
     assert!(point.layout.flatten_2d);
 }
@@ -122,8 +130,8 @@ fn a_workload_serialises_with_units_and_defaults_resolved() {
 fn the_canonical_form_knows_no_whitespace_key_order_or_writing_of_units() {
     let one = br#"{"recipe":1,"name":"t","hw":"a.yaml",
         "workload":{"kind":"collective","collective":"all_reduce","ranks":8,"size":"1 KiB"},
-        "engine":{"network":"congestion_aware"},"system":{"b":1,"a":{"d":2,"c":3}},"layout":{"axes":["cp","tp"]}}"#;
-    let same = br#"  {"system":{"a":{"c":3,"d":2},"b":1},"hw":"a.yaml","name":"t","layout":{"axes":["tp","cp"]},"description":"x",
+        "engine":{"network":"congestion_aware"},"system":{"peak-perf":1,"G":2},"layout":{"axes":["cp","tp"]}}"#;
+    let same = br#"  {"system":{"G":2,"peak-perf":1},"hw":"a.yaml","name":"t","layout":{"axes":["tp","cp"]},"description":"x",
         "workload":{"size":1024,"ranks":8,"collective":"all_reduce","kind":"collective"},"recipe":1,"policy":{}}"#;
     let canonical = |bytes: &[u8], file: &str| Recipe::parse(bytes, file).unwrap().canonical();
     assert_eq!(canonical(one, "one.json"), canonical(same, "elsewhere/two.json"));
@@ -135,7 +143,7 @@ fn the_canonical_form_knows_no_whitespace_key_order_or_writing_of_units() {
             r#""policy":{"plugin":"topology","collectives":{}},"#,
             r#""engine":{"kind":"builtin","network":"congestion_aware","dialect":"astra-sim"},"#,
             r#""layout":{"axes":["tp","cp"],"flatten_2d":false},"#,
-            r#""system":{"a":{"c":3,"d":2},"b":1},"sweep":[]}"#
+            r#""system":{"G":2,"peak-perf":1},"sweep":[]}"#
         )
     );
 }
@@ -153,7 +161,7 @@ fn the_canonical_form_changes_with_everything_that_decides_the_result() {
             "\"grid\":{\"workload.size\":[1,2],\"hw.a\":[1,2]}",
             "\"grid\":{\"hw.a\":[1,2],\"workload.size\":[1,2]}",
         ),
-        ("\"sweep\"", "\"system\":{\"x\":1},\"sweep\""),
+        ("\"sweep\"", "\"system\":{\"G\":1},\"sweep\""),
         ("\"sweep\"", "\"layout\":{\"flatten_2d\":true},\"sweep\""),
         ("\"sweep\"", "\"policy\":{\"collectives\":{\"all_reduce\":\"ring\"}},\"sweep\""),
         ("\"sweep\"", "\"engine\":{\"network\":\"congestion_unaware\"},\"sweep\""),
@@ -176,4 +184,22 @@ fn a_file_is_read_with_its_path_in_errors_and_a_byte_order_mark_is_no_error() {
         .unwrap();
     let recipe = Recipe::load(&path).unwrap();
     assert_eq!((recipe.name(), recipe.file()), ("t", &*path.display().to_string()));
+}
+
+#[test]
+fn every_snippet_of_the_documentation_is_a_recipe_or_a_part_of_one() {
+    let docs = std::path::Path::new(env!("CARGO_MANIFEST_DIR")).join("docs/recipe.md");
+    let docs = std::fs::read_to_string(docs).unwrap();
+    let snippets: Vec<&str> =
+        docs.split("```json\n").skip(1).map(|rest| rest.split("```").next().unwrap()).collect();
+    assert!(snippets.len() >= 8, "{}", snippets.len());
+    for snippet in snippets {
+        let points = match snippet.trim_start() {
+            whole if whole.starts_with('{') => Recipe::parse(whole.as_bytes(), "docs"),
+            part if part.starts_with("\"workload\"") => recipe(part),
+            part => recipe(&format!("{WORKLOAD},{part}")),
+        }
+        .and_then(|recipe| recipe.points());
+        assert!(points.is_ok(), "{snippet}\n{points:?}");
+    }
 }

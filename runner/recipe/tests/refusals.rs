@@ -234,6 +234,10 @@ fn options_are_checked_word_by_word() {
         (r#""layout":{"axes":["tp","tp"]}"#, "layout.axes[1]: the axis `tp` is there twice"),
         (r#""layout":{"axes":[]}"#, "layout.axes: an empty list"),
         (r#""layout":{"flatten_2d":1}"#, "layout.flatten_2d: expected true or false, found `1`"),
+        (
+            r#""system":{"endpoint-delya":1}"#,
+            "system.endpoint-delya: unknown key of the system file [did you mean `endpoint-delay`?]",
+        ),
         (r#""system":[]"#, "system: expected an object, found a list"),
         (r#""$schema":1"#, "$schema: expected text"),
         (r#""description":[]"#, "description: expected text"),

@@ -1,6 +1,5 @@
 use super::super::Recipe;
 use super::{WORKLOAD, names, recipe, refused, swept};
-use crate::Error;
 use serde_json::json;
 use std::sync::Arc;
 
@@ -124,7 +123,8 @@ fn options_that_the_recipe_does_not_have_can_be_swept() {
             r#"all_reduce=["ring","direct"],endpoint-delay=20"#
         ]
     );
-    assert_eq!(points[3].system["endpoint-delay"], 20);
+    assert_ne!(points[2].system, points[3].system);
+    assert_eq!(points[1].system, points[3].system);
 }
 
 #[test]
@@ -324,26 +324,12 @@ fn a_sweep_without_axes_is_one_point() {
 }
 
 #[test]
-fn system_overrides_are_judged_once_for_each_distinct_section() {
-    let recipe = recipe(&format!(
-        r#"{WORKLOAD},"system":{{"peak-perf":900}},"sweep":{{"grid":{{"system.endpoint-delay":[10,-1],"workload.size":[1,2,3]}}}}"#
-    ))
-    .unwrap();
-    let asked = std::cell::RefCell::new(Vec::new());
-    recipe
-        .points_checked(&|key, value| {
-            asked.borrow_mut().push(format!("{key}={value}"));
-            Ok(())
-        })
-        .unwrap();
-    asked.borrow_mut().sort();
-    assert_eq!(*asked.borrow(), ["endpoint-delay=-1", "endpoint-delay=10", "peak-perf=900", "peak-perf=900"]);
-    let judge = |_: &str, value: &serde_json::Value| {
-        if value.as_i64() < Some(0) { Err(Error::input("must be at least 0").hint("try 10")) } else { Ok(()) }
-    };
-    let message = refused(recipe.points_checked(&judge));
-    assert!(
-        message.ends_with("sweep.grid.\"system.endpoint-delay\"[1]: must be at least 0 [try 10]"),
-        "{message}"
+fn a_system_key_is_judged_where_it_is_written() {
+    let message = bad(r#"{"grid": {"system.endpoint-delay": [10, -1]}}"#);
+    assert!(message.starts_with("sweep.grid.\"system.endpoint-delay\"[1]: expected an integer"), "{message}");
+    let message = bad(r#"{"grid": {"hw.x": [1]}, "cases": [{"system.endpoint_delay": 10}]}"#);
+    assert_eq!(
+        message,
+        "sweep.cases[0].\"system.endpoint_delay\": unknown key of the system file [did you mean `endpoint-delay`?]"
     );
 }

@@ -99,37 +99,44 @@ impl Halving {
 mod tests {
     use super::*;
 
-    /// (partner, size) of all rounds of member 0, and the size and reduce flag of all memory steps.
-    fn run(collective: CollectiveType, count: u32, size: u64) -> (Vec<(u32, u64)>, Vec<(u64, bool)>) {
+    /// What member 0 does in a phase.
+    #[derive(Default)]
+    struct Run {
+        /// Partner and size of each round.
+        rounds: Vec<(u32, u64)>,
+        /// Size and reduce flag of each memory step.
+        memory: Vec<(u64, bool)>,
+    }
+
+    fn run(collective: CollectiveType, count: u32, size: u64) -> Run {
         let steps = HalvingSteps::new(collective, count, size);
         let mut state = steps.start(0);
-        let (mut rounds, mut memory) = (Vec::new(), Vec::new());
+        let mut run = Run::default();
         loop {
             let reduces = state.prepare(&steps, collective);
-            memory.push((state.packet_size(), reduces));
+            run.memory.push((state.packet_size(), reduces));
             match state.step_done() {
-                Some(exchange) => rounds.push((exchange.to, exchange.size)),
-                None => return (rounds, memory),
+                Some(exchange) => run.rounds.push((exchange.to, exchange.size)),
+                None => return run,
             }
         }
     }
 
     #[test]
     fn an_all_reduce_goes_out_and_comes_back() {
-        let (rounds, memory) = run(CollectiveType::AllReduce, 4, 400);
+        let Run { rounds, memory } = run(CollectiveType::AllReduce, 4, 400);
         assert_eq!(rounds, [(1, 200), (2, 100), (2, 100), (1, 200)]);
         assert_eq!(memory, [(200, false), (100, true), (100, false), (200, false), (400, false)]);
     }
 
     #[test]
     fn a_gather_starts_far_away_and_doubles_its_messages() {
-        let (rounds, _) = run(CollectiveType::AllGather, 8, 10);
-        assert_eq!(rounds, [(4, 10), (2, 20), (1, 40)]);
+        assert_eq!(run(CollectiveType::AllGather, 8, 10).rounds, [(4, 10), (2, 20), (1, 40)]);
     }
 
     #[test]
     fn the_last_receive_of_a_reduce_scatter_is_not_reduced() {
-        let (_, memory) = run(CollectiveType::ReduceScatter, 8, 800);
+        let Run { memory, .. } = run(CollectiveType::ReduceScatter, 8, 800);
         let flags: Vec<_> = memory.iter().map(|&(_, reduces)| reduces).collect();
         assert_eq!(flags, [false, true, true, false]);
     }

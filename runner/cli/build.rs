@@ -1,0 +1,247 @@
+//! `astra-store build`.
+
+use std::num::NonZeroUsize;
+use std::path::PathBuf;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use clap::Args;
+use indicatif::{ProgressBar, ProgressStyle};
+use serde_json::{Value, json};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{self, BuildOptions, Event, Outcome, StepStatus};
+use crate::recipe::Recipe;
+
+use super::ui::Ui;
+use super::{Global, locate, table};
+
+/// Build a recipe: run the steps whose inputs changed, print the table of results.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  astra-store build recipe.json
+  astra-store build recipe.json --explain        # why each executed step was executed
+  astra-store build recipe.json --dry-run        # what would be executed
+  astra-store build recipe.json --out results    # also write every point's files
+  astra-store build recipe.json --json | tail -1 # the summary for scripts")]
+pub(super) struct BuildArgs {
+    /// The recipe.
+    recipe: PathBuf,
+    /// How many steps to execute at a time. Default: the number of cores.
+    #[arg(long, short, value_name = "N")]
+    jobs: Option<NonZeroUsize>,
+    /// Say what would be executed, and execute nothing.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Go on with other points when one fails.
+    #[arg(long, short)]
+    keep_going: bool,
+    /// For every executed step, say which input changed.
+    #[arg(long)]
+    explain: bool,
+    /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    out: Option<PathBuf>,
+}
+
+pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
+    let recipe = Recipe::load(&args.recipe)?;
+    let store = locate::open(ui, global)?;
+    let cancel = cancel_on_signal(ui)?;
+    let options = BuildOptions {
+        jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
+        dry_run: args.dry_run,
+        keep_going: args.keep_going,
+        explain: args.explain,
+        cancel: &cancel,
+    };
+    let mut progress = Progress::new(ui);
+    let outcome = exec::build(&store, &recipe, &options, &mut |event| progress.show(&event));
+    progress.end()?;
+    let outcome = outcome?;
+    for notice in &outcome.notices {
+        ui.warn(notice);
+    }
+    if let Some(dir) = &args.out {
+        let files = exec::materialise(&store, &recipe, &outcome, dir)?;
+        ui.say(format!("{files} files in {}", dir.display()));
+    }
+    if ui.json() {
+        ui.json_line(&summary(&outcome))?;
+    } else {
+        print_table(ui, &outcome)?;
+        print_totals(ui, &outcome, args.dry_run);
+    }
+    verdict(&outcome)
+}
+
+/// A flag that the first Ctrl-C sets; the second one ends the process.
+fn cancel_on_signal(ui: &Ui) -> Result<Arc<AtomicBool>> {
+    let cancel = Arc::new(AtomicBool::new(false));
+    let flag = Arc::clone(&cancel);
+    let _ = ui;
+    ctrlc::set_handler(move || {
+        if flag.swap(true, Ordering::SeqCst) {
+            std::process::exit(i32::from(ErrorKind::Interrupted.exit_code()));
+        }
+        eprintln!("stopping: what is finished is kept; press Ctrl-C again to leave at once");
+    })
+    .map_err(|e| Error::new(ErrorKind::System, format!("cannot listen for Ctrl-C: {e}")))?;
+    Ok(cancel)
+}
+
+/// The last line of `--json`.
+fn summary(outcome: &Outcome) -> Value {
+    let points: Vec<Value> = outcome
+        .points
+        .iter()
+        .map(|p| {
+            let mut value = json!({
+                "name": p.row.name,
+                "status": p.status.as_str(),
+                "finish_ns": p.row.finish_ns,
+                "result": p.row.result,
+            });
+            if let Some(bandwidth) = p.row.bus_bandwidth_bytes_per_s {
+                value["bus_bandwidth_bytes_per_s"] = bandwidth.into();
+            }
+            if let Some(e) = &p.error {
+                value["error"] = e.to_string().into();
+            }
+            value
+        })
+        .collect();
+    let mut steps = json!({
+        "executed": outcome.steps.executed,
+        "hit": outcome.steps.hit,
+        "failed": outcome.steps.failed,
+    });
+    if outcome.dry_run {
+        steps["would_run"] = outcome.steps.would_run.into();
+        steps["unknown_until_cutoff"] = outcome.steps.unknown.into();
+    }
+    json!({
+        "recipe": outcome.recipe,
+        "points": points,
+        "steps": steps,
+        "elapsed_s": outcome.elapsed.as_secs_f64(),
+    })
+}
+
+fn print_table(ui: &Ui, outcome: &Outcome) -> Result<()> {
+    let rows = outcome.points.iter().map(|p| (&p.row, Some(p.status)));
+    let table = table::points(&outcome.recipe, &outcome.axes, rows);
+    ui.data(|out| table.write(out))
+}
+
+fn print_totals(ui: &Ui, outcome: &Outcome, dry_run: bool) {
+    let s = &outcome.steps;
+    let mut parts = vec![];
+    if dry_run {
+        parts.push(format!("{} would run", s.would_run));
+        parts.push(format!("{} unknown until what is before them has run", s.unknown));
+    } else {
+        parts.push(format!("{} executed", s.executed));
+    }
+    parts.push(format!("{} hit", s.hit));
+    if s.failed > 0 {
+        parts.push(format!("{} failed", s.failed));
+    }
+    let points = outcome.points.len();
+    ui.say(format!("{points} points, steps: {}; {:.3} s", parts.join(", "), outcome.elapsed.as_secs_f64()));
+}
+
+/// The error that the command ends with, if any: the first failed point's, or that it was interrupted.
+fn verdict(outcome: &Outcome) -> Result<()> {
+    if outcome.interrupted {
+        return Err(Error::new(ErrorKind::Interrupted, "interrupted; finished steps are kept")
+            .hint("run the same command again to go on"));
+    }
+    let failed: Vec<_> = outcome.points.iter().filter_map(|p| Some((p, p.error.as_deref()?))).collect();
+    let Some(&(point, error)) = failed.first() else { return Ok(()) };
+    let several = outcome.points.len() > 1;
+    let error = if several { Error::clone(error).in_point(&point.row.name) } else { Error::clone(error) };
+    Err(match failed.len() {
+        1 => error,
+        n => error.hint(format!("{n} points failed; `--json` lists every error")),
+    })
+}
+
+/// Shows events: JSON lines, or a bar on a terminal, or explanations.
+struct Progress<'a> {
+    ui: &'a Ui,
+    bar: Option<ProgressBar>,
+    error: Result<()>,
+}
+
+impl<'a> Progress<'a> {
+    fn new(ui: &'a Ui) -> Self {
+        Self { ui, bar: None, error: Ok(()) }
+    }
+
+    fn show(&mut self, event: &Event<'_>) {
+        if self.ui.json() && self.error.is_ok() {
+            self.error = self.ui.json_line(&event_json(event));
+        }
+        match event {
+            Event::Started { points } if self.ui.shows_progress() && *points > 1 => {
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} points {eta} {msg}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+                self.bar = Some(ProgressBar::new(*points as u64).with_style(style));
+            }
+            Event::Step { point, kind, why: Some(why), status, .. } => {
+                let verb = if *status == StepStatus::Run { "" } else { "would run " };
+                self.line(&format!("{verb}{kind:<8}{point}: {why}"));
+            }
+            Event::Point { .. } => {
+                if let Some(bar) = &self.bar {
+                    bar.inc(1);
+                }
+            }
+            _ => {}
+        }
+    }
+
+    fn line(&self, text: &str) {
+        match &self.bar {
+            Some(bar) => bar.suspend(|| self.ui.say(text)),
+            None => self.ui.say(text),
+        }
+    }
+
+    fn end(self) -> Result<()> {
+        if let Some(bar) = self.bar {
+            bar.finish_and_clear();
+        }
+        self.error
+    }
+}
+
+fn event_json(event: &Event<'_>) -> Value {
+    match event {
+        Event::Started { points } => json!({ "event": "started", "points": points }),
+        Event::Step { point, kind, status, key, took, why } => {
+            let mut value = json!({
+                "event": "step",
+                "point": point,
+                "step": kind.as_str(),
+                "status": status.as_str(),
+                "key": key.map(|k| k.to_string()),
+                "took_s": took.as_secs_f64(),
+            });
+            if let Some(why) = why {
+                value["why"] = why.as_str().into();
+            }
+            value
+        }
+        Event::Point { name, status, error } => {
+            let mut value = json!({ "event": "point", "name": name, "status": status.as_str() });
+            if let Some(e) = error {
+                value["error"] = e.to_string().into();
+                value["hint"] = e.hint_text().into();
+            }
+            value
+        }
+    }
+}

@@ -1,0 +1,25 @@
+//! `astra-store completions`.
+
+use clap::{Args, CommandFactory};
+use clap_complete::Shell;
+
+use crate::error::Result;
+
+use super::Cli;
+use super::ui::Ui;
+
+/// Print the completion script of a shell.
+#[derive(Debug, Args)]
+#[command(
+    after_help = "Example:\n  astra-store completions bash > ~/.local/share/bash-completion/completions/astra-store"
+)]
+pub(super) struct CompletionsArgs {
+    /// Which shell.
+    shell: Shell,
+}
+
+pub(super) fn run(ui: &Ui, args: &CompletionsArgs) -> Result<()> {
+    let mut script = Vec::new();
+    clap_complete::generate(args.shell, &mut Cli::command(), "astra-store", &mut script);
+    ui.data(|out| out.write_all(&script))
+}

@@ -1,0 +1,66 @@
+//! Where the store is, and opening it.
+
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::time::Duration;
+
+use artifact_store::{Digest, Options, Store};
+
+use crate::error::{Error, ErrorKind, Result};
+
+use super::Global;
+use super::ui::Ui;
+
+const DIRECTORY: &str = ".astra-store";
+
+/// The store's directory: the option, the environment, the nearest one upward, or a new one here.
+fn directory(global: &Global) -> Result<PathBuf> {
+    if let Some(dir) = &global.store {
+        return Ok(dir.clone());
+    }
+    let from_environment = ["ASTRA_STORE", "ASTRA_CACHE_DIR"].into_iter().filter_map(std::env::var_os);
+    if let Some(dir) = from_environment.into_iter().find(|dir| !dir.is_empty()) {
+        return Ok(dir.into());
+    }
+    let here = std::env::current_dir()
+        .map_err(|e| Error::new(ErrorKind::System, format!("the current directory cannot be read: {e}")))?;
+    let found = here.ancestors().map(|dir| dir.join(DIRECTORY)).find(|dir| dir.is_dir());
+    Ok(found.unwrap_or_else(|| here.join(DIRECTORY)))
+}
+
+fn options(ui: &Ui, global: &Global) -> Options {
+    let ui = *ui;
+    Options {
+        lock_timeout: Duration::from_secs(global.lock_timeout),
+        on_notice: Arc::new(move |notice| ui.warn(notice.to_string())),
+        ..Options::default()
+    }
+}
+
+/// Opens the store; creates it when it is not there.
+pub(super) fn open(ui: &Ui, global: &Global) -> Result<Store> {
+    Ok(Store::open(&directory(global)?, &options(ui, global))?)
+}
+
+/// Opens a store that has to be there, for commands that only read.
+pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
+    let dir = directory(global)?;
+    if !is_store(&dir) {
+        return Err(Error::new(ErrorKind::Store, "there is no store here")
+            .in_file(dir.display())
+            .hint("build a recipe first, or name a store with --store DIR"));
+    }
+    Ok(Store::open(&dir, &options(ui, global))?)
+}
+
+fn is_store(dir: &Path) -> bool {
+    dir.join("FORMAT").exists()
+}
+
+/// The bytes of a blob that is known to be in the store.
+pub(super) fn blob(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
+    store.get(digest)?.ok_or_else(|| {
+        Error::new(ErrorKind::Store, format!("blob {digest} is damaged or gone"))
+            .hint("build the recipe again: the step that wrote it will be executed again")
+    })
+}

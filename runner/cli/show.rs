@@ -1,0 +1,141 @@
+//! `astra-store show`.
+
+use std::io::{self, Write};
+
+use artifact_store::{ActionKey, Digest, Found, Store, Tree};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::error::Result;
+use crate::exec::{LatestBuild, PointStatus};
+use crate::report::{Align, RunResult, Table, format_bytes, format_nanos};
+
+use super::locate;
+use super::ui::Ui;
+use super::{Global, table};
+
+/// Show a recipe's table, a result, or whatever a digest stands for.
+///
+/// For a recipe: the table of its latest build. For a result: the time of every rank. For an action: what went
+/// into it and what came out. For a tree: its files.
+#[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  astra-store show h100-allreduce
+  astra-store show 3f2a91c0          # any unique beginning of a digest")]
+pub(super) struct ShowArgs {
+    /// Name of a recipe, or a digest, or a unique beginning of one.
+    what: String,
+}
+
+pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
+    let store = locate::open_existing(ui, global)?;
+    if let Some(build) = LatestBuild::load(&store, &args.what)? {
+        return show_recipe(ui, build);
+    }
+    match store.find(&args.what)? {
+        Found::Action(key) => show_action(ui, &store, &key),
+        Found::Blob(digest) => show_blob(ui, &store, &digest),
+    }
+}
+
+fn show_recipe(ui: &Ui, build: LatestBuild) -> Result<()> {
+    if ui.json() {
+        return ui.json_line(&build.report);
+    }
+    let rows = build.report.points.iter().map(|row| {
+        let status = if row.finish_ns.is_some() { None } else { Some(PointStatus::Failed) };
+        (row, status)
+    });
+    let table = table::points(&build.report.recipe, &build.report.axes, rows);
+    ui.data(|out| table.write(out))
+}
+
+fn show_action(ui: &Ui, store: &Store, key: &ActionKey) -> Result<()> {
+    let record = store.record(key)?;
+    let preimage = store.preimage(key)?;
+    let provenance = store.provenance(key)?;
+    let preimage: Option<Value> = preimage.and_then(|bytes| serde_json::from_slice(&bytes).ok());
+    let outputs = record.map(|r| r.outputs).unwrap_or_default();
+    if ui.json() {
+        let outputs: serde_json::Map<String, Value> = outputs
+            .iter()
+            .map(|(name, o)| (name.clone(), json!({ "digest": o.digest.to_string(), "bytes": o.len })))
+            .collect();
+        let provenance = provenance.map(|p| {
+            json!({ "finished_unix_ms": p.finished_unix_ms, "duration_us": p.duration_us, "host": p.host })
+        });
+        return ui.json_line(&json!({
+            "action": key.to_string(),
+            "preimage": preimage,
+            "outputs": outputs,
+            "provenance": provenance,
+        }));
+    }
+    let mut table = Table::new([("output", Align::Left), ("digest", Align::Left), ("size", Align::Right)]);
+    for (name, output) in &outputs {
+        table.row([name.clone(), output.digest.to_string(), format_bytes(output.len)]);
+    }
+    ui.data(|out| {
+        writeln!(out, "action {key}")?;
+        if let Some(p) = provenance {
+            let took = format_nanos(p.duration_us.saturating_mul(1000));
+            writeln!(out, "took {took} on {}", if p.host.is_empty() { "an unnamed host" } else { &p.host })?;
+        }
+        if let Some(preimage) = preimage {
+            writeln!(out, "made of {}", serde_json::to_string_pretty(&preimage)?)?;
+        }
+        table.write(out)
+    })
+}
+
+fn show_blob(ui: &Ui, store: &Store, digest: &Digest) -> Result<()> {
+    let bytes = locate::blob(store, digest)?;
+    if let Ok(result) = RunResult::decode(&bytes) {
+        return if ui.json() { ui.json_line(&result) } else { ui.data(|out| write_result(&result, out)) };
+    }
+    if let Ok(tree) = Tree::decode(&bytes) {
+        return show_tree(ui, &tree);
+    }
+    if ui.json() {
+        return ui.json_line(&json!({ "blob": digest.to_string(), "bytes": bytes.len() }));
+    }
+    match std::str::from_utf8(&bytes) {
+        Ok(text) => ui.data(|out| writeln!(out, "{}", text.trim_end())),
+        Err(_) => ui.data(|out| {
+            writeln!(
+                out,
+                "blob {digest}, {}; `astra-store cat` prints its bytes",
+                format_bytes(bytes.len() as u64)
+            )
+        }),
+    }
+}
+
+fn write_result(result: &RunResult, out: &mut dyn Write) -> io::Result<()> {
+    let names = ["rank", "finish", "exposed communication", "compute", "communication"];
+    let mut table = Table::new(names.map(|name| (name, Align::Right)));
+    for (rank, finish) in result.rank_finish_ns.iter().enumerate() {
+        let columns = [&result.rank_exposed_ns, &result.rank_compute_ns, &result.rank_communication_ns]
+            .map(|c| c[rank]);
+        let times = std::iter::once(*finish).chain(columns).map(format_nanos);
+        table.row(std::iter::once(rank.to_string()).chain(times));
+    }
+    table.write(out)
+}
+
+fn show_tree(ui: &Ui, tree: &Tree) -> Result<()> {
+    if ui.json() {
+        let entries: Vec<Value> = tree
+            .entries()
+            .iter()
+            .map(|e| json!({ "name": e.name, "digest": e.digest.to_string(), "bytes": e.len }))
+            .collect();
+        return ui.json_line(&json!({ "tree": entries }));
+    }
+    let mut table = Table::new([("name", Align::Left), ("digest", Align::Left), ("size", Align::Right)]);
+    for entry in tree.entries() {
+        table.row([entry.name.clone(), entry.digest.to_string(), format_bytes(entry.len)]);
+    }
+    ui.data(|out| table.write(out))
+}

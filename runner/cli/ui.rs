@@ -1,0 +1,77 @@
+//! How commands speak: data on stdout, talk on stderr, colours and progress only on a terminal.
+
+use std::io::{self, BufWriter, IsTerminal, Write};
+
+use serde::Serialize;
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// The terminal, or what stands in for it.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct Ui {
+    json: bool,
+    quiet: bool,
+    colour: bool,
+}
+
+impl Ui {
+    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+        let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
+        Self { json, quiet, colour }
+    }
+
+    /// Whether data is to be JSON.
+    pub(crate) fn json(&self) -> bool {
+        self.json
+    }
+
+    /// Whether a progress bar would be seen by somebody.
+    pub(crate) fn shows_progress(&self) -> bool {
+        !self.quiet && io::stderr().is_terminal()
+    }
+
+    /// A line for the person at the terminal.
+    pub(crate) fn say(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            eprintln!("{}", text.as_ref());
+        }
+    }
+
+    /// A line that starts with `warning:`.
+    pub(crate) fn warn(&self, text: impl AsRef<str>) {
+        if !self.quiet {
+            eprintln!("{} {}", self.paint("33", "warning:"), text.as_ref());
+        }
+    }
+
+    /// An error with its hint.
+    pub(crate) fn error(&self, e: &Error) {
+        eprintln!("{} {e}", self.paint("31", "error:"));
+        if let Some(hint) = e.hint_text() {
+            eprintln!("{} {hint}", self.paint("36", "hint:"));
+        }
+    }
+
+    fn paint(&self, code: &str, text: &str) -> String {
+        if self.colour { format!("\x1b[1;{code}m{text}\x1b[0m") } else { text.to_owned() }
+    }
+
+    /// Writes data to stdout. A reader that went away (`| head`) ends the command quietly.
+    pub(crate) fn data(&self, write: impl FnOnce(&mut dyn Write) -> io::Result<()>) -> Result<()> {
+        let mut out = BufWriter::with_capacity(1 << 16, io::stdout().lock());
+        match write(&mut out).and_then(|()| out.flush()) {
+            Err(e) if e.kind() == io::ErrorKind::BrokenPipe => std::process::exit(0),
+            result => {
+                result.map_err(|e| Error::new(ErrorKind::System, format!("cannot write to stdout: {e}")))
+            }
+        }
+    }
+
+    /// Writes one JSON value as a line of data.
+    pub(crate) fn json_line(&self, value: &impl Serialize) -> Result<()> {
+        self.data(|out| {
+            serde_json::to_writer(&mut *out, value)?;
+            writeln!(out)
+        })
+    }
+}

@@ -1,0 +1,33 @@
+//! `astra-store validate`.
+
+use std::path::PathBuf;
+
+use clap::Args;
+use serde_json::json;
+
+use crate::error::Result;
+use crate::recipe::Recipe;
+use crate::steps::{self, Sources};
+
+use super::ui::Ui;
+
+/// Check a recipe, the hardware files it names and every point, and simulate and write nothing.
+#[derive(Debug, Args)]
+#[command(after_help = "Example:\n  astra-store validate recipe.json")]
+pub(super) struct ValidateArgs {
+    /// The recipe.
+    recipe: PathBuf,
+}
+
+pub(super) fn run(ui: &Ui, args: &ValidateArgs) -> Result<()> {
+    let recipe = Recipe::load(&args.recipe)?;
+    let points = recipe.points()?;
+    let notices = steps::check(&Sources::read(&recipe)?, &points)?;
+    if ui.json() {
+        return ui.json_line(&json!({ "recipe": recipe.name(), "points": points.len(), "notices": notices }));
+    }
+    for notice in notices {
+        ui.warn(notice);
+    }
+    ui.data(|out| writeln!(out, "{}: {} points, nothing wrong", recipe.name(), points.len()))
+}

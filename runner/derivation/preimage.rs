@@ -1,0 +1,126 @@
+//! The full canonical description of what goes into an action key.
+//!
+//! Encoding: compact JSON with sorted keys and shortest round-trip numbers. The bytes are kept beside the
+//! record, so that `why`, `--explain` and `diff` can say later what a key was made of.
+
+use std::collections::BTreeMap;
+use std::fmt;
+
+use artifact_store::Digest;
+use serde::{Deserialize, Serialize};
+use serde_json::Value;
+
+/// The kinds of derivation. The order is the order in which a point goes through them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "lowercase")]
+pub enum StepKind {
+    /// Hardware YAML → canonical network specification.
+    Hw,
+    /// Workload → execution traces, one per rank.
+    Et,
+    /// Network specification, decisions, rank count → simulator configuration files.
+    Configs,
+    /// Configuration files, traces, engine → per-rank times.
+    Run,
+    /// A whole recipe → report and index over all its points.
+    Build,
+}
+
+impl StepKind {
+    /// The name used in keys, events and messages.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::Hw => "hw",
+            Self::Et => "et",
+            Self::Configs => "configs",
+            Self::Run => "run",
+            Self::Build => "build",
+        }
+    }
+}
+
+impl fmt::Display for StepKind {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.pad(self.as_str())
+    }
+}
+
+/// What goes into an action key.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
+pub struct Preimage {
+    /// Names of what the step reads → digests of the content.
+    pub inputs: BTreeMap<String, HexDigest>,
+    /// The kind of step.
+    pub kind: StepKind,
+    /// Everything else that decides the outputs.
+    pub params: Value,
+    /// Semantic version of the step kind; bumped when equal inputs would give other outputs.
+    pub version: u32,
+}
+
+impl Preimage {
+    /// A preimage without inputs; add them with [`Preimage::input`].
+    pub fn new(kind: StepKind, version: u32, params: Value) -> Self {
+        Self { inputs: BTreeMap::new(), kind, params, version }
+    }
+
+    /// Adds a named input.
+    #[must_use]
+    pub fn input(mut self, name: impl Into<String>, digest: Digest) -> Self {
+        self.inputs.insert(name.into(), HexDigest(digest));
+        self
+    }
+
+    /// The canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a tree of strings, numbers and maps with string keys always encodes")
+    }
+
+    /// Reads canonical bytes; `None` when they are not a preimage of this version of the program.
+    pub fn decode(bytes: &[u8]) -> Option<Self> {
+        serde_json::from_slice(bytes).ok()
+    }
+}
+
+/// A digest that is written as hexadecimal text.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct HexDigest(
+    /// The digest.
+    pub Digest,
+);
+
+impl Serialize for HexDigest {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_str(&self.0)
+    }
+}
+
+impl<'de> Deserialize<'de> for HexDigest {
+    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
+        let text = String::deserialize(deserializer)?;
+        text.parse().map(HexDigest).map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits"))
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use serde_json::json;
+
+    #[test]
+    fn the_encoding_and_the_key_are_golden() {
+        let preimage = Preimage::new(StepKind::Run, 1, json!({"b": 1.5, "a": [1, "x"]}))
+            .input("network.yml", Digest::of(b"network"))
+            .input("et", Digest::of(b"et"));
+        let encoded = preimage.encode();
+        let expected = format!(
+            r#"{{"inputs":{{"et":"{}","network.yml":"{}"}},"kind":"run","params":{{"a":[1,"x"],"b":1.5}},"version":1}}"#,
+            Digest::of(b"et"),
+            Digest::of(b"network")
+        );
+        assert_eq!(String::from_utf8(encoded.clone()).unwrap(), expected);
+        assert_eq!(Preimage::decode(&encoded), Some(preimage));
+        assert_eq!(artifact_store::ActionKey::of_preimage(&encoded).to_string(), "GOLDEN");
+    }
+}

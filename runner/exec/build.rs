@@ -1,0 +1,330 @@
+//! Building a recipe: the one look-up when nothing changed, else the whole graph.
+//!
+//! A build is itself a derivation: its key is made of the recipe, the content of its sources and the versions
+//! of the steps; its outputs are the report, the index and the closure of everything behind them. So a build
+//! that changes nothing is one hit, however many points it has.
+
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc;
+use std::time::{Duration, Instant};
+
+use artifact_store::{ActionKey, Blob, Closure, NewAction, OutputKind, Publication, Store};
+use serde_json::{Value, json};
+
+use crate::derivation::{Preimage, StepKind};
+use crate::error::{Error, Result};
+use crate::recipe::{Point, Recipe};
+use crate::report::{Index, Report};
+use crate::steps::{self, Context, Derivation, Produced, Sources};
+
+use super::explain::Explainer;
+use super::latest::{self, INDEX, REPORT, Targets};
+use super::rows;
+use super::scheduler::{Finished, Message, RUN, Resolved, STEPS, Scheduler};
+use super::{Event, PointStatus, StepStatus};
+
+/// Bumped when the report or the index of equal points would differ.
+const VERSION: u32 = 1;
+const CLOSURE: &str = "closure";
+
+/// How to build.
+#[derive(Debug)]
+pub struct BuildOptions<'a> {
+    /// How many steps to execute at a time.
+    pub jobs: usize,
+    /// Resolve what is known, execute nothing, write nothing.
+    pub dry_run: bool,
+    /// Go on with other points when one fails.
+    pub keep_going: bool,
+    /// Say why each step is executed.
+    pub explain: bool,
+    /// Set to stop: running steps are abandoned, finished ones are kept.
+    pub cancel: &'a AtomicBool,
+}
+
+/// How many distinct steps came to what.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+pub struct StepCounts {
+    /// Executed and published.
+    pub executed: u64,
+    /// Known.
+    pub hit: u64,
+    /// Failed.
+    pub failed: u64,
+    /// Dry run: would be executed.
+    pub would_run: u64,
+    /// Dry run: depends on what a step before gives.
+    pub unknown: u64,
+}
+
+/// A point and how it came to its result.
+#[derive(Debug)]
+pub struct PointOutcome {
+    /// Name, axes, figures.
+    pub row: crate::report::Row,
+    /// Known, simulated now, or failed.
+    pub status: PointStatus,
+    /// Why it failed.
+    pub error: Option<Arc<Error>>,
+}
+
+/// What a build came to.
+#[derive(Debug)]
+pub struct Outcome {
+    /// The recipe's name.
+    pub recipe: String,
+    /// Labels of the swept axes.
+    pub axes: Vec<String>,
+    /// In the order of the recipe.
+    pub points: Vec<PointOutcome>,
+    /// Which keys each point was made of.
+    pub index: Index,
+    /// Distinct steps.
+    pub steps: StepCounts,
+    /// Wall time.
+    pub elapsed: Duration,
+    /// Things worth saying about the input.
+    pub notices: Vec<String>,
+    /// Whether `cancel` ended it.
+    pub interrupted: bool,
+    /// Whether nothing was executed on purpose.
+    pub dry_run: bool,
+}
+
+/// Builds a recipe, or says what that would take.
+///
+/// # Errors
+/// When the recipe, its sources or the store cannot be read, or the store not written. What fails in a point
+/// is part of the outcome.
+pub fn build(
+    store: &Store,
+    recipe: &Recipe,
+    options: &BuildOptions<'_>,
+    sink: &mut dyn FnMut(Event<'_>),
+) -> Result<Outcome> {
+    let started = Instant::now();
+    let _session = store.session()?;
+    let context = Context::new(store.clone(), Sources::read(recipe)?);
+    let derivation = derivation(&context.sources);
+    let mut outcome = match known(store, recipe, &derivation, options.dry_run)? {
+        Some(outcome) => outcome,
+        None => Build { store, recipe, context: &context, derivation, options }.run(sink)?,
+    };
+    outcome.elapsed = started.elapsed();
+    Ok(outcome)
+}
+
+/// The derivation of the whole build.
+fn derivation(sources: &Sources) -> Derivation {
+    let versions: serde_json::Map<String, Value> =
+        steps::VERSIONS.iter().map(|(kind, version)| (kind.as_str().to_owned(), (*version).into())).collect();
+    let params = json!({ "engine_version": astra_engine::SEMANTIC_VERSION, "steps": versions });
+    let mut preimage =
+        Preimage::new(StepKind::Build, VERSION, params).input("recipe", sources.recipe.digest());
+    for (name, source) in &sources.files {
+        preimage = preimage.input(name, source.digest());
+    }
+    Derivation::of(&preimage)
+}
+
+/// The outcome of a build that is known as a whole. Its root is put back when another build has moved it.
+fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool) -> Result<Option<Outcome>> {
+    let Some(record) = store.hit(&derivation.key)? else { return Ok(None) };
+    let [Some(report), Some(index), Some(closure)] = [REPORT, INDEX, CLOSURE].map(|n| record.outputs.get(n))
+    else {
+        return Ok(None);
+    };
+    let [Some(report_bytes), Some(index_bytes)] = [store.get(&report.digest)?, store.get(&index.digest)?]
+    else {
+        return Ok(None);
+    };
+    let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
+    let root = store.root(&latest::root_name(recipe.name()))?;
+    if !dry_run && root.is_none_or(|r| r.target != targets.closure) {
+        let roots = latest::roots(recipe.name(), targets);
+        store.publish(Publication { roots, ..Publication::default() }).wait()?;
+    }
+    let report = Report::decode(&report_bytes)?;
+    let steps = StepCounts { hit: report.steps, ..StepCounts::default() };
+    let points = report
+        .points
+        .into_iter()
+        .map(|row| PointOutcome { row, status: PointStatus::Hit, error: None })
+        .collect();
+    Ok(Some(Outcome {
+        recipe: report.recipe,
+        axes: report.axes,
+        points,
+        index: Index::decode(&index_bytes)?,
+        steps,
+        elapsed: Duration::ZERO,
+        notices: Vec::new(),
+        interrupted: false,
+        dry_run,
+    }))
+}
+
+struct Build<'a> {
+    store: &'a Store,
+    recipe: &'a Recipe,
+    context: &'a Context,
+    derivation: Derivation,
+    options: &'a BuildOptions<'a>,
+}
+
+impl Build<'_> {
+    fn run(self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
+        let points = self.recipe.points()?;
+        sink(Event::Started { points: points.len() });
+        if !self.options.dry_run {
+            self.store.publish(Publication { blobs: self.context.sources.blobs(), ..Publication::default() });
+        }
+        let (resolved, counts) = self.resolve(&points, sink)?;
+        let rows = rows::rows(self.context, &points, &resolved)?;
+        let index = rows::index(&points, &resolved);
+        let report = Report {
+            recipe: self.recipe.name().to_owned(),
+            axes: points
+                .first()
+                .map_or_else(Vec::new, |p| p.axes.iter().map(|(label, _)| label.to_string()).collect()),
+            steps: counts.executed + counts.hit,
+            points: rows,
+        };
+        if !self.options.dry_run {
+            let complete = resolved.iter().all(|p| matches!(p[RUN], Resolved::Done { .. }));
+            self.publish(&report, &index, complete)?;
+        }
+        let outcomes = report.points.into_iter().zip(&resolved).map(|(row, resolved)| {
+            let (status, error) = status_of(&resolved[RUN]);
+            PointOutcome { row, status, error }
+        });
+        Ok(Outcome {
+            recipe: report.recipe,
+            axes: report.axes,
+            points: outcomes.collect(),
+            index,
+            steps: counts,
+            elapsed: Duration::ZERO,
+            notices: self.context.take_notices(),
+            interrupted: self.options.cancel.load(Ordering::Relaxed),
+            dry_run: self.options.dry_run,
+        })
+    }
+
+    /// Resolves all points. A step is reported when its outputs are published.
+    fn resolve(
+        &self,
+        points: &[Point],
+        sink: &mut dyn FnMut(Event<'_>),
+    ) -> Result<(Vec<[Resolved; 4]>, StepCounts)> {
+        let options = self.options;
+        let scheduler =
+            Scheduler::new(self.context, points, options.dry_run, options.keep_going, options.cancel);
+        let explainer = if options.explain || options.dry_run {
+            Some(Explainer::load(self.store, self.recipe.name())?)
+        } else {
+            None
+        };
+        let mut counts = StepCounts::default();
+        let (report, finished) = mpsc::channel();
+        let outcome = std::thread::scope(|scope| {
+            for _ in 0..options.jobs.max(1) {
+                let (report, scheduler) = (report.clone(), &scheduler);
+                scope.spawn(move || scheduler.work(&report));
+            }
+            drop(report);
+            for message in finished {
+                let result = match &message {
+                    Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink),
+                    Message::Point(point, run) => {
+                        let (status, error) = status_of(run);
+                        sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });
+                        Ok(())
+                    }
+                };
+                if result.is_err() {
+                    scheduler.stop();
+                    return result;
+                }
+            }
+            Ok(())
+        });
+        // A commit that failed is the reason for everything that failed after it.
+        outcome?;
+        if !options.dry_run {
+            self.store.flush()?;
+        }
+        Ok((scheduler.into_resolved(), counts))
+    }
+
+    /// Makes the build known: report, index, closure, roots and, when every point has a result, the record.
+    fn publish(&self, report: &Report, index: &Index, complete: bool) -> Result<()> {
+        let mut produced = Produced::default();
+        let report = produced.output(OutputKind::Blob, REPORT, report.encode());
+        let index_digest = produced.output(OutputKind::Blob, INDEX, index.encode());
+        let mut blobs = vec![report, index_digest];
+        blobs.extend(self.context.sources.blobs().iter().map(Blob::digest));
+        let mut actions: Vec<ActionKey> = index.keys.iter().map(|k| k.0).collect();
+        if complete {
+            actions.push(self.derivation.key);
+        }
+        let closure = produced.output(OutputKind::Closure, CLOSURE, Closure::new(actions, blobs).encode());
+        let targets = Targets { report, index: index_digest, closure };
+        let mut publication = Publication {
+            blobs: produced.blobs,
+            roots: latest::roots(self.recipe.name(), targets),
+            ..Publication::default()
+        };
+        if complete {
+            let preimage = self.derivation.encoded.clone();
+            publication.action =
+                Some(NewAction::new(preimage, produced.record, steps::provenance(Duration::ZERO)));
+        }
+        self.store.publish(publication).wait()?;
+        Ok(())
+    }
+}
+
+/// Counts and tells what became of a step, once it is published.
+fn step_finished(
+    finished: &Finished,
+    points: &[Point],
+    explainer: Option<&Explainer>,
+    counts: &mut StepCounts,
+    sink: &mut dyn FnMut(Event<'_>),
+) -> Result<()> {
+    if let Some(ticket) = &finished.ticket {
+        ticket.wait()?;
+    }
+    let count = match finished.status {
+        StepStatus::Hit => &mut counts.hit,
+        StepStatus::Run => &mut counts.executed,
+        StepStatus::Failed => &mut counts.failed,
+        StepStatus::WouldRun => &mut counts.would_run,
+        StepStatus::Unknown => &mut counts.unknown,
+    };
+    *count += 1;
+    let point = &points[finished.task.point];
+    let kind = STEPS[finished.task.step];
+    let why = match (explainer, &finished.derivation) {
+        (Some(explainer), Some(derivation)) => Some(explainer.why(&point.name, kind, derivation)?),
+        _ => None,
+    };
+    let Finished { status, key, took, .. } = *finished;
+    sink(Event::Step { point: &point.name, kind, status, key, took, why });
+    Ok(())
+}
+
+/// How a point came to its result, from what its simulation came to.
+fn status_of(run: &Resolved) -> (PointStatus, Option<Arc<Error>>) {
+    let status = match run {
+        Resolved::Done { executed: true, .. } => PointStatus::Run,
+        Resolved::Done { executed: false, .. } => PointStatus::Hit,
+        Resolved::Failed(e) => return (PointStatus::Failed, Some(Arc::clone(e))),
+        Resolved::WouldRun => PointStatus::WouldRun,
+        Resolved::Unknown => PointStatus::Unknown,
+        Resolved::Skipped => PointStatus::Skipped,
+    };
+    (status, None)
+}

@@ -1,0 +1,83 @@
+//! The latest build of a recipe, as its roots in the store name it.
+
+use artifact_store::{Digest, OutputKind, Root, Store};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::report::{Index, Report};
+
+pub(super) const REPORT: &str = "report.json";
+pub(super) const INDEX: &str = "index.json";
+const PREFIX: &str = "recipe/";
+
+/// The digests that a recipe's roots hold.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Targets {
+    pub(super) report: Digest,
+    pub(super) index: Digest,
+    pub(super) closure: Digest,
+}
+
+/// The name of the root that holds everything a recipe's latest build needs.
+pub(super) fn root_name(recipe: &str) -> String {
+    format!("{PREFIX}{recipe}")
+}
+
+/// The roots to set for a build.
+pub(super) fn roots(recipe: &str, targets: Targets) -> Vec<(String, Root)> {
+    let name = root_name(recipe);
+    vec![
+        (format!("{name}/{INDEX}"), Root::now(targets.index, OutputKind::Blob)),
+        (format!("{name}/{REPORT}"), Root::now(targets.report, OutputKind::Blob)),
+        (name, Root::now(targets.closure, OutputKind::Closure)),
+    ]
+}
+
+/// The index of a recipe's latest build. `None` when there is none, or none that this version can read.
+pub(super) fn index(store: &Store, recipe: &str) -> Result<Option<Index>> {
+    let root = store.root(&format!("{}/{INDEX}", root_name(recipe)))?;
+    let bytes = root.map(|r| store.get(&r.target)).transpose()?.flatten();
+    Ok(bytes.and_then(|b| Index::decode(&b).ok()))
+}
+
+/// The report of a recipe's latest build.
+#[derive(Debug)]
+pub struct LatestBuild {
+    /// What the build found out.
+    pub report: Report,
+    /// Digest of the report.
+    pub digest: Digest,
+    /// When it was built, in milliseconds since 1970-01-01 UTC.
+    pub built_unix_ms: u64,
+}
+
+impl LatestBuild {
+    /// The latest build of a recipe, if the store holds one.
+    ///
+    /// # Errors
+    /// When the store cannot be read, or the report is damaged.
+    pub fn load(store: &Store, recipe: &str) -> Result<Option<Self>> {
+        store
+            .root(&format!("{}/{REPORT}", root_name(recipe)))?
+            .map(|root| Self::read(store, &root))
+            .transpose()
+    }
+
+    /// The latest builds of all recipes, by name.
+    ///
+    /// # Errors
+    /// As for [`LatestBuild::load`].
+    pub fn all(store: &Store) -> Result<Vec<Self>> {
+        let roots = store.roots()?;
+        let is_report = |name: &str| name.starts_with(PREFIX) && name.ends_with(REPORT);
+        roots.iter().filter(|(name, _)| is_report(name)).map(|(_, root)| Self::read(store, root)).collect()
+    }
+
+    fn read(store: &Store, root: &Root) -> Result<Self> {
+        let bytes = store.get(&root.target)?.ok_or_else(|| {
+            Error::new(ErrorKind::Store, format!("report {} is damaged or gone", root.target))
+                .hint("build the recipe again")
+        })?;
+        let report = Report::decode(&bytes)?;
+        Ok(Self { report, digest: root.target, built_unix_ms: root.updated_unix_ms })
+    }
+}

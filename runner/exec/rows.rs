@@ -1,0 +1,63 @@
+//! From what the derivations came to, to the rows and the index of a report.
+
+use std::collections::HashMap;
+
+use artifact_store::ActionKey;
+use astra_engine::Nanos;
+
+use crate::derivation::{HexDigest, StepKind};
+use crate::error::Result;
+use crate::recipe::{Point, Workload};
+use crate::report::{HexKey, Index, Row, bus_bandwidth};
+use crate::steps::Context;
+
+use super::scheduler::{RUN, Resolved};
+
+/// One row per point; points without a result keep their place.
+pub(super) fn rows(context: &Context, points: &[Point], resolved: &[[Resolved; 4]]) -> Result<Vec<Row>> {
+    points.iter().zip(resolved).map(|(point, resolved)| row(context, point, &resolved[RUN])).collect()
+}
+
+fn row(context: &Context, point: &Point, run: &Resolved) -> Result<Row> {
+    let mut row = Row {
+        name: point.name.clone(),
+        axes: point.axes.iter().map(|(_, value)| value.to_string()).collect(),
+        ranks: point.workload.ranks(),
+        finish_ns: None,
+        bus_bandwidth_bytes_per_s: None,
+        result: None,
+    };
+    if let Resolved::Done { record, .. } = run {
+        let (digest, finish) = context.finish_of(StepKind::Run, record)?;
+        row.finish_ns = Some(finish.0);
+        row.result = Some(HexDigest(digest));
+        row.bus_bandwidth_bytes_per_s = bandwidth(&point.workload, finish);
+    }
+    Ok(row)
+}
+
+fn bandwidth(workload: &Workload, finish: Nanos) -> Option<f64> {
+    match workload {
+        Workload::Collective { collective, ranks, size } => {
+            bus_bandwidth(*collective, *ranks, size.0, finish)
+        }
+        _ => None,
+    }
+}
+
+/// The keys behind each point, distinct keys numbered in the order of the points.
+pub(super) fn index(points: &[Point], resolved: &[[Resolved; 4]]) -> Index {
+    let mut index = Index::default();
+    let mut positions: HashMap<ActionKey, u32> = HashMap::new();
+    for (point, resolved) in points.iter().zip(resolved) {
+        let of_steps = resolved.each_ref().map(|resolved| match resolved {
+            Resolved::Done { key, .. } => Some(*positions.entry(*key).or_insert_with(|| {
+                index.keys.push(HexKey(*key));
+                (index.keys.len() - 1) as u32
+            })),
+            _ => None,
+        });
+        index.points.push((point.name.clone(), of_steps));
+    }
+    index
+}

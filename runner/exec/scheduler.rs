@@ -1,0 +1,365 @@
+//! The order in which derivations are attempted, and by whom.
+//!
+//! A point is four derivations: `hw` → `configs` → `run` and `et` → `run`. Ready ones wait on a stack, so that a
+//! point in progress is finished before a new one begins. Equal keys are executed once: within the process
+//! through the table of slots, between processes through the store's claims. A worker never blocks on another
+//! one: what has to wait is parked and picked up again.
+
+use std::collections::HashMap;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::sync::mpsc::Sender;
+use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
+use std::time::{Duration, Instant};
+
+use artifact_store::{ActionKey, ActionRecord, Claim, Ticket};
+
+use crate::derivation::StepKind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::steps::{self, Derivation, Inputs};
+
+use super::StepStatus;
+
+/// The derivations of a point, in the order of [`Task::step`].
+pub(super) const STEPS: [StepKind; 4] = [StepKind::Hw, StepKind::Et, StepKind::Configs, StepKind::Run];
+const HW: usize = 0;
+const ET: usize = 1;
+const CONFIGS: usize = 2;
+pub(super) const RUN: usize = 3;
+
+/// How long a step that another process executes is left alone before it is looked at again.
+const CLAIMED_RETRY: Duration = Duration::from_millis(5);
+
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Task {
+    pub(super) point: usize,
+    /// Index into [`STEPS`].
+    pub(super) step: usize,
+}
+
+/// What came of a derivation.
+#[derive(Clone, Debug)]
+pub(super) enum Resolved {
+    /// The outputs are known; `executed`: by this build.
+    Done { key: ActionKey, record: Arc<ActionRecord>, executed: bool },
+    /// Dry run: not known, would be executed.
+    WouldRun,
+    /// Dry run: the key depends on a step that would be executed.
+    Unknown,
+    /// It failed, or one it depends on did.
+    Failed(Arc<Error>),
+    /// Not attempted: the build stopped before.
+    Skipped,
+}
+
+/// What workers tell, in an order in which a point comes after its steps.
+pub(super) enum Message {
+    Step(Finished),
+    /// The last derivation of a point is resolved.
+    Point(usize, Resolved),
+}
+
+/// Told once per distinct key, and once per task whose key could not be made.
+pub(super) struct Finished {
+    pub(super) task: Task,
+    pub(super) status: StepStatus,
+    pub(super) key: Option<ActionKey>,
+    pub(super) took: Duration,
+    /// What the step was made of, when it was executed or would be.
+    pub(super) derivation: Option<Arc<Derivation>>,
+    /// Of a step that was executed: done when its outputs are published.
+    pub(super) ticket: Option<Ticket>,
+}
+
+enum Slot {
+    /// Tasks that wait for the owner.
+    InProgress(Vec<Task>),
+    Resolved(Resolved),
+}
+
+struct State {
+    ready: Vec<Task>,
+    /// Tasks whose step another process executes, and when to look again.
+    claimed_elsewhere: Vec<(Instant, Task, Arc<Derivation>)>,
+    resolved: Vec<[Option<Resolved>; 4]>,
+    slots: HashMap<ActionKey, Slot>,
+    /// Tasks without a result.
+    open: usize,
+    stop: bool,
+}
+
+pub(super) struct Scheduler<'a> {
+    pub(super) context: &'a steps::Context,
+    pub(super) points: &'a [crate::recipe::Point],
+    pub(super) dry_run: bool,
+    pub(super) keep_going: bool,
+    pub(super) cancel: &'a AtomicBool,
+    state: Mutex<State>,
+    changed: Condvar,
+}
+
+impl<'a> Scheduler<'a> {
+    pub(super) fn new(
+        context: &'a steps::Context,
+        points: &'a [crate::recipe::Point],
+        dry_run: bool,
+        keep_going: bool,
+        cancel: &'a AtomicBool,
+    ) -> Self {
+        let ready = (0..points.len())
+            .rev()
+            .flat_map(|point| [Task { point, step: ET }, Task { point, step: HW }])
+            .collect();
+        let state = State {
+            ready,
+            claimed_elsewhere: Vec::new(),
+            resolved: vec![[const { None }; 4]; points.len()],
+            slots: HashMap::new(),
+            open: points.len() * STEPS.len(),
+            stop: false,
+        };
+        Self {
+            context,
+            points,
+            dry_run,
+            keep_going,
+            cancel,
+            state: Mutex::new(state),
+            changed: Condvar::new(),
+        }
+    }
+
+    /// Works until nothing is left to do. Run by every worker thread.
+    pub(super) fn work(&self, report: &Sender<Message>) {
+        while let Some((task, known)) = self.next() {
+            match self.attempt(task, known, report) {
+                Attempt::Resolved(key, resolved) => self.finish(task, key, resolved, report),
+                Attempt::Parked => {}
+            }
+        }
+    }
+
+    /// What every task came to; tasks never attempted are `Skipped`.
+    pub(super) fn into_resolved(self) -> Vec<[Resolved; 4]> {
+        let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
+        state.resolved.into_iter().map(|point| point.map(|r| r.unwrap_or(Resolved::Skipped))).collect()
+    }
+
+    /// No new step begins after this.
+    pub(super) fn stop(&self) {
+        self.lock().stop = true;
+        self.changed.notify_all();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+
+    /// The next task, with its derivation when it was made before; `None` when the work is over.
+    fn next(&self) -> Option<(Task, Option<Arc<Derivation>>)> {
+        let mut state = self.lock();
+        loop {
+            if state.open == 0 || state.stop || self.cancel.load(Ordering::Relaxed) {
+                self.changed.notify_all();
+                return None;
+            }
+            let now = Instant::now();
+            if let Some(i) = state.claimed_elsewhere.iter().position(|(at, ..)| *at <= now) {
+                let (_, task, derivation) = state.claimed_elsewhere.swap_remove(i);
+                return Some((task, Some(derivation)));
+            }
+            if let Some(task) = state.ready.pop() {
+                return Some((task, None));
+            }
+            // Woken by a finished task; the bound is for claims of other processes and for cancellation.
+            let bound = if state.claimed_elsewhere.is_empty() { 20 * CLAIMED_RETRY } else { CLAIMED_RETRY };
+            state = self.changed.wait_timeout(state, bound).unwrap_or_else(PoisonError::into_inner).0;
+        }
+    }
+
+    fn attempt(&self, task: Task, known: Option<Arc<Derivation>>, report: &Sender<Message>) -> Attempt {
+        let inputs = match self.inputs(task) {
+            Ok(inputs) => inputs,
+            Err(resolved) => {
+                if matches!(resolved, Resolved::Unknown) {
+                    self.report(report, task, StepStatus::Unknown, None, Duration::ZERO, None);
+                }
+                return Attempt::Resolved(None, resolved);
+            }
+        };
+        let kind = STEPS[task.step];
+        let point = &self.points[task.point];
+        let owned_before = known.is_some();
+        let derivation = match known {
+            Some(derivation) => derivation,
+            None => match steps::derive(self.context, point, kind, &inputs) {
+                Ok(derivation) => Arc::new(derivation),
+                Err(e) => {
+                    let e = Arc::new(e);
+                    self.report(report, task, StepStatus::Failed, None, Duration::ZERO, None);
+                    return Attempt::Resolved(None, Resolved::Failed(e));
+                }
+            },
+        };
+        let key = derivation.key;
+        if !owned_before {
+            match self.lock().slots.entry(key) {
+                std::collections::hash_map::Entry::Vacant(slot) => {
+                    slot.insert(Slot::InProgress(Vec::new()));
+                }
+                std::collections::hash_map::Entry::Occupied(mut slot) => match slot.get_mut() {
+                    Slot::InProgress(waiting) => {
+                        waiting.push(task);
+                        return Attempt::Parked;
+                    }
+                    Slot::Resolved(resolved) => return Attempt::Resolved(None, resolved.clone()),
+                },
+            }
+        }
+        match self.obtain(task, &derivation, &inputs, report) {
+            Ok(Some(resolved)) => Attempt::Resolved(Some(key), resolved),
+            Ok(None) => {
+                let at = Instant::now() + CLAIMED_RETRY;
+                self.lock().claimed_elsewhere.push((at, task, derivation));
+                Attempt::Parked
+            }
+            Err(e) if e.kind() == ErrorKind::Interrupted => Attempt::Resolved(Some(key), Resolved::Skipped),
+            Err(e) => {
+                let derivation = Some(derivation);
+                self.report(report, task, StepStatus::Failed, Some(key), Duration::ZERO, derivation);
+                Attempt::Resolved(Some(key), Resolved::Failed(Arc::new(e)))
+            }
+        }
+    }
+
+    /// Looks a step up, or claims and executes it. `None`: another process has claimed it.
+    fn obtain(
+        &self,
+        task: Task,
+        derivation: &Arc<Derivation>,
+        inputs: &Inputs,
+        report: &Sender<Message>,
+    ) -> Result<Option<Resolved>> {
+        let key = derivation.key;
+        if let Some(record) = self.context.store.hit(&key)? {
+            return Ok(Some(self.hit(task, key, record, report)));
+        }
+        if self.dry_run {
+            let derivation = Some(Arc::clone(derivation));
+            self.report(report, task, StepStatus::WouldRun, Some(key), Duration::ZERO, derivation);
+            return Ok(Some(Resolved::WouldRun));
+        }
+        let Some(claim) = self.context.store.claim(&key)? else { return Ok(None) };
+        // Between the look and the claim another process may have published it.
+        if let Some(record) = self.context.store.hit(&key)? {
+            return Ok(Some(self.hit(task, key, record, report)));
+        }
+        self.execute(task, derivation, inputs, claim, report).map(Some)
+    }
+
+    fn hit(&self, task: Task, key: ActionKey, record: ActionRecord, report: &Sender<Message>) -> Resolved {
+        self.report(report, task, StepStatus::Hit, Some(key), Duration::ZERO, None);
+        Resolved::Done { key, record: Arc::new(record), executed: false }
+    }
+
+    fn execute(
+        &self,
+        task: Task,
+        derivation: &Arc<Derivation>,
+        inputs: &Inputs,
+        claim: Claim,
+        report: &Sender<Message>,
+    ) -> Result<Resolved> {
+        let started = Instant::now();
+        let point = &self.points[task.point];
+        let produced = steps::execute(self.context, point, STEPS[task.step], inputs, self.cancel)?;
+        let took = started.elapsed();
+        let record = Arc::new(produced.record.clone());
+        let ticket = self.context.store.publish(produced.into_publication(derivation, took, claim));
+        let key = derivation.key;
+        let finished = Finished {
+            task,
+            status: StepStatus::Run,
+            key: Some(key),
+            took,
+            derivation: Some(Arc::clone(derivation)),
+            ticket: Some(ticket),
+        };
+        // The receiver outlives the workers; if it is gone the build is being torn down.
+        let _ = report.send(Message::Step(finished));
+        Ok(Resolved::Done { key, record, executed: true })
+    }
+
+    /// The records this task reads, or what the task comes to without being attempted.
+    fn inputs(&self, task: Task) -> std::result::Result<Inputs, Resolved> {
+        let needs: &[usize] = match task.step {
+            CONFIGS => &[HW],
+            RUN => &[ET, CONFIGS],
+            _ => &[],
+        };
+        let state = self.lock();
+        let mut inputs = Inputs::default();
+        for &step in needs {
+            match state.resolved[task.point][step].as_ref() {
+                Some(Resolved::Done { record, .. }) => inputs.insert(STEPS[step], Arc::clone(record)),
+                Some(Resolved::WouldRun | Resolved::Unknown) => return Err(Resolved::Unknown),
+                Some(Resolved::Failed(e)) => return Err(Resolved::Failed(Arc::clone(e))),
+                Some(Resolved::Skipped) | None => return Err(Resolved::Skipped),
+            }
+        }
+        Ok(inputs)
+    }
+
+    /// Notes what a task and those waiting for its key came to, and readies what depended on them.
+    fn finish(&self, task: Task, owned: Option<ActionKey>, resolved: Resolved, report: &Sender<Message>) {
+        let mut state = self.lock();
+        if matches!(resolved, Resolved::Failed(_)) && !self.keep_going {
+            state.stop = true;
+        }
+        let waiting = owned
+            .and_then(|key| state.slots.insert(key, Slot::Resolved(resolved.clone())))
+            .map_or_else(Vec::new, |slot| match slot {
+                Slot::InProgress(waiting) => waiting,
+                Slot::Resolved(_) => Vec::new(),
+            });
+        for task in std::iter::once(task).chain(waiting) {
+            state.settle(task, resolved.clone());
+            if task.step == RUN {
+                let _ = report.send(Message::Point(task.point, resolved.clone()));
+            }
+        }
+        drop(state);
+        self.changed.notify_all();
+    }
+
+    fn report(
+        &self,
+        report: &Sender<Message>,
+        task: Task,
+        status: StepStatus,
+        key: Option<ActionKey>,
+        took: Duration,
+        derivation: Option<Arc<Derivation>>,
+    ) {
+        let _ = report.send(Message::Step(Finished { task, status, key, took, derivation, ticket: None }));
+    }
+}
+
+enum Attempt {
+    /// With the key when this task owned its slot.
+    Resolved(Option<ActionKey>, Resolved),
+    Parked,
+}
+
+impl State {
+    fn settle(&mut self, task: Task, resolved: Resolved) {
+        let point = &mut self.resolved[task.point];
+        point[task.step] = Some(resolved);
+        self.open -= 1;
+        let next = match task.step {
+            HW => CONFIGS,
+            ET | CONFIGS if point[ET].is_some() && point[CONFIGS].is_some() => RUN,
+            _ => return,
+        };
+        self.ready.push(Task { point: task.point, step: next });
+    }
+}

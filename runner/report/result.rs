@@ -1,0 +1,62 @@
+//! The `result.json` of a run: per-rank times as the engine reported them.
+
+use astra_engine::Report as EngineReport;
+use serde::{Deserialize, Serialize};
+
+use crate::error::{Error, ErrorKind, Result};
+
+/// Times in nanoseconds, one entry per rank in rank order. Canonical: equal runs give equal bytes.
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
+pub struct RunResult {
+    /// When the last rank finished.
+    pub finish_ns: u64,
+    /// When each rank finished.
+    pub rank_finish_ns: Vec<u64>,
+    /// Finish time less the compute time, as the original defines exposed communication.
+    pub rank_exposed_ns: Vec<u64>,
+    /// Time with a GPU compute node in flight.
+    pub rank_compute_ns: Vec<u64>,
+    /// Time with communication in flight.
+    pub rank_communication_ns: Vec<u64>,
+    /// Ranks in the order in which they finished.
+    pub finish_order: Vec<u32>,
+}
+
+impl RunResult {
+    /// Takes over what the engine reports.
+    ///
+    /// # Errors
+    /// When a rank's finish time is zero, which no real workload gives.
+    pub fn from_engine(report: &EngineReport) -> Result<Self> {
+        let of = |f: fn(&astra_engine::RankReport) -> u64| report.ranks.iter().map(f).collect::<Vec<u64>>();
+        let rank_finish_ns = of(|r| r.finish.0);
+        if let Some(rank) = rank_finish_ns.iter().position(|t| *t == 0) {
+            return Err(Error::failed(format!(
+                "rank {rank} finished at time 0: its trace has no node that takes time"
+            ))
+            .hint("give every rank at least one compute or communication node"));
+        }
+        Ok(Self {
+            finish_ns: rank_finish_ns.iter().copied().max().unwrap_or(0),
+            rank_finish_ns,
+            rank_exposed_ns: of(|r| r.exposed.0),
+            rank_compute_ns: of(|r| r.gpu.unwrap_or_default().0),
+            rank_communication_ns: of(|r| r.comm.unwrap_or_default().0),
+            finish_order: report.finish_order.iter().map(|r| r.0).collect(),
+        })
+    }
+
+    /// Canonical bytes.
+    pub fn encode(&self) -> Vec<u8> {
+        serde_json::to_vec(self).expect("a struct of numbers always encodes")
+    }
+
+    /// Reads what [`RunResult::encode`] wrote.
+    ///
+    /// # Errors
+    /// When the bytes are not a result.
+    pub fn decode(bytes: &[u8]) -> Result<Self> {
+        serde_json::from_slice(bytes)
+            .map_err(|e| Error::new(ErrorKind::Store, format!("a stored result cannot be read: {e}")))
+    }
+}

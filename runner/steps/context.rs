@@ -1,0 +1,190 @@
+//! What the steps of one build share: the store, the ingested sources, and content already decoded.
+//!
+//! Sources are read once, when the build begins; afterwards only those bytes count, whatever happens to the files.
+
+use std::collections::{BTreeMap, HashMap};
+use std::hash::Hash;
+use std::path::Path;
+use std::sync::{Arc, Mutex, OnceLock, PoisonError};
+use std::time::{Duration, SystemTime, UNIX_EPOCH};
+
+use artifact_store::{ActionRecord, Blob, Digest, Provenance, Store};
+use astra_engine::Nanos;
+
+use crate::derivation::StepKind;
+use crate::error::{Error, ErrorKind, Result};
+use crate::hw::{Document, NetworkSpec};
+use crate::recipe::Recipe;
+use crate::report::RunResult;
+
+use super::{files, run};
+
+/// A recipe and the files it names, as they were when they were read.
+#[derive(Debug)]
+pub struct Sources {
+    /// The recipe in canonical form.
+    pub recipe: Blob,
+    /// The files under the names by which the recipe calls them.
+    pub files: BTreeMap<String, Blob>,
+    documents: Memo<String, Document>,
+}
+
+impl Sources {
+    /// Reads the files a recipe names.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read(recipe: &Recipe) -> Result<Self> {
+        let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
+        let mut files = BTreeMap::new();
+        for name in recipe.sources() {
+            let path = beside.join(&name);
+            let bytes = std::fs::read(&path).map_err(|e| unreadable(&e).in_file(path.display()))?;
+            files.insert(name, Blob::new(bytes));
+        }
+        Ok(Self { recipe: Blob::new(recipe.canonical()), files, documents: Memo::new(64) })
+    }
+
+    /// Recipe and files, to be kept in the store.
+    pub fn blobs(&self) -> Vec<Blob> {
+        std::iter::once(&self.recipe).chain(self.files.values()).cloned().collect()
+    }
+
+    pub(super) fn file(&self, name: &str) -> Result<&Blob> {
+        let missing = || Error::failed(format!("`{name}` is not among the sources of the recipe"));
+        self.files.get(name).ok_or_else(missing)
+    }
+
+    pub(super) fn document(&self, name: &str) -> Result<Arc<Document>> {
+        self.documents.get_or(name.to_owned(), || Document::parse(self.file(name)?.bytes(), name))
+    }
+}
+
+/// What the steps of one build share.
+#[derive(Debug)]
+pub struct Context {
+    /// Where everything is kept.
+    pub store: Store,
+    /// What the build is made from.
+    pub sources: Sources,
+    specs: Memo<Digest, NetworkSpec>,
+    pub(super) workloads: Memo<Digest, astra_engine::Workload>,
+    /// Finish times of runs of this build, so that the report need not read results back.
+    finished: Mutex<HashMap<Digest, Nanos>>,
+    notices: Mutex<Vec<String>>,
+}
+
+impl Context {
+    /// A context for building from these sources.
+    pub fn new(store: Store, sources: Sources) -> Self {
+        Self {
+            store,
+            sources,
+            specs: Memo::new(4096),
+            workloads: Memo::new(64),
+            finished: Mutex::default(),
+            notices: Mutex::default(),
+        }
+    }
+
+    /// The network specification with this digest.
+    pub(super) fn spec(&self, digest: Digest) -> Result<Arc<NetworkSpec>> {
+        self.specs.get_or(digest, || NetworkSpec::from_bytes(&self.content(&digest)?))
+    }
+
+    /// The bytes of an input that a record named.
+    ///
+    /// # Errors
+    /// When they are gone or damaged: the store was changed from outside during the build.
+    pub fn content(&self, digest: &Digest) -> Result<Arc<[u8]>> {
+        files::content(&self.store, digest)
+    }
+
+    /// The result of a run and when its last rank finished.
+    ///
+    /// # Errors
+    /// When the record or the result cannot be read.
+    pub fn finish_of(&self, kind: StepKind, record: &ActionRecord) -> Result<(Digest, Nanos)> {
+        let output = record.outputs.get(run::OUTPUT).ok_or_else(|| {
+            Error::new(ErrorKind::Store, format!("the record of a step `{kind}` has no `{}`", run::OUTPUT))
+        })?;
+        if let Some(finish) = lock(&self.finished).get(&output.digest) {
+            return Ok((output.digest, *finish));
+        }
+        let result = RunResult::decode(&self.content(&output.digest)?)?;
+        Ok((output.digest, Nanos(result.finish_ns)))
+    }
+
+    pub(super) fn note_finish(&self, result: Digest, finish: Nanos) {
+        lock(&self.finished).insert(result, finish);
+    }
+
+    pub(super) fn notify(&self, notices: impl IntoIterator<Item = String>) {
+        let mut all = lock(&self.notices);
+        for notice in notices {
+            if !all.contains(&notice) {
+                all.push(notice);
+            }
+        }
+    }
+
+    /// What is worth saying about the input, each thing once.
+    pub fn take_notices(&self) -> Vec<String> {
+        let mut notices = std::mem::take(&mut *lock(&self.notices));
+        notices.sort_unstable();
+        notices
+    }
+}
+
+fn unreadable(e: &std::io::Error) -> Error {
+    let error = Error::input(format!("cannot be read: {e}"));
+    match e.kind() {
+        std::io::ErrorKind::NotFound => error.hint("paths in a recipe are relative to the recipe"),
+        _ => error,
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+/// Decoded content by what it was decoded from, bounded in number.
+#[derive(Debug)]
+pub(super) struct Memo<K, V> {
+    limit: usize,
+    known: Mutex<HashMap<K, Arc<V>>>,
+}
+
+impl<K: Eq + Hash, V> Memo<K, V> {
+    fn new(limit: usize) -> Self {
+        Self { limit, known: Mutex::new(HashMap::new()) }
+    }
+
+    /// The value of a key. Two threads may make the same value at once; one is kept.
+    pub(super) fn get_or(&self, key: K, make: impl FnOnce() -> Result<V>) -> Result<Arc<V>> {
+        if let Some(value) = lock(&self.known).get(&key) {
+            return Ok(Arc::clone(value));
+        }
+        let value = Arc::new(make()?);
+        let mut known = lock(&self.known);
+        if known.len() >= self.limit {
+            known.clear();
+        }
+        Ok(Arc::clone(known.entry(key).or_insert(value)))
+    }
+}
+
+/// Who made something, when and how long it took: kept beside a record, never in a key.
+pub fn provenance(took: Duration) -> Provenance {
+    static HOST: OnceLock<String> = OnceLock::new();
+    let host = HOST.get_or_init(|| {
+        let named = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
+        named.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default().trim().to_owned()
+    });
+    let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
+    Provenance {
+        finished_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+        duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
+        host: host.clone(),
+    }
+}

@@ -1,0 +1,39 @@
+//! Step `hw`: hardware YAML → canonical network specification.
+//!
+//! Reads: the ingested hardware file. Writes: `network-spec.json`. In its key: the file's digest and the
+//! patches of the point. Comments and sections that simulation does not read change the key of this step and
+//! not its output, so nothing after it runs.
+
+use artifact_store::OutputKind;
+use serde_json::{Value, json};
+
+use crate::derivation::{Preimage, StepKind};
+use crate::error::Result;
+use crate::hw::NetworkSpec;
+use crate::notice::Notice;
+use crate::recipe::Point;
+
+use super::{Context, Produced, Sources};
+
+pub(super) const VERSION: u32 = 1;
+pub(super) const OUTPUT: &str = "network-spec.json";
+
+pub(super) fn preimage(context: &Context, point: &Point) -> Result<Preimage> {
+    let source = context.sources.file(&point.hw)?;
+    let patches: serde_json::Map<String, Value> = point.hw_patches.iter().cloned().collect();
+    Ok(Preimage::new(StepKind::Hw, VERSION, json!({ "patches": patches })).input("hardware", source.digest()))
+}
+
+pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
+    let (spec, notices) = network_spec(&context.sources, point)?;
+    context.notify(notices.iter().map(|notice| format!("{}: {notice}", point.hw)));
+    let mut produced = Produced::default();
+    produced.output(OutputKind::Blob, OUTPUT, spec.to_bytes());
+    Ok(produced)
+}
+
+/// The network that a point's patches make of its hardware file.
+pub(super) fn network_spec(sources: &Sources, point: &Point) -> Result<(NetworkSpec, Vec<Notice>)> {
+    let patches: Vec<(&str, Value)> = point.hw_patches.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
+    sources.document(&point.hw)?.network_spec(&patches)
+}

@@ -1,0 +1,120 @@
+//! Step `run`: configuration files and traces → per-rank times.
+//!
+//! Reads: `network.yml`, `system.json`, the tree `et`. Writes: `result.json`. In its key: the digests of those
+//! three and the identity of the engine with dialect and network model. Only a simulation in which every rank
+//! finished is recorded.
+
+use std::collections::{BTreeMap, HashMap};
+use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
+
+use artifact_store::{Digest, OutputKind, Tree};
+use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
+use serde_json::{Value, json};
+
+use crate::astrasim::{NetworkFile, SystemFile, SystemOptions};
+use crate::derivation::{Preimage, StepKind};
+use crate::error::{Error, ErrorKind, Result};
+use crate::et::lower_bundle;
+use crate::lint;
+use crate::recipe::{Engine, Point};
+use crate::report::RunResult;
+
+use super::{Context, Inputs, Produced, configs, et};
+
+pub(super) const VERSION: u32 = 1;
+pub(super) const OUTPUT: &str = "result.json";
+
+/// What decides the numbers an engine gives.
+fn engine_identity(engine: &Engine) -> Value {
+    json!({
+        "kind": "builtin",
+        "semantic_version": astra_engine::SEMANTIC_VERSION,
+        "dialect": engine.dialect.as_str(),
+        "network_model": engine.network.as_str(),
+    })
+}
+
+pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
+    Ok(Preimage::new(StepKind::Run, VERSION, json!({ "engine": engine_identity(&point.engine) }))
+        .input("et", inputs.output(StepKind::Et, et::TREE)?)
+        .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
+        .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?))
+}
+
+pub(super) fn execute(
+    context: &Context,
+    point: &Point,
+    inputs: &Inputs,
+    cancel: &AtomicBool,
+) -> Result<Produced> {
+    let network_yml = context.content(&inputs.output(StepKind::Configs, configs::NETWORK)?)?;
+    let system_json = context.content(&inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
+    let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
+    let (network, system) = prepare(&network_yml, &system_json, &point.engine, &workload)?;
+    let report =
+        astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
+    let result = RunResult::from_engine(&report)?;
+    let mut produced = Produced::default();
+    let digest = produced.output(OutputKind::Blob, OUTPUT, result.encode());
+    context.note_finish(digest, Nanos(result.finish_ns));
+    Ok(produced)
+}
+
+/// Reads the configuration files and checks them against the traces.
+pub(super) fn prepare(
+    network_yml: &[u8],
+    system_json: &[u8],
+    engine: &Engine,
+    workload: &Workload,
+) -> Result<(Network, System)> {
+    let (network, _) = NetworkFile::parse(network_yml, configs::NETWORK)?;
+    let network = network.network(engine.network)?;
+    let (system, _) = SystemFile::parse(system_json, configs::SYSTEM)?;
+    let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
+    lint::refuse(&lint::lint(&network, &system, workload))?;
+    Ok((network, system))
+}
+
+/// The traces of all ranks, decoded once per tree.
+fn workload(context: &Context, tree: Digest) -> Result<Arc<Workload>> {
+    context.workloads.get_or(tree, || {
+        let tree = Tree::decode(&context.content(&tree)?)?;
+        let mut positions: HashMap<Digest, u32> = HashMap::new();
+        let mut files = Vec::new();
+        let mut file_of_rank = vec![0; tree.entries().len()];
+        let mut prefix = "trace";
+        for entry in tree.entries() {
+            let (name, rank) = rank_of(&entry.name, file_of_rank.len())?;
+            prefix = name;
+            let next = files.len() as u32;
+            let file = *positions.entry(entry.digest).or_insert(next);
+            if file == next {
+                files.push(context.content(&entry.digest)?);
+            }
+            file_of_rank[rank] = file;
+        }
+        lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
+    })
+}
+
+/// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below
+/// `ranks` are all of them.
+fn rank_of(name: &str, ranks: usize) -> Result<(&str, usize)> {
+    let parts = name.strip_suffix(".et").and_then(|stem| stem.rsplit_once('.'));
+    let parsed = parts.and_then(|(prefix, rank)| Some((prefix, rank.parse().ok()?)));
+    parsed.filter(|(_, rank)| *rank < ranks).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Store,
+            format!("`{name}` in a tree of {ranks} traces is not <prefix>.<rank>.et"),
+        )
+    })
+}
+
+/// An engine's error in this crate's terms.
+pub fn simulation_error(e: astra_engine::Error) -> Error {
+    match e {
+        astra_engine::Error::Interrupted => Error::new(ErrorKind::Interrupted, e.to_string()),
+        e => Error::failed(e.to_string()),
+    }
+}

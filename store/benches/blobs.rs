@@ -1,0 +1,176 @@
+//! How fast blobs go in and out, next to hashing alone and to a plain file; how fast small steps are published;
+//! how fast membership is asked. Prints tables.
+//!
+//! `cargo bench -p artifact-store --bench blobs [-- DIRECTORY]`: the store and the plain files are made below the
+//! directory, the system's temporary one if none is given.
+
+use artifact_store::{
+    ActionRecord, Blob, Digest, NewAction, Options, Output, OutputKind, Provenance, Publication, Store,
+};
+use std::fs::File;
+use std::io::{Read, Write};
+use std::path::Path;
+use std::time::{Duration, Instant};
+
+type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
+
+fn main() -> Outcome {
+    let directory = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
+    let directory = directory.map_or_else(std::env::temp_dir, Into::into);
+    let scratch = tempfile::Builder::new().prefix("store-bench").tempdir_in(directory)?;
+    blobs(scratch.path())?;
+    small_steps(scratch.path())?;
+    membership(scratch.path())?;
+    Ok(())
+}
+
+/// Bytes that cannot be compressed, or that compress like text of numbers does.
+fn bytes(len: usize, seed: u64, compressible: bool) -> Vec<u8> {
+    let mut noise = vec![0; len];
+    blake3::Hasher::new().update(&seed.to_le_bytes()).finalize_xof().fill(&mut noise);
+    if compressible {
+        noise.iter_mut().for_each(|byte| *byte = b"0123456789abcdef"[usize::from(*byte % 16)]);
+    }
+    noise
+}
+
+fn blobs(scratch: &Path) -> Outcome {
+    println!(
+        "MB/s (10^6 bytes); put: until committed, in one run of publications; get: a freshly opened store"
+    );
+    println!(
+        "{:>9} {:>6} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} | {:>10} {:>10} {:>8}",
+        "size", "count", "kind", "blake3", "put", "get", "write", "read", "put/hash", "put/write", "file"
+    );
+    for (size, count) in
+        [(64, 20_000), (4 << 10, 10_000), (64 << 10, 1_000), (1 << 20, 100), (16 << 20, 8), (64 << 20, 3)]
+    {
+        for compressible in [false, true] {
+            blob_row(scratch, size, count, compressible)?;
+        }
+    }
+    Ok(())
+}
+
+fn blob_row(scratch: &Path, size: usize, count: u64, compressible: bool) -> Outcome {
+    let contents: Vec<Vec<u8>> = (0..count).map(|seed| bytes(size, seed, compressible)).collect();
+    let total = size as f64 * count as f64 / 1e6;
+    let rate = |took: Duration| total / took.as_secs_f64();
+    let place = tempfile::tempdir_in(scratch)?;
+
+    let (hash, digests) = timed(|| Ok(contents.iter().map(|c| Digest::of(c)).collect::<Vec<_>>()))?;
+    let store_directory = place.path().join("store");
+    let store = Store::open(&store_directory, &Options::default())?;
+    let (put, ()) = timed(|| {
+        for content in &contents {
+            store.publish(Publication { blobs: vec![Blob::new(&content[..])], ..Publication::default() });
+        }
+        Ok(store.flush()?)
+    })?;
+    // Closing gives back what the file has grown too far.
+    drop(store);
+    let file_bytes = store_directory.join("store.redb").metadata()?.len() as f64 / 1e6;
+    let store = Store::open(&store_directory, &Options::default())?;
+    let (get, ()) = timed(|| {
+        digests.iter().try_for_each(|digest| {
+            let found = store.get(digest)?.ok_or("a blob is gone")?;
+            if found.len() == size { Ok(()) } else { Err("a blob has another length".into()) }
+        })
+    })?;
+    let (write, read) = plain_files(place.path(), &contents)?;
+    println!(
+        "{size:>9} {count:>6} {:>5} | {:>8.1} {:>8.1} {:>8.1} {:>8.1} {:>8.1} | {:>9.0}% {:>9.2}x {:>7.2}x",
+        if compressible { "text" } else { "noise" },
+        rate(hash),
+        rate(put),
+        rate(get),
+        rate(write),
+        rate(read),
+        100.0 * hash.as_secs_f64() / put.as_secs_f64(),
+        write.as_secs_f64() / put.as_secs_f64(),
+        file_bytes / total,
+    );
+    Ok(())
+}
+
+/// One file each, synced; read back through the system's cache.
+fn plain_files(place: &Path, contents: &[Vec<u8>]) -> Outcome<(Duration, Duration)> {
+    // Syncing thousands of files takes minutes and tells no more than a few hundred do.
+    let some = &contents[..contents.len().min(500)];
+    let scale = contents.len() as f64 / some.len() as f64;
+    let name = |i: usize| place.join(format!("plain-{i}"));
+    let (write, ()) = timed(|| {
+        for (i, content) in some.iter().enumerate() {
+            let mut file = File::create(name(i))?;
+            file.write_all(content)?;
+            file.sync_all()?;
+        }
+        Ok(())
+    })?;
+    let (read, ()) = timed(|| {
+        for i in 0..some.len() {
+            File::open(name(i))?.read_to_end(&mut Vec::new())?;
+        }
+        Ok(())
+    })?;
+    Ok((write.mul_f64(scale), read.mul_f64(scale)))
+}
+
+fn small_steps(scratch: &Path) -> Outcome {
+    let store = Store::open(scratch.join("steps"), &Options::default())?;
+    let count = 10_000u32;
+    let mut keys = Vec::new();
+    let (took, ()) = timed(|| {
+        for i in 0..count {
+            let blobs = [0u8, 1, 2]
+                .map(|n| Blob::new(format!("output {n} of step {i}, a few words long").into_bytes()));
+            let outputs = blobs.iter().zip(["a", "b", "c"]).map(|(blob, name)| {
+                (name.to_owned(), Output { digest: blob.digest(), len: blob.len(), kind: OutputKind::Blob })
+            });
+            let record = ActionRecord { outputs: outputs.collect() };
+            let preimage = format!("step {i}: {}", "parameter=value ".repeat(20)).into_bytes();
+            let provenance = Provenance { finished_unix_ms: 1, duration_us: 1, host: "here".to_owned() };
+            let action = NewAction::new(preimage, record, provenance);
+            keys.push(*action.key());
+            let claim = store.claim(action.key())?;
+            let publication =
+                Publication { blobs: blobs.into(), action: Some(action), claim, ..Publication::default() };
+            store.publish(publication);
+        }
+        Ok(store.flush()?)
+    })?;
+    println!(
+        "\n{count} steps of three small outputs, claimed and published: {:.0} steps/s",
+        rate(count, took)
+    );
+    let (took, ()) = timed(|| {
+        keys.iter().try_for_each(|key| store.hit(key)?.map(drop).ok_or_else(|| "a step is gone".into()))
+    })?;
+    println!("{count} hits: {:.0} hits/s", rate(count, took));
+    Ok(())
+}
+
+fn membership(scratch: &Path) -> Outcome {
+    let store = Store::open(scratch.join("membership"), &Options::default())?;
+    let count = 50_000u32;
+    let blobs: Vec<Blob> = (0..count).map(|i| Blob::new(i.to_le_bytes().to_vec())).collect();
+    let digests: Vec<Digest> = blobs.iter().map(Blob::digest).collect();
+    store.publish(Publication { blobs, ..Publication::default() }).wait()?;
+    let (took, missing) = timed(|| Ok(store.missing(&digests)?))?;
+    println!(
+        "{count} blobs asked for at once: {:.1} ms, {} missing",
+        took.as_secs_f64() * 1e3,
+        missing.len()
+    );
+    Ok(())
+}
+
+fn rate(count: u32, took: Duration) -> f64 {
+    f64::from(count) / took.as_secs_f64()
+}
+
+fn timed<T>(run: impl FnOnce() -> Outcome<T>) -> Outcome<(Duration, T)> {
+    let start = Instant::now();
+    let value = run()?;
+    Ok((start.elapsed(), value))
+}

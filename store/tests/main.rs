@@ -1,0 +1,12 @@
+//! Black-box tests of the store: real files, real second processes. Each test is named after its claim.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on has failed")]
+
+mod collection;
+mod damage;
+mod golden;
+mod harness;
+mod opening;
+mod processes;
+mod publishing;
+mod round_trips;
