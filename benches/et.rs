@@ -1,18 +1,20 @@
-//! How fast traces are written, read and lowered: nodes and bytes per second, beside copying the same bytes and beside
+//! How fast traces are written, read, lowered and linted: nodes and bytes per second, beside copying the same bytes and beside
 //! prost used plainly (a new buffer for every node). `cargo bench --bench et`
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
 use std::time::{Duration, Instant};
 
+use astra_engine::{Dimension, GibPerSec, Network, NetworkModel, System, Topology};
 use astra_store::et::build::Pipeline;
 use astra_store::et::{Node, Reader, Writer, lower_bundle};
+use astra_store::lint::lint;
 use prost::Message;
 
-/// Long enough to be out of the caches, as bundles are.
-const MICROBATCHES: u32 = 100_000;
+/// Three nodes each on a middle stage: a trace of the size that ranks usually have.
+const MICROBATCHES: u32 = 1_000;
 
-const ROUNDS: u32 = 7;
+const ROUNDS: u32 = 50;
 
 fn main() {
     let pipeline =
@@ -37,11 +39,25 @@ fn main() {
     report("copy the bytes", copy, count, bytes.len());
     report("decode", decode, count, bytes.len());
     report("lower to the engine", lower, count, bytes.len());
+
+    let deep =
+        Pipeline { compute_ns: vec![1_000; 64], ..pipeline }.build().expect("the pipeline can be built");
+    let workload =
+        lower_bundle("bench", &deep.files, &deep.file_of_rank, &BTreeMap::new()).expect("it can be lowered");
+    let network = Network { model: NetworkModel::CongestionUnaware, dimensions: vec![ring(64)] };
+    let deep_nodes = deep.summaries.iter().map(|summary| summary.nodes).sum();
+    let deep_bytes = deep.files.iter().map(|file| file.len()).sum();
+    report("lint 64 ranks", best(|| lint(&network, &System::default(), &workload)), deep_nodes, deep_bytes);
+
     println!(
         "encode takes {:.2} of plain prost, {:.1} of a copy",
         encode.as_secs_f64() / plain.as_secs_f64(),
         encode.as_secs_f64() / copy.as_secs_f64()
     );
+}
+
+fn ring(npus: u32) -> Dimension {
+    Dimension { topology: Topology::Ring, npus, bandwidth: GibPerSec(50.0), latency_ns: 500.0 }
 }
 
 fn read(bytes: &[u8]) -> Vec<Node> {

@@ -3,6 +3,8 @@
 //! The reference data lies beside the repository and may be absent; then the tests that need it say so and pass. What
 //! must always hold is in the first module.
 
+#![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
+
 #[path = "et/cases.rs"]
 mod cases;
 #[path = "et/figures.rs"]

@@ -14,7 +14,7 @@ use crate::{Error, Result};
 
 /// An error about a node, which it names.
 pub(super) fn wrong(node: &Node, message: impl std::fmt::Display) -> Error {
-    Error::input(format!("node {} `{}`: {message}", node.id, node.name))
+    Error::input(format!("node {} `{}`: {message}", node.id, node.name.escape_debug()))
 }
 
 /// An integer or bool, sign-extended to 64 bits; `None` when there is no such attribute. A narrower type takes the low

@@ -2,7 +2,7 @@
 
 use astra_engine::CollectiveType;
 use astra_store::et::build::{NodeIds, Pipeline, Sequence, SequenceItem, SingleCollective};
-use astra_store::et::{Node, NodeType, Reader, Writer};
+use astra_store::et::{Bundle, Node, NodeType, Reader, Writer};
 
 const METADATA: &[u8] = b"\x07\x0a\x050.0.4";
 
@@ -98,4 +98,21 @@ fn the_manifest_lists_files_with_their_ranks_and_is_the_same_every_time() {
     let expected = serde_json::json!([{ "type": "all_gather", "size_bytes": 10, "group": null }]);
     assert_eq!(parsed["files"][0]["collectives"], expected);
     assert_eq!(parsed["files"][0]["ranks"], serde_json::json!([[0, 4]]));
+}
+
+#[test]
+fn existing_files_become_a_bundle_in_which_equal_ones_are_kept_once() {
+    let pipeline =
+        Pipeline { compute_ns: vec![1_000; 3], microbatches: 1, message_bytes: 64 }.build().unwrap();
+    let (first, last) = (pipeline.files[0].clone(), pipeline.files[2].clone());
+    let named = |(rank, bytes)| (Bundle::file_name("p", rank), bytes);
+    let files = (0..).zip([first.clone(), last.clone(), first.clone()]).map(named);
+    let bundle = Bundle::from_files(files).unwrap();
+    assert_eq!((&bundle.files[..], &bundle.file_of_rank[..]), (&[first.clone(), last][..], &[0, 1, 0][..]));
+    assert_eq!(bundle.summaries[0], pipeline.summaries[0]);
+
+    let cut = first[..first.len() - 1].into();
+    let error = Bundle::from_files((0..).zip([first, cut]).map(named)).unwrap_err().to_string();
+    assert!(error.starts_with("p.1.et: byte "), "{error}");
+    assert!(Bundle::from_files([]).is_err());
 }
