@@ -5,7 +5,8 @@
 //! directory, the system's temporary one if none is given.
 
 use artifact_store::{
-    ActionRecord, Blob, Digest, NewAction, Options, Output, OutputKind, Provenance, Publication, Store,
+    ActionRecord, Blob, Closure, Digest, NewAction, Options, Output, OutputKind, Provenance, Publication,
+    Store,
 };
 use std::fs::File;
 use std::io::{Read, Write};
@@ -40,7 +41,7 @@ fn blobs(scratch: &Path) -> Outcome {
     );
     println!(
         "{:>9} {:>6} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} | {:>10} {:>10} {:>8}",
-        "size", "count", "kind", "blake3", "put", "get", "write", "read", "put/hash", "put/write", "file"
+        "size", "count", "kind", "blake3", "put", "get", "write", "read", "put/hash", "put/write", "disk"
     );
     for (size, count) in
         [(64, 20_000), (4 << 10, 10_000), (64 << 10, 1_000), (1 << 20, 100), (16 << 20, 8), (64 << 20, 3)]
@@ -69,7 +70,7 @@ fn blob_row(scratch: &Path, size: usize, count: u64, compressible: bool) -> Outc
     })?;
     // Closing gives back what the file has grown too far.
     drop(store);
-    let file_bytes = store_directory.join("store.redb").metadata()?.len() as f64 / 1e6;
+    let disk_bytes = disk_bytes(&store_directory.join("store.redb"))? as f64 / 1e6;
     let store = Store::open(&store_directory, &Options::default())?;
     let (get, ()) = timed(|| {
         digests.iter().try_for_each(|digest| {
@@ -88,9 +89,22 @@ fn blob_row(scratch: &Path, size: usize, count: u64, compressible: bool) -> Outc
         rate(read),
         100.0 * hash.as_secs_f64() / put.as_secs_f64(),
         write.as_secs_f64() / put.as_secs_f64(),
-        file_bytes / total,
+        disk_bytes / total,
     );
     Ok(())
+}
+
+/// What a file takes on disk; it may have holes.
+#[cfg(unix)]
+fn disk_bytes(file: &Path) -> Outcome<u64> {
+    use std::os::unix::fs::MetadataExt;
+    Ok(file.metadata()?.blocks() * 512)
+}
+
+/// What a file takes on disk, as far as this system tells.
+#[cfg(not(unix))]
+fn disk_bytes(file: &Path) -> Outcome<u64> {
+    Ok(file.metadata()?.len())
 }
 
 /// One file each, synced; read back through the system's cache.
@@ -147,6 +161,30 @@ fn small_steps(scratch: &Path) -> Outcome {
         keys.iter().try_for_each(|key| store.hit(key)?.map(drop).ok_or_else(|| "a step is gone".into()))
     })?;
     println!("{count} hits: {:.0} hits/s", rate(count, took));
+
+    let closure = Blob::new(Closure::new(keys, vec![]).encode());
+    let output = Output { digest: closure.digest(), len: closure.len(), kind: OutputKind::Closure };
+    let record = ActionRecord { outputs: [("all".to_owned(), output)].into() };
+    let action = NewAction::new(b"everything".to_vec(), record, Provenance::default());
+    let key = *action.key();
+    let publication = Publication { blobs: vec![closure], action: Some(action), ..Publication::default() };
+    let (publish, ()) = timed(|| Ok(store.publish(publication).wait()?))?;
+    // Dropping waits for the look that follows the commit.
+    let (look, ()) = timed(|| {
+        drop(store);
+        Ok(())
+    })?;
+    let (open, store) = timed(|| Ok(Store::open(scratch.join("steps"), &Options::default())?))?;
+    let (hit, found) = timed(|| Ok(store.hit(&key)?))?;
+    found.ok_or("the closure is gone")?;
+    println!(
+        "a closure of {count} steps: published in {:.1} ms, looked through and closed in {:.1} ms; opened in {:.2} ms, \
+         hit in {:.3} ms",
+        milliseconds(publish),
+        milliseconds(look),
+        milliseconds(open),
+        milliseconds(hit),
+    );
     Ok(())
 }
 
@@ -167,6 +205,10 @@ fn membership(scratch: &Path) -> Outcome {
 
 fn rate(count: u32, took: Duration) -> f64 {
     f64::from(count) / took.as_secs_f64()
+}
+
+fn milliseconds(took: Duration) -> f64 {
+    took.as_secs_f64() * 1e3
 }
 
 fn timed<T>(run: impl FnOnce() -> Outcome<T>) -> Outcome<(Duration, T)> {

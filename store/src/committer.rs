@@ -320,3 +320,35 @@ fn write_roots_and_checks(change: &Change<'_>, batch: &[Item]) -> Result<()> {
     }
     Ok(())
 }
+
+#[cfg(test)]
+mod tests {
+    use crate::{Blob, ErrorKind, Options, Publication, Store};
+    use std::time::Duration;
+
+    #[test]
+    fn after_a_failed_commit_everybody_is_told_and_nothing_is_written() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { lock_timeout: Duration::from_millis(50), ..Options::default() };
+        let (store, other) =
+            (Store::open(directory.path(), &options), Store::open(directory.path(), &options));
+        let (store, other) = (store.unwrap(), other.unwrap());
+        let blob = |n: u8| Publication { blobs: vec![Blob::new([n])], ..Publication::default() };
+
+        let in_the_way = other.core().db.try_begin().unwrap().unwrap();
+        let failed = store.publish(blob(1));
+        let error = failed.wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::Busy);
+        assert!(error.to_string().contains("for another process to finish writing"), "{error}");
+        drop(in_the_way);
+
+        let after = store.publish(blob(2));
+        for result in [after.wait(), failed.wait(), store.flush()] {
+            assert_eq!(result.unwrap_err().kind(), ErrorKind::Busy);
+        }
+        assert!(!failed.is_done() && !after.is_done());
+        drop(store);
+        assert_eq!(other.stats().unwrap().blobs, 0);
+        other.publish(blob(3)).wait().unwrap();
+    }
+}

@@ -8,6 +8,7 @@
 //! [`Claim`] for what it does itself, and hands results over with [`Store::publish`].
 
 mod blob;
+mod claim;
 mod closure;
 mod committer;
 mod db;
@@ -30,12 +31,13 @@ mod store;
 mod tree;
 
 pub use blob::Blob;
+pub use claim::Claim;
 pub use closure::Closure;
 pub use digest::{ActionKey, Digest, HexPrefix};
 pub use error::{Error, ErrorKind, Result};
 pub use gc::{Amount, GcMode, GcReport};
 pub use inspect::{BlobInfo, Found, Stats};
-pub use locks::{Claim, Session};
+pub use locks::Session;
 pub use options::{Notice, Options};
 pub use publish::{NewAction, Publication, Ticket};
 pub use record::{ActionRecord, Output, OutputKind, Provenance};

@@ -1,9 +1,8 @@
-//! OS-held locks: who may use, change or collect the store, and who computes what.
+//! OS-held locks: who may use, rewrite or collect the store.
 //!
 //! Every lock is a lock on an open file, never the existence, content or age of one, so a process that dies
 //! frees what it held. Waiting is bounded, and is announced after one second.
 
-use crate::digest::ActionKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Notice, Options};
 use std::fs::{File, OpenOptions, TryLockError};
@@ -12,9 +11,6 @@ use std::time::{Duration, Instant};
 
 /// After this long the user is told what is being waited for.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
-
-/// How many lock files claims are spread over. Two keys on one file only wait for each other without need.
-const STEP_LOCKS: u16 = 4096;
 
 /// Bounded, announced waiting for something that somebody else holds.
 pub(crate) struct Patience<'a> {
@@ -59,6 +55,14 @@ pub(crate) struct Held {
     _file: File,
 }
 
+impl Held {
+    /// Takes a lock for oneself alone, unless somebody else has it.
+    pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
+        let file = open(path)?;
+        Ok(try_lock(&file, Mode::Exclusive, path)?.then_some(Self { _file: file }))
+    }
+}
+
 /// Whether others may hold the lock too.
 #[derive(Clone, Copy, PartialEq, Eq)]
 pub(crate) enum Mode {
@@ -76,9 +80,15 @@ impl Locks {
     /// Makes the directories for them.
     pub(crate) fn create(store: &Path) -> Result<Self> {
         let directory = store.join("locks");
-        let steps = directory.join("steps");
+        let locks = Self { directory };
+        let steps = locks.steps();
         std::fs::create_dir_all(&steps).map_err(|e| Error::io("create the directory", &steps, &e))?;
-        Ok(Self { directory })
+        Ok(locks)
+    }
+
+    /// The directory of the lock files for claims.
+    pub(crate) fn steps(&self) -> PathBuf {
+        self.directory.join("steps")
     }
 
     /// Held shared by everybody who has the store open, exclusively by who makes or rewrites its file.
@@ -103,31 +113,6 @@ impl Locks {
             patience.wait(&path)?;
         }
         Ok(Held { _file: file })
-    }
-
-    /// Takes the right to run an action, unless somebody in this or another process has it.
-    pub(crate) fn claim(&self, key: &ActionKey) -> Result<Option<Claim>> {
-        let bytes = key.as_bytes();
-        let slot = u16::from_le_bytes([bytes[0], bytes[1]]) % STEP_LOCKS;
-        let path = self.directory.join(format!("steps/{slot:03x}"));
-        let file = open(&path)?;
-        let free = try_lock(&file, Mode::Exclusive, &path)?;
-        Ok(free.then_some(Claim { key: *key, _held: Held { _file: file } }))
-    }
-}
-
-/// The right to run one action, among all processes that use the store. Freed when dropped, and when the process
-/// dies. Give it to [`crate::Publication`] so that it is freed once the result can be seen by everybody.
-#[derive(Debug)]
-pub struct Claim {
-    key: ActionKey,
-    _held: Held,
-}
-
-impl Claim {
-    /// The action.
-    pub fn key(&self) -> &ActionKey {
-        &self.key
     }
 }
 

@@ -272,6 +272,22 @@ mod tests {
     }
 
     #[test]
+    fn the_rows_of_a_payload_are_pinned() {
+        let inline = Payload::new(Arc::from(&b"abc"[..]));
+        assert_eq!(inline.head(), b"\0abc");
+        let mut noise = vec![0; 70_000];
+        blake3::Hasher::new().finalize_xof().fill(&mut noise);
+        let chunked = Payload::new(noise.clone().into());
+        let tail = &noise[chunk_capacity(4) + chunk_capacity(0)..];
+        let len = &[0x70, 0x11, 1, 0, 0, 0, 0, 0];
+        assert_eq!(chunked.head(), [&[CHUNKED][..], len, len, tail].concat());
+        let mut owner_and_number = [7; 36];
+        owner_and_number[32..].copy_from_slice(&[0, 0, 0, 1]);
+        let second = chunked.chunks(&[7; 32]).nth(1).unwrap();
+        assert_eq!(second, (owner_and_number, &noise[chunk_capacity(4)..][..chunk_capacity(0)]));
+    }
+
+    #[test]
     fn only_what_shrinks_by_a_tenth_is_compressed() {
         assert!(compress(&[7; 4096]).is_some_and(|c| c.len() < 100));
         let mut noise = vec![0; 4096];

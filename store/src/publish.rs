@@ -4,10 +4,10 @@
 //! them in batches. What is queued can already be read by this process.
 
 use crate::blob::Blob;
+use crate::claim::Claim;
 use crate::committer::{Item, Queue};
 use crate::digest::ActionKey;
 use crate::error::Result;
-use crate::locks::Claim;
 use crate::payload::Payload;
 use crate::record::{ActionRecord, Provenance};
 use crate::root::Root;

@@ -122,3 +122,17 @@ impl Provenance {
         Ok(provenance)
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_of_a_provenance_is_pinned() {
+        let provenance = Provenance { finished_unix_ms: 258, duration_us: 3, host: "ab".to_owned() };
+        let expected = b"prov\x01\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0ab";
+        assert_eq!(provenance.encode(), expected);
+        assert_eq!(Provenance::decode(expected).unwrap(), provenance);
+        assert!(Provenance::decode(b"prov\x01").is_err());
+    }
+}

@@ -56,3 +56,18 @@ impl Root {
         Ok(())
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn the_encoding_of_a_root_is_pinned() {
+        let root =
+            Root { target: Digest::from_bytes([7; 32]), kind: OutputKind::Closure, updated_unix_ms: 258 };
+        let expected = [&b"root\x01\x02"[..], &[7; 32], &[2, 1, 0, 0, 0, 0, 0, 0]].concat();
+        assert_eq!(root.encode(), expected);
+        assert_eq!(Root::decode(&expected).unwrap(), root);
+        assert!(Root::decode(&expected[1..]).is_err());
+    }
+}

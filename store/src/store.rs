@@ -5,6 +5,7 @@
 //! are seen, and holds it no longer than the read.
 
 use crate::blob::Blob;
+use crate::claim::{Claim, Claims};
 use crate::committer::{self, Item, Queue};
 use crate::db::{Db, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
@@ -12,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format;
 use crate::gc::{self, GcMode, GcReport};
 use crate::hit::{self, Damage, Look};
-use crate::locks::{Claim, Held, Locks, Mode, Session};
+use crate::locks::{Held, Locks, Mode, Session};
 use crate::options::Options;
 use crate::payload;
 use crate::publish::{Prepared, Publication, Ticket};
@@ -51,7 +52,8 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) queue: Arc<Queue>,
     pub(crate) staged: Staged,
-    pub(crate) locks: Locks,
+    locks: Locks,
+    claims: Arc<Claims>,
     /// How many damaged blobs and records this process has removed.
     pub(crate) damaged: AtomicU64,
     directory: PathBuf,
@@ -84,6 +86,7 @@ impl Store {
             options: options.clone(),
             queue: Arc::default(),
             staged: Staged::default(),
+            claims: Claims::new(locks.steps()),
             locks,
             damaged: AtomicU64::new(0),
             directory: directory.to_owned(),
@@ -218,15 +221,15 @@ impl Store {
     }
 
     /// Takes the right to run an action, without waiting. `None`: somebody runs it, in this process or another
-    /// (or, rarely, an action whose key shares the lock file); ask [`Self::hit`] and try again a little later.
-    /// Never wait for one claim while holding another.
+    /// (or, now and then, another process runs an action whose key shares the lock file); do something else, then
+    /// ask [`Self::hit`] and try again. Never wait for one claim while holding another.
     ///
     /// After getting a claim ask [`Self::hit`] once more: it may have been run in between.
     ///
     /// # Errors
     /// The lock file cannot be made or locked.
     pub fn claim(&self, key: &ActionKey) -> Result<Option<Claim>> {
-        self.core().locks.claim(key)
+        self.core().claims.claim(key)
     }
 
     /// Queues a publication for commit and returns at once, unless [`Options::in_flight_bytes`] are queued

@@ -111,21 +111,35 @@ fn a_damaged_or_foreign_file_is_refused_with_its_name() {
     assert_eq!(place.open().stats().unwrap().actions, 200);
 }
 
+/// Opening is a matter of permission here, and says so.
+pub(crate) fn must_be_refused(directory: &Path) {
+    assert_eq!(refusal(directory).kind(), ErrorKind::Permission);
+}
+
 #[cfg(unix)]
 #[test]
 fn a_directory_that_may_not_be_written_is_a_matter_of_permission() {
     use std::os::unix::fs::PermissionsExt;
     let place = Place::new();
+    let allow = |path: &Path, mode| fs::set_permissions(path, fs::Permissions::from_mode(mode)).unwrap();
     let closed = place.beside("closed");
-    fs::set_permissions(&closed, fs::Permissions::from_mode(0o555)).unwrap();
-    if fs::write(closed.join("probe"), "x").is_ok() {
-        eprintln!("SKIPPED: this user may write everywhere, so nothing can be refused");
-        return;
-    }
-    for directory in [closed.clone(), closed.join("store")] {
-        assert_eq!(refusal(&directory).kind(), ErrorKind::Permission);
-    }
     drop(place.open());
-    fs::set_permissions(place.path().join("store.redb"), fs::Permissions::from_mode(0o000)).unwrap();
-    assert_eq!(refusal(&place.path()).kind(), ErrorKind::Permission);
+    allow(&place.path().join("store.redb"), 0o444);
+    allow(&closed, 0o555);
+    let cases = [closed.clone(), closed.join("store"), place.path()];
+    if fs::write(closed.join("probe"), "x").is_err() {
+        return cases.iter().for_each(|directory| must_be_refused(directory));
+    }
+    // This user may write everywhere, but may become one who may not.
+    use std::os::unix::process::CommandExt;
+    const NOBODY: u32 = 65_534;
+    fs::remove_file(closed.join("probe")).unwrap();
+    allow(closed.parent().unwrap(), 0o755);
+    for directory in cases {
+        let mut second = crate::processes::second("be refused", &directory, &closed);
+        match second.uid(NOBODY).gid(NOBODY).status() {
+            Ok(status) => assert!(status.success(), "{} was not refused", directory.display()),
+            Err(e) => eprintln!("SKIPPED: cannot become a user who may not write: {e}"),
+        }
+    }
 }

@@ -12,22 +12,30 @@ const PART: &str = "STORE_TEST_PART";
 const STORE: &str = "STORE_TEST_STORE";
 const NOTES: &str = "STORE_TEST_NOTES";
 
-fn start(part: &str, store: &Path, notes: &Path) -> Child {
-    Command::new(std::env::current_exe().unwrap())
+pub(crate) fn second(part: &str, store: &Path, notes: &Path) -> Command {
+    let mut command = Command::new(std::env::current_exe().unwrap());
+    command
         .args(["processes::second_process", "--exact", "--nocapture"])
         .env(PART, part)
         .env(STORE, store)
         .env(NOTES, notes)
-        .stdout(Stdio::null())
-        .spawn()
-        .unwrap()
+        .stdout(Stdio::null());
+    command
+}
+
+fn start(part: &str, store: &Path, notes: &Path) -> Child {
+    second(part, store, notes).spawn().unwrap()
 }
 
 /// Plays a part when started by another test; alone it does nothing.
 #[test]
 fn second_process() {
     let Ok(part) = std::env::var(PART) else { return };
-    let store = Store::open(std::env::var(STORE).unwrap(), &Options::default()).unwrap();
+    let directory = PathBuf::from(std::env::var(STORE).unwrap());
+    if part == "be refused" {
+        return crate::opening::must_be_refused(&directory);
+    }
+    let store = Store::open(directory, &Options::default()).unwrap();
     let notes = PathBuf::from(std::env::var(NOTES).unwrap());
     match part.as_str() {
         "run the steps" => run_the_steps(&store, &notes),
@@ -117,11 +125,13 @@ fn a_store_whose_writer_was_killed_opens_at_once_and_is_whole() {
     let mut before = 0;
     for round in 0..8u64 {
         let mut child = start("write until killed", &place.path(), &place.beside("notes"));
-        // Never before it has written something, so that every round kills a writer at work.
+        // Killed only once it has written something, so that every round kills a writer at work.
         let deadline = Instant::now() + Duration::from_secs(20);
-        while place.open().stats().unwrap().actions == before && Instant::now() < deadline {
-            std::thread::sleep(Duration::from_millis(5));
+        let watcher = place.open();
+        while watcher.stats().unwrap().actions == before && Instant::now() < deadline {
+            std::thread::sleep(Duration::from_millis(1));
         }
+        drop(watcher);
         std::thread::sleep(Duration::from_millis(17 * round % 60));
         child.kill().unwrap();
         child.wait().unwrap();
