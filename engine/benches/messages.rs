@@ -1,7 +1,7 @@
 //! Messages per second of the event path for single collectives on one-dimensional rings.
 //!
-//! `cargo bench -p astra-engine [-- FILTER]` prints one line per run: the least time of three, in seconds of CPU time where the
-//! system tells it (Linux) and of wall time elsewhere.
+//! `cargo bench -p astra-engine [-- FILTER]` prints one line per run: the least time of three, in seconds of
+//! CPU time where the system tells it (Linux) and of wall time elsewhere.
 
 use astra_engine::{
     Algorithm, Bytes, CollectiveType, Dimension, GbPerSec, GibPerSec, InvolvedDims, Micros, Network,

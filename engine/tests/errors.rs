@@ -1,5 +1,5 @@
-//! What happens where the original simulator aborts, hangs or corrupts memory: an error that names rank, node and rule, or
-//! the answer that the rules imply.
+//! What happens where the original simulator aborts, hangs or corrupts memory: an error that names rank, node
+//! and rule, or the answer that the rules imply.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 

@@ -1,5 +1,5 @@
-//! Figures that must hold for ever: finish times of the ASTRA-sim analytical binary for single collectives, the worked
-//! examples behind the rules, and closed forms.
+//! Figures that must hold for ever: finish times of the ASTRA-sim analytical binary for single collectives,
+//! the worked examples behind the rules, and closed forms.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 

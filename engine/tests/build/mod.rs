@@ -20,7 +20,8 @@ pub(crate) fn ring(npus: u32) -> Network {
     unaware(&[dimension(Topology::Ring, npus, 50.0, 500.0)])
 }
 
-/// Every collective by the same algorithms; 4 splits, localBWAware, endpoint delay 10, local memory at 1600 GB/s.
+/// Every collective by the same algorithms; 4 splits, localBWAware, endpoint delay 10, local memory at 1600
+/// GB/s.
 pub(crate) fn system(algorithms: &[&str]) -> System {
     let algorithms: Vec<Algorithm> = algorithms.iter().map(|name| name.parse().unwrap()).collect();
     System {
