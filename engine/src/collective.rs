@@ -130,7 +130,8 @@ impl Algorithm {
         "doubleBinaryTree",
     ];
 
-    /// Whether this algorithm can carry out the collective. A tree runs an all-reduce whatever it is asked for.
+    /// Whether this algorithm can carry out the collective. A tree runs an all-reduce whatever it is asked
+    /// for.
     pub const fn supports(self, collective: CollectiveType) -> bool {
         match collective {
             CollectiveType::AllReduce | CollectiveType::AllGather | CollectiveType::ReduceScatter => true,
@@ -192,7 +193,8 @@ impl std::error::Error for AlgorithmError {}
 impl FromStr for Algorithm {
     type Err = AlgorithmError;
 
-    /// Accepts what ASTRA-sim's system file accepts: the names, and `direct` or `oneDirect` with a window behind it.
+    /// Accepts what ASTRA-sim's system file accepts: the names, and `direct` or `oneDirect` with a window
+    /// behind it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let window = |tail: &str| window(tail).ok_or_else(|| AlgorithmError::Window(text.to_owned()));
         match text {
@@ -218,8 +220,8 @@ impl FromStr for Algorithm {
     }
 }
 
-/// The window behind `direct`: at most five characters, blanks and a sign in front, digits up to the first other
-/// character. Nothing or -1 is "no limit"; the outer `None` is "not a window".
+/// The window behind `direct`: at most five characters, blanks and a sign in front, digits up to the first
+/// other character. Nothing or -1 is "no limit"; the outer `None` is "not a window".
 fn window(tail: &str) -> Option<Option<u32>> {
     if tail.is_empty() {
         return Some(None);

@@ -28,8 +28,6 @@ pub enum Error {
     Stalled(Box<Stall>),
     /// The clock passed the largest time that the simulator counts exactly.
     ClockRange,
-    /// There are more simulated objects of one kind than fit their 32-bit numbers.
-    TooLarge(&'static str),
     /// The caller asked to stop.
     Interrupted,
 }
@@ -194,7 +192,6 @@ impl fmt::Display for Error {
             Self::ClockRange => {
                 f.write_str("the simulated time exceeds 2^53 ns (104 days), beyond which it is not exact")
             }
-            Self::TooLarge(what) => write!(f, "the simulation needs more than 2^32 - 1 {what}"),
             Self::Interrupted => f.write_str("the simulation was interrupted"),
         }
     }

@@ -1,4 +1,5 @@
-//! Discrete-event simulator of distributed machine-learning workloads, cycle-exact with ASTRA-sim's analytical models.
+//! Discrete-event simulator of distributed machine-learning workloads, cycle-exact with ASTRA-sim's
+//! analytical models.
 //!
 //! Values in, report out: no I/O, no clock, no threads. A [`Network`], a [`System`] and a [`Workload`] give a
 //! [`Report`] or an [`Error`] that says which rank and node broke which rule. One cycle is one nanosecond.
@@ -27,5 +28,6 @@ pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};
 pub use units::{Bytes, GbPerSec, GibPerSec, Micros, Nanos, Rank, Tflops};
 pub use workload::{GroupId, Workload, WorkloadProblem};
 
-/// Version of the results: bumped exactly when the same input gives another report. Part of the key of every run.
+/// Version of the results: bumped exactly when the same input gives another report. Part of the key of every
+/// run.
 pub const SEMANTIC_VERSION: u32 = 1;

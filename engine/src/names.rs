@@ -1,4 +1,5 @@
-//! Enumerations whose variants have a name in configuration files: one table gives parsing, printing and listing.
+//! Enumerations whose variants have a name in configuration files: one table gives parsing, printing and
+//! listing.
 
 use std::fmt;
 

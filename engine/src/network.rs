@@ -115,11 +115,11 @@ impl Network {
         self.dimensions.iter().try_fold(1_u32, |product, dimension| product.checked_mul(dimension.npus))
     }
 
-    /// Checks every value that can be judged without a workload.
+    /// Checks every value that can be judged without a workload, and gives the number of ranks.
     ///
     /// # Errors
     /// The first problem, with the index of the dimension it is in where it is in one.
-    pub fn check(&self) -> Result<(), (Option<usize>, NetworkProblem)> {
+    pub fn check(&self) -> Result<u32, (Option<usize>, NetworkProblem)> {
         if self.dimensions.is_empty() {
             return Err((None, NetworkProblem::NoDimensions));
         }
@@ -129,10 +129,7 @@ impl Network {
         if self.model == NetworkModel::CongestionAware && self.dimensions.len() > 1 {
             return Err((None, NetworkProblem::AwareDimensions(self.dimensions.len())));
         }
-        if self.ranks().is_none() {
-            return Err((None, NetworkProblem::TooManyRanks));
-        }
-        Ok(())
+        self.ranks().ok_or((None, NetworkProblem::TooManyRanks))
     }
 }
 

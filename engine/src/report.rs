@@ -7,8 +7,9 @@ use crate::units::{Nanos, Rank};
 pub struct RankReport {
     /// When the rank's last node completed.
     pub finish: Nanos,
-    /// `finish` less the durations of its GPU computations, modulo 2^64. In a replay every node that is not on the CPU
-    /// counts as such a computation, so that the difference can wrap; ASTRA-sim prints it like this.
+    /// `finish` less the durations of its GPU computations, modulo 2^64. In a replay every node that is not
+    /// on the CPU counts as such a computation, so that the difference can wrap; ASTRA-sim prints it like
+    /// this.
     pub exposed: Nanos,
     /// Time with a GPU computation in progress; `None` if the rank has no such node.
     pub gpu: Option<Nanos>,
@@ -18,8 +19,8 @@ pub struct RankReport {
     pub comm: Option<Nanos>,
     /// Time with a remote memory access in progress; `None` if the rank has no such node.
     pub memory: Option<Nanos>,
-    /// `gpu + comm - finish` modulo 2^64: how much computation and communication overlap. ASTRA-sim prints it if it
-    /// is above 0. `None` if the rank does not have both.
+    /// `gpu + comm - finish` modulo 2^64: how much computation and communication overlap. ASTRA-sim prints it
+    /// if it is above 0. `None` if the rank does not have both.
     pub overlap: Option<Nanos>,
 }
 

@@ -56,8 +56,8 @@ pub enum Wait {
         /// A rank from which a chunk waits for a message, if one does.
         from: Option<Rank>,
     },
-    /// Nothing: it may start, but only the completion of another node makes a rank look for work, and the node before it
-    /// finished without taking time.
+    /// Nothing: it may start, but only the completion of another node makes a rank look for work, and the
+    /// node before it finished without taking time.
     Trigger,
     /// A node that is itself blocked.
     Dependency,

@@ -1,7 +1,8 @@
 //! The settings of the system layer: chunking, concurrency, delays and the algorithm of each collective.
 //!
-//! Values and their checks. The scheduling policy of ASTRA-sim's system file has no field here: a collective holds
-//! its rank's only communication slot, so no two collectives of a rank ever compete and the policy cannot matter.
+//! Values and their checks. The scheduling policy of ASTRA-sim's system file has no field here: a collective
+//! holds its rank's only communication slot, so no two collectives of a rank ever compete and the policy
+//! cannot matter.
 
 use crate::collective::{Algorithm, CollectiveType};
 use crate::names::named_enum;
@@ -66,7 +67,8 @@ pub struct System {
     pub endpoint_delay: Nanos,
     /// Number of chunks a collective is cut into; 0 is an error as soon as a collective is simulated.
     pub preferred_dataset_splits: u32,
-    /// Chunks that may be active in one dimension at once; 0 is an error as soon as a collective is simulated.
+    /// Chunks that may be active in one dimension at once; 0 is an error as soon as a collective is
+    /// simulated.
     pub active_chunks_per_dimension: u32,
     /// Queues per dimension that share the active chunks; at least 1.
     pub queues_per_dimension: u32,

@@ -1,12 +1,13 @@
 //! One rank's execution trace as a graph in flat arrays, and the builder that checks it.
 //!
-//! Nodes are kept by ascending id, so that a node's index is also its place in the order of issue. Equal ranks share
-//! one trace; nothing in it depends on the rank.
+//! Nodes are kept by ascending id, so that a node's index is also its place in the order of issue. Equal
+//! ranks share one trace; nothing in it depends on the rank.
 
 use crate::collective::{CollectiveType, InvolvedDims};
 use crate::units::{Bytes, Micros, Rank};
 use crate::workload::GroupId;
 use std::fmt;
+use std::ops::Range;
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -20,7 +21,8 @@ pub enum NodeKind {
     Collective {
         /// Which one.
         collective: CollectiveType,
-        /// Size as ASTRA-sim means it: for an all-gather what one rank contributes, else the whole input of a rank.
+        /// Size as ASTRA-sim means it: for an all-gather what one rank contributes, else the whole input of a
+        /// rank.
         size: Bytes,
         /// The communicator group; `None` is all ranks.
         group: Option<GroupId>,
@@ -71,8 +73,8 @@ pub struct Node {
     pub kind: NodeKind,
     /// Whether it runs on the CPU.
     pub cpu: bool,
-    /// Recorded duration (`duration_micros`): of computations without roofline, of broadcasts, and of every node in
-    /// a replay. 0 takes one nanosecond.
+    /// Recorded duration (`duration_micros`): of computations without roofline, of broadcasts, and of every
+    /// node in a replay. 0 takes one nanosecond.
     pub duration: Micros,
 }
 
@@ -193,8 +195,9 @@ impl TraceBuilder {
         Self::default()
     }
 
-    /// Adds a node. `dependencies` are the ids, data and control alike, that must finish first; they may be repeated and may be
-    /// added later. Of two nodes with one id the later one counts, with the dependencies of both.
+    /// Adds a node. `dependencies` are the ids, data and control alike, that must finish first; they may be
+    /// repeated and may be added later. Of two nodes with one id the later one counts, with the dependencies
+    /// of both.
     pub fn push(&mut self, id: u64, name: &str, node: Node, dependencies: &[u64]) {
         self.ids.push(id);
         self.nodes.push(node);
@@ -216,48 +219,24 @@ impl TraceBuilder {
         if too_large(self.ids.len()) || too_large(self.names.len()) || too_large(self.dependencies.len()) {
             return Err(TraceError::TooLarge);
         }
-        let mut order: Vec<u32> = (0..self.ids.len() as u32).collect();
-        order.sort_by_key(|&pushed| self.ids[pushed as usize]);
-
-        let mut ids = Vec::with_capacity(order.len());
-        let mut nodes: Vec<Node> = Vec::with_capacity(order.len());
-        // For each node the range in `order` of the pushes that make it up; the last of them gives the payload.
-        let mut pushes: Vec<std::ops::Range<usize>> = Vec::with_capacity(order.len());
-        for (position, &pushed) in order.iter().enumerate() {
-            let id = self.ids[pushed as usize];
-            if ids.last() == Some(&id) {
-                let last = nodes.len() - 1;
-                nodes[last] = self.nodes[pushed as usize];
-                pushes[last].end = position + 1;
-            } else {
-                ids.push(id);
-                nodes.push(self.nodes[pushed as usize]);
-                pushes.push(position..position + 1);
-            }
-        }
+        let order = self.order();
+        let merged = self.merge(&order);
+        let ids: Vec<u64> = merged.iter().map(|range| self.ids[order[range.start] as usize]).collect();
+        let edges = self.edges(&ids, &order, &merged)?;
 
         let mut names = String::with_capacity(self.names.len());
         let mut name_ends = Vec::with_capacity(ids.len());
-        for range in &pushes {
-            names.push_str(self.name_of(order[range.end - 1]));
+        let mut nodes = Vec::with_capacity(ids.len());
+        for range in &merged {
+            let last = order[range.end - 1] as usize;
+            nodes.push(self.nodes[last]);
+            names.push_str(&self.names[start_of(&self.name_ends, last)..self.name_ends[last]]);
             name_ends.push(names.len() as u32);
         }
-
-        let edges = self.edges(&ids, &order, &pushes)?;
-        let mut parent_counts = vec![0_u32; ids.len()];
-        let mut child_starts = vec![0_u32; ids.len() + 1];
-        for &(parent, child) in &edges {
+        let (child_starts, children) = children(ids.len(), &edges);
+        let mut parent_counts = vec![0; ids.len()];
+        for &(_, child) in &edges {
             parent_counts[child as usize] += 1;
-            child_starts[parent as usize + 1] += 1;
-        }
-        for index in 0..ids.len() {
-            child_starts[index + 1] += child_starts[index];
-        }
-        let mut next = child_starts.clone();
-        let mut children = vec![0_u32; edges.len()];
-        for &(parent, child) in &edges {
-            children[next[parent as usize] as usize] = child;
-            next[parent as usize] += 1;
         }
         let roots = (0..ids.len() as u32).filter(|&index| parent_counts[index as usize] == 0).collect();
         let trace = Trace { ids, nodes, names, name_ends, child_starts, children, parent_counts, roots };
@@ -265,10 +244,25 @@ impl TraceBuilder {
         Ok(trace)
     }
 
-    fn name_of(&self, pushed: u32) -> &str {
-        let pushed = pushed as usize;
-        let start = if pushed == 0 { 0 } else { self.name_ends[pushed - 1] };
-        &self.names[start..self.name_ends[pushed]]
+    /// The pushes by ascending id, those of one id in the order they came.
+    fn order(&self) -> Vec<u32> {
+        let mut order: Vec<u32> = (0..self.ids.len() as u32).collect();
+        order.sort_by_key(|&pushed| self.ids[pushed as usize]);
+        order
+    }
+
+    /// For each distinct id the range in `order` of its pushes.
+    fn merge(&self, order: &[u32]) -> Vec<Range<usize>> {
+        let mut merged: Vec<Range<usize>> = Vec::with_capacity(order.len());
+        for (position, &pushed) in order.iter().enumerate() {
+            match merged.last_mut() {
+                Some(range) if self.ids[order[range.start] as usize] == self.ids[pushed as usize] => {
+                    range.end = position + 1;
+                }
+                _ => merged.push(position..position + 1),
+            }
+        }
+        merged
     }
 
     /// Every distinct (parent, child) pair of indices, by child.
@@ -276,16 +270,16 @@ impl TraceBuilder {
         &self,
         ids: &[u64],
         order: &[u32],
-        pushes: &[std::ops::Range<usize>],
+        merged: &[Range<usize>],
     ) -> Result<Vec<(u32, u32)>, TraceError> {
         let mut edges = Vec::with_capacity(self.dependencies.len());
         let mut parents: Vec<u32> = Vec::new();
-        for (child, range) in pushes.iter().enumerate() {
+        for (child, range) in merged.iter().enumerate() {
             parents.clear();
             for &pushed in &order[range.clone()] {
                 let pushed = pushed as usize;
-                let start = if pushed == 0 { 0 } else { self.dependency_ends[pushed - 1] };
-                for &dependency in &self.dependencies[start..self.dependency_ends[pushed]] {
+                let range = start_of(&self.dependency_ends, pushed)..self.dependency_ends[pushed];
+                for &dependency in &self.dependencies[range] {
                     let parent = ids
                         .binary_search(&dependency)
                         .map_err(|_| TraceError::UnknownDependency { node: ids[child], dependency })?;
@@ -298,6 +292,30 @@ impl TraceBuilder {
         }
         Ok(edges)
     }
+}
+
+/// Where the entry at an index starts, in a table of where entries end.
+fn start_of(ends: &[usize], index: usize) -> usize {
+    index.checked_sub(1).map_or(0, |before| ends[before])
+}
+
+/// The children of each node one behind the other, and where those of each begin.
+fn children(nodes: usize, edges: &[(u32, u32)]) -> (Vec<u32>, Vec<u32>) {
+    let mut starts = vec![0; nodes + 1];
+    for &(parent, _) in edges {
+        starts[parent as usize + 1] += 1;
+    }
+    for index in 0..nodes {
+        starts[index + 1] += starts[index];
+    }
+    let mut next = starts.clone();
+    let mut children = vec![0; edges.len()];
+    for &(parent, child) in edges {
+        let place = &mut next[parent as usize];
+        children[*place as usize] = child;
+        *place += 1;
+    }
+    (starts, children)
 }
 
 impl Trace {

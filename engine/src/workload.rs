@@ -11,7 +11,8 @@ use std::num::NonZeroU32;
 pub struct GroupId(NonZeroU32);
 
 impl GroupId {
-    /// A group number; `None` for 0 and for numbers above 2147, whose chunk numbers would not fit ASTRA-sim's counters.
+    /// A group number; `None` for 0 and for numbers above 2147, whose chunk numbers would not fit ASTRA-sim's
+    /// counters.
     pub const fn new(number: u32) -> Option<Self> {
         match NonZeroU32::new(number) {
             Some(number) if number.get() <= 2147 => Some(Self(number)),

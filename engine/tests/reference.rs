@@ -1,17 +1,18 @@
-//! The engine against times that the ASTRA-sim analytical binary printed, where the recorded cases are at hand.
+//! The engine against times that the ASTRA-sim analytical binary printed, where the recorded cases are at
+//! hand.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
-mod support;
+mod record;
 
 use astra_engine::{Error, Nanos, RankReport, Report, simulate};
 use flate2::read::GzDecoder;
+use record::Case;
 use serde_json::Value;
 use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
-use support::Case;
 
 /// Cases of a recorded file, if there is one beside the workspace.
 fn cases(file: &str) -> Option<impl Iterator<Item = Case>> {

@@ -1,8 +1,8 @@
 //! Every rank's own lists of tasks by time.
 //!
-//! A rank's first task for a time schedules one global event that runs the rank's list for that time; later tasks of the rank
-//! for that time join the list and run with it, possibly before global events that were scheduled in between.
-//! This decides the order inside a tick and is observable in the results.
+//! A rank's first task for a time schedules one global event that runs the rank's list for that time; later
+//! tasks of the rank for that time join the list and run with it, possibly before global events that were
+//! scheduled in between. This decides the order inside a tick and is observable in the results.
 
 use super::event::Event;
 use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
@@ -78,7 +78,8 @@ impl Agenda {
         self.lists.key(list).rank
     }
 
-    /// Takes the next task of a list that is being run. The list stays open: a task may add another at the same time.
+    /// Takes the next task of a list that is being run. The list stays open: a task may add another at the
+    /// same time.
     pub(super) fn next(&mut self, list: u32) -> Option<Task> {
         let head = self.lists[list].head;
         if head == NONE {

@@ -1,8 +1,8 @@
 //! Pairing of sends with receives.
 //!
-//! A channel is all messages of one tag, source, destination and size. Its i-th send belongs to its i-th receive. Messages of
-//! one channel arrive in the order they were sent, because they take the same route and the same time on it,
-//! so counters and one queue of waiting receives are enough.
+//! A channel is all messages of one tag, source, destination and size. Its i-th send belongs to its i-th
+//! receive. Messages of one channel arrive in the order they were sent, because they take the same route and
+//! the same time on it, so counters and one queue of waiting receives are enough.
 
 use super::event::Callback;
 use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
@@ -57,7 +57,8 @@ impl Channels {
         self.channels.key(channel)
     }
 
-    /// The channel of a key. The id is good until the next call that settles the channel, unless it is pinned.
+    /// The channel of a key. The id is good until the next call that settles the channel, unless it is
+    /// pinned.
     pub(super) fn open(&mut self, key: ChannelKey) -> u32 {
         self.channels.find(key).unwrap_or_else(|| {
             self.channels.insert(key, Channel { in_flight: 0, arrived: 0, first: NONE, last: NONE, pins: 0 })

@@ -1,7 +1,8 @@
 //! The system layer: collectives are cut into chunks, and chunks go through queues and phases.
 //!
-//! One collective is under way on a rank at most, for it holds the rank's communication slot. So all chunks that wait in a
-//! queue are of one collective and start in order, and a queue is a FIFO with a count of running chunks.
+//! One collective is under way on a rank at most, for it holds the rank's communication slot. So all chunks
+//! that wait in a queue are of one collective and start in order, and a queue is a FIFO with a count of
+//! running chunks.
 
 use super::Simulation;
 use super::algorithm::{Machine, Steps};
@@ -79,7 +80,8 @@ impl Simulation<'_> {
                 Some((u64::from(group.id.get()), group.first_counter + position as usize))
             }
         };
-        // A group of all ranks runs like a collective without group, in every dimension, whatever its order is.
+        // A group of all ranks runs like a collective without group, in every dimension, whatever its order
+        // is.
         let key = match group {
             Some(index) if self.groups[index].members.len() == self.ranks.len() => {
                 PlanKey { collective, chunk, involved: InvolvedDims::ALL, group: None }
@@ -136,7 +138,8 @@ impl Simulation<'_> {
         Ok((chunk, chunks as u32))
     }
 
-    /// The tag of the rank's next chunk. Chunks of groups have numbers of their own, but count as chunks of the rank too.
+    /// The tag of the rank's next chunk. Chunks of groups have numbers of their own, but count as chunks of
+    /// the rank too.
     fn next_tag(&mut self, rank: u32, group_counter: Option<(u64, usize)>) -> u32 {
         let own = &mut self.ranks[rank as usize].chunks;
         let mut number = u64::from(*own);
@@ -231,8 +234,8 @@ impl Simulation<'_> {
         }
     }
 
-    /// A chunk's phase is complete on its rank. The order of the steps is observable: the last chunk of a collective lets the
-    /// rank issue its next node while it still holds its place in the queue.
+    /// A chunk's phase is complete on its rank. The order of the steps is observable: the last chunk of a
+    /// collective lets the rank issue its next node while it still holds its place in the queue.
     pub(super) fn advance(&mut self, stream: u32) -> Result<(), Error> {
         let Stream { rank, phase, plan_end, queue: old, .. } = self.streams[stream];
         let last_phase = phase + 1 == plan_end;

@@ -26,8 +26,8 @@ impl Delays {
         Self { dimensions: network.dimensions.iter().map(delay).collect() }
     }
 
-    /// Time from send to arrival in nanoseconds. Of the dimensions in which the ranks differ only the lowest counts.
-    /// The ranks must differ.
+    /// Time from send to arrival in nanoseconds. Of the dimensions in which the ranks differ only the lowest
+    /// counts. The ranks must differ.
     pub(super) fn between(&self, source: u32, destination: u32, size: u64) -> u64 {
         if let [only] = &self.dimensions[..] {
             return only.between(source, destination, size);

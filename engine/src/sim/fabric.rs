@@ -1,7 +1,8 @@
-//! The congestion-aware network: links that carry one message at a time, and messages that hop from device to device.
+//! The congestion-aware network: links that carry one message at a time, and messages that hop from device to
+//! device.
 //!
-//! A message is stored and forwarded as a whole. Devices are the ranks, then a switch where there is one. Routes are found
-//! hop by hop from the device a message is at and its destination.
+//! A message is stored and forwarded as a whole. Devices are the ranks, then a switch where there is one.
+//! Routes are found hop by hop from the device a message is at and its destination.
 
 use super::event::{Callback, Event};
 use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
@@ -83,8 +84,8 @@ impl Fabric {
         fabric
     }
 
-    /// Makes the links of a topology that has few: of a ring for each rank those to the next and to the previous rank, of a
-    /// switch all up-links, then all down-links.
+    /// Makes the links of a topology that has few: of a ring for each rank those to the next and to the
+    /// previous rank, of a switch all up-links, then all down-links.
     fn lay_links(&mut self) {
         let n = self.npus;
         let ends: Vec<u32> = match self.topology {

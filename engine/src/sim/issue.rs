@@ -1,7 +1,7 @@
 //! The workload layer: which node of a rank is issued when, what it starts, and when a rank has finished.
 //!
-//! A pass looks at the free nodes by ascending id and issues those whose slot is not held. There is one pass at time 0
-//! and one after each completion, and no other.
+//! A pass looks at the free nodes by ascending id and issues those whose slot is not held. There is one pass
+//! at time 0 and one after each completion, and no other.
 
 use super::agenda::Task;
 use super::channel::ChannelKey;
@@ -150,8 +150,8 @@ impl Simulation<'_> {
         Ok(duration)
     }
 
-    /// Lets the node take the time of the roofline model: operations over the lesser of peak performance and what memory
-    /// bandwidth allows at the node's intensity.
+    /// Lets the node take the time of the roofline model: operations over the lesser of peak performance and
+    /// what memory bandwidth allows at the node's intensity.
     fn roofline(&mut self, rank: u32, index: u32, work: Option<Work>) -> Result<Issued, NodeProblem> {
         let work = work.ok_or(NodeProblem::NoWork)?;
         if work.bytes.0 == 0 {
@@ -175,7 +175,8 @@ impl Simulation<'_> {
         *busy = busy.wrapping_add(duration);
     }
 
-    /// The completion is scheduled before the release, so that the rank's next access queues behind those that wait.
+    /// The completion is scheduled before the release, so that the rank's next access queues behind those
+    /// that wait.
     fn start_access(&mut self, access: Access) {
         self.schedule(access.rank, access.duration, Task::NodeDone { node: access.node });
         self.schedule(access.rank, access.duration, Task::MemoryFree);

@@ -1,8 +1,9 @@
 //! The simulator: one struct of flat state, and its layers as methods in files of their own.
 //!
-//! `issue` runs the traces, `chunk` cuts collectives into chunks and moves them through queues and phases, `algorithm` is what
-//! a phase does, `message` pairs and transports messages, `delay` and `fabric` are the two networks. Below them are the
-//! event queue (`wheel`, `agenda`) and storage (`slab`). Nothing here does I/O or knows a file format.
+//! `issue` runs the traces, `chunk` cuts collectives into chunks and moves them through queues and phases,
+//! `algorithm` is what a phase does, `message` pairs and transports messages, `delay` and `fabric` are the
+//! two networks. Below them are the event queue (`wheel`, `agenda`) and storage (`slab`). Nothing here does
+//! I/O or knows a file format.
 
 mod agenda;
 mod algorithm;
@@ -49,8 +50,8 @@ const EVENTS_PER_LOOK: u64 = 1 << 16;
 
 /// Simulates a workload until every rank has finished.
 ///
-/// # Errors
-/// What cannot be simulated, the node that broke a rule, or the stall: events ran out before every rank had finished.
+/// # Errors What cannot be simulated, the node that broke a rule, or the stall: events ran out before every
+/// rank had finished.
 pub fn simulate(network: &Network, system: &System, workload: &Workload) -> Result<Report, Error> {
     simulate_until(network, system, workload, &AtomicBool::new(false))
 }
@@ -113,10 +114,9 @@ struct Simulation<'a> {
 
 impl<'a> Simulation<'a> {
     fn new(network: &'a Network, system: &'a System, workload: &'a Workload) -> Result<Self, Error> {
-        network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
+        let count = network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
         let dimensions = network.dimensions.len();
         system.check(dimensions).map_err(Error::System)?;
-        let count = network.ranks().ok_or(Error::TooLarge("ranks"))?;
         workload.check(count).map_err(Error::Workload)?;
 
         let mut groups = Vec::with_capacity(workload.groups.len());

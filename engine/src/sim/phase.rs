@@ -21,29 +21,25 @@ struct Member {
 impl Simulation<'_> {
     /// Begins the current phase of a chunk.
     pub(super) fn start_phase(&mut self, stream: u32) {
-        let Stream { rank, tag, phase, .. } = self.streams[stream];
+        let Stream { rank, phase, .. } = self.streams[stream];
         let lane = self.lane(stream);
         let phase = self.plans.phases[phase as usize];
         let own = self.own(rank, &phase);
+        let endpoint_delay = phase.endpoint_delay.0;
         match phase.steps {
             Steps::Ring(steps) => {
-                let to = self.peer(own, &phase, neighbour(own.index, 1, phase.count, !lane.anticlockwise));
-                let from = self.peer(own, &phase, neighbour(own.index, 1, phase.count, lane.anticlockwise));
-                let size = steps.message;
-                let outgoing = self.channels.open(ChannelKey { tag, source: rank, destination: to, size });
-                self.channels.pin(outgoing);
-                let incoming = self.channels.open(ChannelKey { tag, source: from, destination: rank, size });
-                self.channels.pin(incoming);
+                let (outgoing, incoming) =
+                    self.ring_channels(stream, own, &phase, steps.message, lane.anticlockwise);
                 let mut ring = steps.start(outgoing, incoming);
                 let reduces = ring.reduces(phase.collective);
                 self.streams[stream].machine = Machine::Ring(ring);
-                self.memory_step(stream, rank, phase.endpoint_delay.0, reduces);
+                self.memory_step(stream, rank, endpoint_delay, reduces);
             }
             Steps::Direct(steps) => {
                 let mut direct = steps.start(own.index, !lane.anticlockwise);
                 for _ in 0..steps.window() {
                     let reduces = direct.reduces(phase.collective);
-                    self.memory_step(stream, rank, phase.endpoint_delay.0, reduces);
+                    self.memory_step(stream, rank, endpoint_delay, reduces);
                 }
                 self.streams[stream].machine = Machine::Direct(direct);
             }
@@ -51,27 +47,48 @@ impl Simulation<'_> {
                 let mut halving = steps.start(own.index);
                 let reduces = halving.prepare(&steps, phase.collective);
                 self.streams[stream].machine = Machine::HalvingDoubling(halving);
-                self.memory_step(stream, rank, phase.endpoint_delay.0, reduces);
+                self.memory_step(stream, rank, endpoint_delay, reduces);
             }
             Steps::Tree(steps) => {
                 let shape = if lane.second_tree { Shape::Min } else { Shape::Max };
                 let place = Place::new(shape, own.index, phase.count);
                 self.streams[stream].machine = Machine::Tree(Tree::new(place));
-                let mut receive = |child| {
-                    let source = self.peer(own, &phase, child);
-                    let key = ChannelKey { tag, source, destination: rank, size: steps.size };
-                    self.receive(key, Callback::Stream { stream });
-                };
                 match place {
-                    Place::Leaf { .. } => self.memory_step(stream, rank, phase.endpoint_delay.0, false),
-                    Place::Root { child } => receive(child),
+                    Place::Leaf { .. } => self.memory_step(stream, rank, endpoint_delay, false),
+                    Place::Root { child } => self.receive_from(stream, own, &phase, child, steps.size),
                     Place::Inner { left, right, .. } => {
-                        receive(left);
-                        receive(right);
+                        self.receive_from(stream, own, &phase, left, steps.size);
+                        self.receive_from(stream, own, &phase, right, steps.size);
                     }
                 }
             }
         }
+    }
+
+    /// The channels to the next and from the previous member, held until the phase is complete.
+    fn ring_channels(
+        &mut self,
+        stream: u32,
+        own: Member,
+        phase: &Phase,
+        size: u64,
+        anticlockwise: bool,
+    ) -> (u32, u32) {
+        let tag = self.streams[stream].tag;
+        let to = self.peer(own, phase, neighbour(own.index, 1, phase.count, !anticlockwise));
+        let from = self.peer(own, phase, neighbour(own.index, 1, phase.count, anticlockwise));
+        let outgoing = self.channels.open(ChannelKey { tag, source: own.rank, destination: to, size });
+        self.channels.pin(outgoing);
+        let incoming = self.channels.open(ChannelKey { tag, source: from, destination: own.rank, size });
+        self.channels.pin(incoming);
+        (outgoing, incoming)
+    }
+
+    fn receive_from(&mut self, stream: u32, own: Member, phase: &Phase, member: u32, size: u64) {
+        let tag = self.streams[stream].tag;
+        let source = self.peer(own, phase, member);
+        let key = ChannelKey { tag, source, destination: own.rank, size };
+        self.receive(key, Callback::Stream { stream });
     }
 
     /// Charges the endpoint delay, then the reduction if there is one, and then the step is done.

@@ -1,7 +1,7 @@
 //! From a collective to its phases: which dimensions, in which order, with which algorithm and sizes.
 //!
-//! Phases are the same for every rank and every chunk of a collective, so they are worked out once and shared. Nothing here
-//! knows the clock or the state of a rank.
+//! Phases are the same for every rank and every chunk of a collective, so they are worked out once and
+//! shared. Nothing here knows the clock or the state of a rank.
 
 use super::algorithm::Steps;
 use crate::collective::{Algorithm, CollectiveType, InvolvedDims};
@@ -240,7 +240,8 @@ impl<'a> Plans<'a> {
     }
 }
 
-/// Time to reduce `size` bytes in local memory: three passes, each truncated to whole nanoseconds; 0 without bandwidth.
+/// Time to reduce `size` bytes in local memory: three passes, each truncated to whole nanoseconds; 0 without
+/// bandwidth.
 pub(super) fn reduction(size: u64, bandwidth: GbPerSec) -> Nanos {
     if bandwidth.0 == 0.0 {
         return Nanos(0);

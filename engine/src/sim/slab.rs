@@ -1,7 +1,7 @@
 //! Storage with small integer ids: a slab with reuse, and a slab that can also be searched by key.
 //!
-//! Ids replace pointers everywhere in the simulator; freed places are reused, so that a simulation in steady state
-//! does not allocate.
+//! Ids replace pointers everywhere in the simulator; freed places are reused, so that a simulation in steady
+//! state does not allocate.
 
 use std::ops::{Index, IndexMut};
 

@@ -1,11 +1,11 @@
 //! The event queue: smallest time first, events of one time in the order in which they were scheduled.
 //!
-//! A hierarchical timing wheel. Digit `d` of a time is its bits `6d..6d + 6`. An event waits on the level of the highest
-//! digit in which its time differs from the current time, in the slot of that digit. When the clock enters a slot, its
-//! events move to lower levels in their order.
+//! A hierarchical timing wheel. Digit `d` of a time is its bits `6d..6d + 6`. An event waits on the level of
+//! the highest digit in which its time differs from the current time, in the slot of that digit. When the
+//! clock enters a slot, its events move to lower levels in their order.
 //!
-//! Why the order of equal times survives: while two events of one time wait, they are in the same slot. The level of a
-//! time only falls, and only when the clock enters the slot it is in, which moves both.
+//! Why the order of equal times survives: while two events of one time wait, they are in the same slot. The
+//! level of a time only falls, and only when the clock enters the slot it is in, which moves both.
 
 use super::slab::{NONE, Slab};
 

@@ -79,8 +79,9 @@ impl Direct {
         self.received += 1;
     }
 
-    /// A memory step is done: how many exchanges follow. The second half of an all-reduce waits until all of the first half
-    /// has been received, and then makes up for the memory steps that were done in the meantime.
+    /// A memory step is done: how many exchanges follow. The second half of an all-reduce waits until all of
+    /// the first half has been received, and then makes up for the memory steps that were done in the
+    /// meantime.
     pub(in crate::sim) fn step_done(&mut self, steps: &DirectSteps, collective: CollectiveType) -> u64 {
         self.free += 1;
         let left = steps.rounds - self.sent;

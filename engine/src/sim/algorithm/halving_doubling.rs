@@ -1,7 +1,7 @@
 //! `halvingDoubling`: partners at distances that double while messages halve, and back.
 //!
-//! The number of members is a power of two, which the plan has checked; so the partner at a distance is the own index
-//! with one bit flipped.
+//! The number of members is a power of two, which the plan has checked; so the partner at a distance is the
+//! own index with one bit flipped.
 
 use super::{Cycle, Exchange};
 use crate::collective::CollectiveType;
@@ -50,7 +50,8 @@ impl HalvingSteps {
 }
 
 impl Packet {
-    /// The message of the round after this one. An all-reduce turns round when the distance has reached the member count.
+    /// The message of the round after this one. An all-reduce turns round when the distance has reached the
+    /// member count.
     fn after(self, collective: CollectiveType, count: u32) -> Self {
         if !self.doubling {
             return Self { size: self.size.saturating_mul(2), distance: self.distance / 2, ..self };

@@ -1,8 +1,8 @@
-//! The collective algorithms as small state machines, one per file: they count steps and name peers, and know nothing of
-//! events, messages in flight or queues.
+//! The collective algorithms as small state machines, one per file: they count steps and name peers, and know
+//! nothing of events, messages in flight or queues.
 //!
-//! All alternate a memory step with an exchange of messages. [`Steps`] is what a phase fixes for every rank and chunk, and
-//! [`Machine`] is the progress of one chunk on one rank.
+//! All alternate a memory step with an exchange of messages. [`Steps`] is what a phase fixes for every rank
+//! and chunk, and [`Machine`] is the progress of one chunk on one rank.
 
 pub(super) mod direct;
 pub(super) mod halving_doubling;
@@ -105,7 +105,8 @@ impl Cycle {
         Self { length, plain, position: 0, odd: false }
     }
 
-    /// Whether the next step reduces: in a reduce-scatter always, in an all-reduce in every other cycle, else never.
+    /// Whether the next step reduces: in a reduce-scatter always, in an all-reduce in every other cycle, else
+    /// never.
     pub(super) fn reduces(&mut self, collective: CollectiveType) -> bool {
         let reduces = self.position >= self.plain
             && match collective {

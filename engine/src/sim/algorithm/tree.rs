@@ -1,7 +1,7 @@
 //! `doubleBinaryTree`: an all-reduce up and down one of two complementary trees, whatever the collective is.
 //!
-//! Each tree is a root with one child, under which the other members form a perfect binary tree, numbered in order. The
-//! number of members is a power of two, which the plan has checked.
+//! Each tree is a root with one child, under which the other members form a perfect binary tree, numbered in
+//! order. The number of members is a power of two, which the plan has checked.
 
 use crate::units::Nanos;
 
@@ -32,7 +32,8 @@ pub(in crate::sim) enum Place {
 impl Place {
     /// The place of member `own` of `count`.
     pub(in crate::sim) const fn new(shape: Shape, own: u32, count: u32) -> Self {
-        // The perfect sub-tree has count - 1 members; number them from 1, so that the lowest set bit is the height.
+        // The perfect sub-tree has count - 1 members; number them from 1, so that the lowest set bit is the
+        // height.
         let (root, shift) = match shape {
             Shape::Max => (count - 1, 1),
             Shape::Min => (0, 0),
