@@ -14,6 +14,9 @@ use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
 
+/// The file with everything in it.
+pub(crate) const FILE_NAME: &str = "store.redb";
+
 /// How the file is shared, as the format file names it.
 pub(crate) const MODE: &str = "redb multi-writer";
 

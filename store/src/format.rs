@@ -12,6 +12,9 @@ const VERSION: u32 = 1;
 
 const FILE: &str = "FORMAT";
 
+/// Where the file is written before it gets its name.
+const TEMPORARY: &str = "FORMAT.new";
+
 /// What the file says, if it is there.
 ///
 /// # Errors
@@ -48,7 +51,7 @@ fn unreadable(path: &Path, found: &str) -> Error {
 /// Writes the file in one step: another process sees all of it or none.
 pub(crate) fn write(directory: &Path) -> Result<()> {
     let path = directory.join(FILE);
-    let temporary = directory.join("FORMAT.new");
+    let temporary = directory.join(TEMPORARY);
     let text =
         format!("format {VERSION}\n{}\ncreated by artifact-store {}\n", db::MODE, env!("CARGO_PKG_VERSION"));
     let written = fs::File::create(&temporary).and_then(|mut file| {
@@ -58,12 +61,13 @@ pub(crate) fn write(directory: &Path) -> Result<()> {
     written.and_then(|()| fs::rename(&temporary, &path)).map_err(|e| Error::io("write the file", &path, &e))
 }
 
-/// Refuses to make a store among somebody else's files; what an interrupted attempt left is fine.
+/// Refuses to make a store among somebody else's files; what an interrupted attempt left is fine, and so is what
+/// another process makes at this moment.
 pub(crate) fn check_vacant(directory: &Path, ours: &[&str]) -> Result<()> {
     let entries = fs::read_dir(directory).map_err(|e| Error::io("read the directory", directory, &e))?;
     for entry in entries {
         let name = entry.map_err(|e| Error::io("read the directory", directory, &e))?.file_name();
-        if name != "FORMAT.new" && !ours.iter().any(|our| name == *our) {
+        if name != FILE && name != TEMPORARY && !ours.iter().any(|our| name == *our) {
             return Err(Error::new(
                 ErrorKind::NotAStore,
                 format!("this is not a store: it has no file {FILE}, but contains {name:?}"),

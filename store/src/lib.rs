@@ -1,7 +1,7 @@
 //! A content-addressed artifact store: blobs, trees, action records, roots and collection.
 //!
 //! Bytes are named by their hash; a record says which outputs an action gave; a root says what is still
-//! needed. Everything lies in one redb file that several processes read and write at once. This crate knows
+//! needed. Everything lies in one file that several processes read and write at once. This crate knows
 //! bytes, hashes, locks and disks, and must never know what the bytes mean.
 //!
 //! A build opens a [`Store`], takes a [`Session`], asks [`Store::hit`] before it does anything, takes a

@@ -7,7 +7,7 @@
 use crate::blob::Blob;
 use crate::claim::{Claim, Claims};
 use crate::committer::{self, Item, Queue};
-use crate::db::{Db, ReadRows, Table};
+use crate::db::{self, Db, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::format;
@@ -26,11 +26,8 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError};
 use std::thread::JoinHandle;
 
-/// The file with everything in it.
-const FILE: &str = "store.redb";
-
 /// What may lie in the directory of a store that is not finished: `mat` belongs to whoever materialises files.
-const OURS: &[&str] = &[FILE, "locks", "mat"];
+const OURS: &[&str] = &[db::FILE_NAME, "locks", "mat"];
 
 /// From this size on it pays to look whether a blob is known before compressing it.
 const LOOK_FIRST_BYTES: u64 = 64 << 10;
@@ -80,7 +77,7 @@ impl Store {
             make(directory, &locks, options)?;
         }
         let in_use = locks.store(Mode::Shared, options)?;
-        let db = Db::open(&directory.join(FILE), options.page_cache_bytes)?;
+        let db = Db::open(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
         let core = Core {
             db,
             options: options.clone(),
@@ -236,7 +233,8 @@ impl Store {
     /// already. From here on this process can read it; everybody can once the ticket says so. Hold a
     /// [`Session`] from before relying on anything in the store until the commit.
     ///
-    /// What went wrong, now or in an earlier commit, is told by the ticket and by [`Self::flush`].
+    /// What is wrong with the publication is told by the ticket; a failed commit by every ticket from then on and
+    /// by [`Self::flush`].
     pub fn publish(&self, publication: Publication) -> Ticket {
         let number = self.prepare(publication).and_then(|prepared| self.enqueue(prepared.into()));
         Ticket { queue: Arc::clone(&self.core().queue), number }
@@ -343,7 +341,7 @@ impl Drop for Shared {
 fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
     let _alone = locks.store(Mode::Exclusive, options)?;
     if !format::check(directory)? {
-        drop(Db::create(&directory.join(FILE), options.page_cache_bytes)?);
+        drop(Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?);
         format::write(directory)?;
     }
     Ok(())
