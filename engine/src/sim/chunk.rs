@@ -194,7 +194,7 @@ impl Simulation<'_> {
 
     /// The place of a rank's dimension in tables by rank and dimension.
     fn line(&self, rank: u32, dimension: u32) -> usize {
-        rank as usize * (self.plans.longest() / 2) + dimension as usize
+        rank as usize * self.plans.dimensions() + dimension as usize
     }
 
     pub(super) fn lane(&self, stream: u32) -> Lane {

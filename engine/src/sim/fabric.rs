@@ -32,6 +32,14 @@ struct Link {
     to: u32,
 }
 
+impl Times {
+    fn new(size: u64, latency_ns: f64, bytes_per_ns: f64) -> Self {
+        let sending = size as f64 / bytes_per_ns;
+        // Truncated each for itself.
+        Self { size, hop: (latency_ns + sending) as u64, sending: sending as u64 }
+    }
+}
+
 impl Link {
     const fn to(to: u32) -> Self {
         Self { busy: false, first: NONE, last: NONE, to }
@@ -67,6 +75,18 @@ pub(super) struct Fabric {
     /// Ids of the links between pairs, where every pair has one; only those that have been used.
     pairs: KeyedSlab<Ends, u32>,
     messages: Slab<Message>,
+    /// The times of the size that was sent last; most messages are of the size of the one before.
+    last: Times,
+}
+
+/// How long a link takes for a message of a size, in nanoseconds.
+#[derive(Clone, Copy)]
+struct Times {
+    size: u64,
+    /// Until it is at the next device.
+    hop: u64,
+    /// Until the link is free again.
+    sending: u64,
 }
 
 impl Fabric {
@@ -79,6 +99,7 @@ impl Fabric {
             links: Vec::new(),
             pairs: KeyedSlab::new(),
             messages: Slab::new(),
+            last: Times::new(0, dimension.latency_ns, dimension.bandwidth.bytes_per_ns()),
         };
         fabric.lay_links();
         fabric
@@ -161,10 +182,18 @@ impl Fabric {
         state.busy = true;
         let message_state = &mut self.messages[message];
         message_state.at = state.to;
-        let sending = message_state.size as f64 / self.bytes_per_ns;
-        // The arrival is scheduled first, and the two are truncated each for itself.
-        events.push(now.saturating_add((self.latency_ns + sending) as u64), Event::Hop { message });
-        events.push(now.saturating_add(sending as u64), Event::LinkFree { link });
+        let size = message_state.size;
+        let Times { hop, sending, .. } = self.times(size);
+        // The arrival is scheduled first.
+        events.push(now.saturating_add(hop), Event::Hop { message });
+        events.push(now.saturating_add(sending), Event::LinkFree { link });
+    }
+
+    fn times(&mut self, size: u64) -> Times {
+        if self.last.size != size {
+            self.last = Times::new(size, self.latency_ns, self.bytes_per_ns);
+        }
+        self.last
     }
 
     /// The link that a message at a device takes to its destination.

@@ -113,9 +113,14 @@ impl<'a> Plans<'a> {
         Self { network, system, ranks, phases: Vec::new(), made: BTreeMap::new() }
     }
 
-    /// The most phases a chunk can have.
-    pub(super) fn longest(&self) -> usize {
-        2 * self.network.dimensions.len()
+    /// The number of network dimensions.
+    pub(super) const fn dimensions(&self) -> usize {
+        self.network.dimensions.len()
+    }
+
+    /// The most phases a chunk can have: one there and one back in each dimension.
+    pub(super) const fn longest(&self) -> usize {
+        2 * self.dimensions()
     }
 
     /// The phases of every chunk of a collective.
