@@ -84,11 +84,11 @@ fn the_engine_depends_on_nothing_and_does_no_input_or_output() {
 
 #[test]
 fn the_store_has_no_word_of_simulators() {
-    let words = ["astra", "simulat", "collective", "npu", "chakra", " rank", "workload"];
+    let stems = ["astra", "simulat", "collective", "npu", "chakra", "rank", "workload"];
     for (path, text) in sources("store/src") {
         let text = text.to_lowercase();
-        for word in words {
-            assert!(!text.contains(word), "{} says `{word}`", path.display());
+        for word in text.split(|c: char| !c.is_ascii_alphabetic()) {
+            assert!(!stems.iter().any(|s| word.starts_with(s)), "{} says `{word}`", path.display());
         }
     }
 }

@@ -121,6 +121,9 @@ mod tests {
         );
         assert_eq!(String::from_utf8(encoded.clone()).unwrap(), expected);
         assert_eq!(Preimage::decode(&encoded), Some(preimage));
-        assert_eq!(artifact_store::ActionKey::of_preimage(&encoded).to_string(), "GOLDEN");
+        assert_eq!(
+            artifact_store::ActionKey::of_preimage(&encoded).to_string(),
+            "1d8d2dc74757aa2c13eca97be6aedb90b4bd13edcd88444261874fc726b17e61"
+        );
     }
 }
