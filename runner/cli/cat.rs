@@ -20,7 +20,7 @@ pub(super) struct CatArgs {
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &CatArgs) -> Result<()> {
     let store = locate::open_existing(ui, global)?;
-    let Found::Blob(digest) = store.find(&args.digest)? else {
+    let Found::Blob(digest) = locate::find(&store, &args.digest)? else {
         return Err(Error::new(ErrorKind::Usage, format!("`{}` is an action, not a blob", args.digest))
             .hint(format!("`astra-store show {}` says what it made", args.digest)));
     };

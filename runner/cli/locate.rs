@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifact_store::{Digest, Options, Store};
+use artifact_store::{Digest, Found, Options, Store};
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -55,6 +55,15 @@ pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
 
 fn is_store(dir: &Path) -> bool {
     dir.join("FORMAT").exists()
+}
+
+/// The one blob or action whose digest begins so.
+pub(super) fn find(store: &Store, beginning: &str) -> Result<Found> {
+    store.find(beginning).map_err(|e| match e.kind() {
+        artifact_store::ErrorKind::Invalid => Error::new(ErrorKind::Usage, e.message())
+            .hint("`astra-store ls` lists the recipes; digests are in their tables with --json"),
+        _ => e.into(),
+    })
 }
 
 /// The bytes of a blob that is known to be in the store.

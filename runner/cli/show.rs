@@ -33,7 +33,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     if let Some(build) = LatestBuild::load(&store, &args.what)? {
         return show_recipe(ui, build);
     }
-    match store.find(&args.what)? {
+    match locate::find(&store, &args.what)? {
         Found::Action(key) => show_action(ui, &store, &key),
         Found::Blob(digest) => show_blob(ui, &store, &digest),
     }

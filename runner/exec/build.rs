@@ -19,7 +19,7 @@ use crate::report::{Index, Report};
 use crate::steps::{self, Context, Derivation, Produced, Sources};
 
 use super::explain::Explainer;
-use super::latest::{self, INDEX, REPORT, Targets};
+use super::latest::{self, Extent, INDEX, REPORT, Targets};
 use super::rows;
 use super::scheduler::{Finished, Message, RUN, Resolved, STEPS, Scheduler};
 use super::{Event, PointStatus, StepStatus};
@@ -140,9 +140,8 @@ fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool)
         return Ok(None);
     };
     let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
-    let root = store.root(&latest::root_name(recipe.name()))?;
-    if !dry_run && root.is_none_or(|r| r.target != targets.closure) {
-        let roots = latest::roots(recipe.name(), targets);
+    if !dry_run && !latest::is_latest(store, recipe.name(), targets.report)? {
+        let roots = latest::roots(recipe.name(), targets, Extent::Complete);
         store.publish(Publication { roots, ..Publication::default() }).wait()?;
     }
     let report = Report::decode(&report_bytes)?;
@@ -192,8 +191,7 @@ impl Build<'_> {
             points: rows,
         };
         if !self.options.dry_run {
-            let complete = resolved.iter().all(|p| matches!(p[RUN], Resolved::Done { .. }));
-            self.publish(&report, &index, complete)?;
+            self.publish(&report, &index, extent(&resolved))?;
         }
         let outcomes = report.points.into_iter().zip(&resolved).map(|(row, resolved)| {
             let (status, error) = status_of(&resolved[RUN]);
@@ -259,7 +257,8 @@ impl Build<'_> {
     }
 
     /// Makes the build known: report, index, closure, roots and, when every point has a result, the record.
-    fn publish(&self, report: &Report, index: &Index, complete: bool) -> Result<()> {
+    fn publish(&self, report: &Report, index: &Index, extent: Extent) -> Result<()> {
+        let complete = extent == Extent::Complete;
         let mut produced = Produced::default();
         let report = produced.output(OutputKind::Blob, REPORT, report.encode());
         let index_digest = produced.output(OutputKind::Blob, INDEX, index.encode());
@@ -273,7 +272,7 @@ impl Build<'_> {
         let targets = Targets { report, index: index_digest, closure };
         let mut publication = Publication {
             blobs: produced.blobs,
-            roots: latest::roots(self.recipe.name(), targets),
+            roots: latest::roots(self.recipe.name(), targets, extent),
             ..Publication::default()
         };
         if complete {
@@ -314,6 +313,18 @@ fn step_finished(
     let Finished { status, key, took, .. } = *finished;
     sink(Event::Step { point: &point.name, kind, status, key, took, why });
     Ok(())
+}
+
+/// How far a build came, from what its points came to.
+fn extent(resolved: &[[Resolved; 4]]) -> Extent {
+    let all = |f: fn(&Resolved) -> bool| resolved.iter().all(|point| f(&point[RUN]));
+    if all(|run| matches!(run, Resolved::Done { .. })) {
+        Extent::Complete
+    } else if all(|run| !matches!(run, Resolved::Skipped)) {
+        Extent::Ended
+    } else {
+        Extent::Cut
+    }
 }
 
 /// How a point came to its result, from what its simulation came to.

@@ -1,4 +1,7 @@
 //! The latest build of a recipe, as its roots in the store name it.
+//!
+//! A build that fails or is cut short keeps what it finished beside what the latest complete build needs, never in
+//! its place: a typo must not hand good results to collection.
 
 use artifact_store::{Digest, OutputKind, Root, Store};
 
@@ -7,6 +10,8 @@ use crate::report::{Index, Report};
 
 pub(super) const REPORT: &str = "report.json";
 pub(super) const INDEX: &str = "index.json";
+const COMPLETE: &str = "complete";
+const INCOMPLETE: &str = "incomplete";
 const PREFIX: &str = "recipe/";
 
 /// The digests that a recipe's roots hold.
@@ -17,24 +22,45 @@ pub(super) struct Targets {
     pub(super) closure: Digest,
 }
 
-/// The name of the root that holds everything a recipe's latest build needs.
-pub(super) fn root_name(recipe: &str) -> String {
-    format!("{PREFIX}{recipe}")
+/// How far a build came.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Extent {
+    /// Every point has a result.
+    Complete,
+    /// Every point was attempted; some failed.
+    Ended,
+    /// Some points were not attempted.
+    Cut,
+}
+
+/// The root of a part of a recipe's latest build.
+fn root_name(recipe: &str, part: &str) -> String {
+    format!("{PREFIX}{recipe}/{part}")
 }
 
 /// The roots to set for a build.
-pub(super) fn roots(recipe: &str, targets: Targets) -> Vec<(String, Root)> {
-    let name = root_name(recipe);
-    vec![
-        (format!("{name}/{INDEX}"), Root::now(targets.index, OutputKind::Blob)),
-        (format!("{name}/{REPORT}"), Root::now(targets.report, OutputKind::Blob)),
-        (name, Root::now(targets.closure, OutputKind::Closure)),
-    ]
+pub(super) fn roots(recipe: &str, targets: Targets, extent: Extent) -> Vec<(String, Root)> {
+    let closure = |part| (root_name(recipe, part), Root::now(targets.closure, OutputKind::Closure));
+    let blob = |part, digest| (root_name(recipe, part), Root::now(digest, OutputKind::Blob));
+    // What an incomplete build left is of no more use once a complete one is there.
+    let mut roots = vec![closure(INCOMPLETE)];
+    if extent != Extent::Cut {
+        roots.extend([blob(INDEX, targets.index), blob(REPORT, targets.report)]);
+    }
+    if extent == Extent::Complete {
+        roots.push(closure(COMPLETE));
+    }
+    roots
+}
+
+/// Whether the roots name this report as the recipe's latest.
+pub(super) fn is_latest(store: &Store, recipe: &str, report: Digest) -> Result<bool> {
+    Ok(store.root(&root_name(recipe, REPORT))?.is_some_and(|root| root.target == report))
 }
 
 /// The index of a recipe's latest build. `None` when there is none, or none that this version can read.
 pub(super) fn index(store: &Store, recipe: &str) -> Result<Option<Index>> {
-    let root = store.root(&format!("{}/{INDEX}", root_name(recipe)))?;
+    let root = store.root(&root_name(recipe, INDEX))?;
     let bytes = root.map(|r| store.get(&r.target)).transpose()?.flatten();
     Ok(bytes.and_then(|b| Index::decode(&b).ok()))
 }
@@ -56,10 +82,7 @@ impl LatestBuild {
     /// # Errors
     /// When the store cannot be read, or the report is damaged.
     pub fn load(store: &Store, recipe: &str) -> Result<Option<Self>> {
-        store
-            .root(&format!("{}/{REPORT}", root_name(recipe)))?
-            .map(|root| Self::read(store, &root))
-            .transpose()
+        store.root(&root_name(recipe, REPORT))?.map(|root| Self::read(store, &root)).transpose()
     }
 
     /// The latest builds of all recipes, by name.

@@ -70,6 +70,17 @@ pub(super) struct Finished {
     pub(super) ticket: Option<Ticket>,
 }
 
+impl Finished {
+    fn new(task: Task, status: StepStatus, key: Option<ActionKey>) -> Self {
+        Self { task, status, key, took: Duration::ZERO, derivation: None, ticket: None }
+    }
+}
+
+fn tell(report: &Sender<Message>, finished: Finished) {
+    // The receiver outlives the workers; if it is gone the build is being torn down.
+    let _ = report.send(Message::Step(finished));
+}
+
 enum Slot {
     /// Tasks that wait for the owner.
     InProgress(Vec<Task>),
@@ -177,15 +188,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn attempt(&self, task: Task, known: Option<Arc<Derivation>>, report: &Sender<Message>) -> Attempt {
-        let inputs = match self.inputs(task) {
-            Ok(inputs) => inputs,
-            Err(resolved) => {
-                if matches!(resolved, Resolved::Unknown) {
-                    self.report(report, task, StepStatus::Unknown, None, Duration::ZERO, None);
-                }
-                return Attempt::Resolved(None, resolved);
-            }
-        };
+        let inputs = self.inputs(task);
         let kind = STEPS[task.step];
         let point = &self.points[task.point];
         let owned_before = known.is_some();
@@ -195,7 +198,7 @@ impl<'a> Scheduler<'a> {
                 Ok(derivation) => Arc::new(derivation),
                 Err(e) => {
                     let e = Arc::new(e);
-                    self.report(report, task, StepStatus::Failed, None, Duration::ZERO, None);
+                    tell(report, Finished::new(task, StepStatus::Failed, None));
                     return Attempt::Resolved(None, Resolved::Failed(e));
                 }
             },
@@ -224,8 +227,8 @@ impl<'a> Scheduler<'a> {
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => Attempt::Resolved(Some(key), Resolved::Skipped),
             Err(e) => {
-                let derivation = Some(derivation);
-                self.report(report, task, StepStatus::Failed, Some(key), Duration::ZERO, derivation);
+                let finished = Finished::new(task, StepStatus::Failed, Some(key));
+                tell(report, Finished { derivation: Some(derivation), ..finished });
                 Attempt::Resolved(Some(key), Resolved::Failed(Arc::new(e)))
             }
         }
@@ -244,8 +247,8 @@ impl<'a> Scheduler<'a> {
             return Ok(Some(self.hit(task, key, record, report)));
         }
         if self.dry_run {
-            let derivation = Some(Arc::clone(derivation));
-            self.report(report, task, StepStatus::WouldRun, Some(key), Duration::ZERO, derivation);
+            let finished = Finished::new(task, StepStatus::WouldRun, Some(key));
+            tell(report, Finished { derivation: Some(Arc::clone(derivation)), ..finished });
             return Ok(Some(Resolved::WouldRun));
         }
         let Some(claim) = self.context.store.claim(&key)? else { return Ok(None) };
@@ -257,7 +260,7 @@ impl<'a> Scheduler<'a> {
     }
 
     fn hit(&self, task: Task, key: ActionKey, record: ActionRecord, report: &Sender<Message>) -> Resolved {
-        self.report(report, task, StepStatus::Hit, Some(key), Duration::ZERO, None);
+        tell(report, Finished::new(task, StepStatus::Hit, Some(key)));
         Resolved::Done { key, record: Arc::new(record), executed: false }
     }
 
@@ -276,37 +279,24 @@ impl<'a> Scheduler<'a> {
         let record = Arc::new(produced.record.clone());
         let ticket = self.context.store.publish(produced.into_publication(derivation, took, claim));
         let key = derivation.key;
-        let finished = Finished {
-            task,
-            status: StepStatus::Run,
-            key: Some(key),
-            took,
-            derivation: Some(Arc::clone(derivation)),
-            ticket: Some(ticket),
-        };
-        // The receiver outlives the workers; if it is gone the build is being torn down.
-        let _ = report.send(Message::Step(finished));
+        let finished = Finished::new(task, StepStatus::Run, Some(key));
+        tell(
+            report,
+            Finished { took, derivation: Some(Arc::clone(derivation)), ticket: Some(ticket), ..finished },
+        );
         Ok(Resolved::Done { key, record, executed: true })
     }
 
-    /// The records this task reads, or what the task comes to without being attempted.
-    fn inputs(&self, task: Task) -> std::result::Result<Inputs, Resolved> {
-        let needs: &[usize] = match task.step {
-            CONFIGS => &[HW],
-            RUN => &[ET, CONFIGS],
-            _ => &[],
-        };
+    /// The records this task reads. A task is ready only when they are there.
+    fn inputs(&self, task: Task) -> Inputs {
         let state = self.lock();
         let mut inputs = Inputs::default();
-        for &step in needs {
-            match state.resolved[task.point][step].as_ref() {
-                Some(Resolved::Done { record, .. }) => inputs.insert(STEPS[step], Arc::clone(record)),
-                Some(Resolved::WouldRun | Resolved::Unknown) => return Err(Resolved::Unknown),
-                Some(Resolved::Failed(e)) => return Err(Resolved::Failed(Arc::clone(e))),
-                Some(Resolved::Skipped) | None => return Err(Resolved::Skipped),
+        for &step in needs(task.step) {
+            if let Some(Resolved::Done { record, .. }) = &state.resolved[task.point][step] {
+                inputs.insert(STEPS[step], Arc::clone(record));
             }
         }
-        Ok(inputs)
+        inputs
     }
 
     /// Notes what a task and those waiting for its key came to, and readies what depended on them.
@@ -322,25 +312,10 @@ impl<'a> Scheduler<'a> {
                 Slot::Resolved(_) => Vec::new(),
             });
         for task in std::iter::once(task).chain(waiting) {
-            state.settle(task, resolved.clone());
-            if task.step == RUN {
-                let _ = report.send(Message::Point(task.point, resolved.clone()));
-            }
+            state.settle(task, resolved.clone(), report);
         }
         drop(state);
         self.changed.notify_all();
-    }
-
-    fn report(
-        &self,
-        report: &Sender<Message>,
-        task: Task,
-        status: StepStatus,
-        key: Option<ActionKey>,
-        took: Duration,
-        derivation: Option<Arc<Derivation>>,
-    ) {
-        let _ = report.send(Message::Step(Finished { task, status, key, took, derivation, ticket: None }));
     }
 }
 
@@ -351,15 +326,61 @@ enum Attempt {
 }
 
 impl State {
-    fn settle(&mut self, task: Task, resolved: Resolved) {
-        let point = &mut self.resolved[task.point];
-        point[task.step] = Some(resolved);
+    /// Notes what a task came to. A step that depends on it becomes ready, or comes to its end with it.
+    fn settle(&mut self, task: Task, resolved: Resolved, report: &Sender<Message>) {
+        let Task { point, step } = task;
+        if step == RUN {
+            let _ = report.send(Message::Point(point, resolved.clone()));
+        }
+        if matches!(resolved, Resolved::Unknown) {
+            tell(report, Finished::new(task, StepStatus::Unknown, None));
+        }
+        self.resolved[point][step] = Some(resolved);
         self.open -= 1;
-        let next = match task.step {
+        let next = match step {
             HW => CONFIGS,
-            ET | CONFIGS if point[ET].is_some() && point[CONFIGS].is_some() => RUN,
+            ET | CONFIGS => RUN,
             _ => return,
         };
-        self.ready.push(Task { point: task.point, step: next });
+        if self.resolved[point][next].is_some() {
+            return;
+        }
+        let task = Task { point, step: next };
+        match self.standing(task) {
+            Standing::Ready => self.ready.push(task),
+            Standing::Waits => {}
+            Standing::Over(resolved) => self.settle(task, resolved, report),
+        }
+    }
+
+    /// What the steps that a task reads mean for it.
+    fn standing(&self, task: Task) -> Standing {
+        let mut standing = Standing::Ready;
+        for &step in needs(task.step) {
+            match &self.resolved[task.point][step] {
+                Some(Resolved::Done { .. }) => {}
+                Some(Resolved::Failed(e)) => return Standing::Over(Resolved::Failed(Arc::clone(e))),
+                Some(Resolved::Skipped) => return Standing::Over(Resolved::Skipped),
+                None => standing = Standing::Waits,
+                Some(Resolved::WouldRun | Resolved::Unknown) if matches!(standing, Standing::Waits) => {}
+                Some(Resolved::WouldRun | Resolved::Unknown) => standing = Standing::Over(Resolved::Unknown),
+            }
+        }
+        standing
+    }
+}
+
+enum Standing {
+    Ready,
+    Waits,
+    Over(Resolved),
+}
+
+/// The steps whose outputs a step reads.
+const fn needs(step: usize) -> &'static [usize] {
+    match step {
+        CONFIGS => &[HW],
+        RUN => &[ET, CONFIGS],
+        _ => &[],
     }
 }

@@ -38,7 +38,7 @@ struct Decided {
 
 impl Decided {
     fn of(spec: Arc<NetworkSpec>, point: &Point) -> Result<Self> {
-        let layout = astrasim::layout(&spec, &request(point))?;
+        let layout = astrasim::layout(&spec, &request(point)).map_err(|e| e.in_file(&point.hw))?;
         let overrides = overrides(point, &layout)?;
         let table = astrasim::decide(&spec, &layout, &overrides)?;
         Ok(Self { spec, layout, overrides, table })
