@@ -7,6 +7,7 @@
 pub mod algorithm;
 pub mod astrasim;
 pub mod cli;
+pub mod custom;
 pub mod derivation;
 pub mod error;
 pub mod et;

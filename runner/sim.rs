@@ -4,10 +4,11 @@ use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use astra_engine::{Dialect, NetworkModel, RemoteMemory, Report};
+use astra_engine::{Dialect, NetworkModel, RemoteMemory, Report, System};
 
 use crate::Notice;
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
+use crate::custom;
 use crate::error::{Error, Result};
 use crate::et::{Bundle, lower_bundle};
 use crate::lint;
@@ -47,13 +48,16 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
         None => RemoteMemory::None,
     };
     let (system, about_system) = SystemFile::parse(&read(inputs.system)?, &name(inputs.system))?;
-    let system =
-        system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
     let ranks = network.check().and(Ok(network.ranks())).map_err(|(dimension, problem)| {
         let place = dimension.map(|d| format!("dimension {d}: ")).unwrap_or_default();
         Error::input(format!("{place}{problem}")).in_file(name(inputs.network))
     })?;
-    let mut workload = traces(inputs.workload_prefix, ranks.unwrap_or(0))?;
+    let ranks = ranks.unwrap_or(0);
+    let custom = custom::load(&system.custom, ranks)?;
+    let system =
+        system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
+    let system = System { custom, ..system };
+    let mut workload = traces(inputs.workload_prefix, ranks)?;
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&read(path)?, &name(path))?;
     }

@@ -66,6 +66,13 @@ pub enum NodeProblem {
     Tag(u32),
     /// The peer is not a rank of the network.
     NoSuchRank(Rank),
+    /// The peer is not a member of the group.
+    NoSuchMember {
+        /// Index of the member.
+        member: u32,
+        /// How many there are.
+        members: usize,
+    },
     /// A message to the sending rank itself, which this network cannot route.
     ToItself,
     /// A message of 2^31 bytes or more under the rendezvous protocol.
@@ -93,6 +100,33 @@ pub enum NodeProblem {
         /// The chunks asked for.
         splits: u32,
     },
+    /// A custom collective is one chunk, and the system asks for another number.
+    CustomChunks {
+        /// The custom collective.
+        name: String,
+        /// Chunks that the size and `preferred-dataset-splits` give.
+        chunks: u32,
+    },
+    /// A custom collective has no trace for the member that the rank is.
+    NoCustomTrace {
+        /// The custom collective.
+        name: String,
+        /// The rank; in a group its place among the members in ascending order.
+        member: u32,
+    },
+    /// A node of a custom collective cannot be executed.
+    InCustom {
+        /// The custom collective.
+        name: String,
+        /// The member whose trace has the node.
+        member: u32,
+        /// The node's id.
+        node: u64,
+        /// What is wrong with it.
+        problem: Box<NodeProblem>,
+    },
+    /// The shared bus carries less than 2^31 bytes at once.
+    BusSize(u64),
     /// More chunks than a collective may have.
     TooManyChunks(u64),
     /// A size along the phases does not fit 64 bits.
@@ -131,6 +165,9 @@ impl fmt::Display for NodeProblem {
             Self::ZeroBytes => f.write_str("a message of 0 bytes cannot be sent; give a larger size"),
             Self::Tag(tag) => write!(f, "tag {tag} is 2^31 or more"),
             Self::NoSuchRank(rank) => write!(f, "the network has no rank {rank}"),
+            Self::NoSuchMember { member, members } => {
+                write!(f, "its peer is member {member} of a group of {members}")
+            }
             Self::ToItself => f.write_str("this network cannot route a message from a rank to itself"),
             Self::RendezvousSize(size) => {
                 write!(f, "{size} bytes; the rendezvous protocol carries messages below 2^31 bytes")
@@ -160,6 +197,20 @@ impl fmt::Display for NodeProblem {
                 "an all-gather of {size} bytes cannot be cut into {splits} chunks; give a larger size or fewer \
                  preferred-dataset-splits"
             ),
+            Self::CustomChunks { name, chunks } => write!(
+                f,
+                "custom collective {name} is one chunk, the collective would be {chunks}; set \
+                 preferred-dataset-splits to 1"
+            ),
+            Self::NoCustomTrace { name, member } => {
+                write!(f, "custom collective {name} has no trace for member {member} ({name}.{member}.et)")
+            }
+            Self::InCustom { name, member, node, problem } => {
+                write!(f, "node {node} of {name}.{member}.et: {problem}")
+            }
+            Self::BusSize(size) => {
+                write!(f, "{size} bytes in one step; the shared bus carries steps below 2^31 bytes")
+            }
             Self::TooManyChunks(chunks) => {
                 write!(f, "the collective would be cut into {chunks} chunks; use fewer preferred-dataset-splits")
             }

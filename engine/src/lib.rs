@@ -4,7 +4,9 @@
 //! Values in, report out: no I/O, no clock, no threads. A [`Network`], a [`System`] and a [`Workload`] give a
 //! [`Report`] or an [`Error`] that says which rank and node broke which rule. One cycle is one nanosecond.
 
+mod chain_set;
 mod collective;
+mod custom;
 mod error;
 mod names;
 mod network;
@@ -17,13 +19,16 @@ mod units;
 mod workload;
 
 pub use collective::{Algorithm, AlgorithmError, CollectiveType, InvolvedDims};
+pub use custom::{CustomCollective, CustomCollectives, CustomTrace};
 pub use error::{Error, NodeError, NodeProblem};
 pub use names::UnknownName;
 pub use network::{Dimension, Network, NetworkModel, NetworkProblem, Topology};
 pub use report::{RankReport, Report};
 pub use sim::{simulate, simulate_until};
 pub use stall::{Blocked, Stall, Wait};
-pub use system::{CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, System, SystemProblem};
+pub use system::{
+    CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem,
+};
 pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};
 pub use units::{Bytes, GbPerSec, GibPerSec, Micros, Nanos, Rank, Tflops};
 pub use workload::{GroupId, Workload, WorkloadProblem};

@@ -5,6 +5,7 @@
 //! cannot matter.
 
 use crate::collective::{Algorithm, CollectiveType};
+use crate::custom::CustomCollectives;
 use crate::names::named_enum;
 use crate::units::{GbPerSec, Nanos, Tflops};
 use std::fmt;
@@ -56,6 +57,22 @@ pub struct MemoryTiming {
     pub bytes_per_ns: u32,
 }
 
+/// The bus that the memory steps of all ranks' collectives take, in the terms of the LogGP model. Every rank has its
+/// own; collectives in communicator groups that are not all ranks do not use it.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct SharedBus {
+    /// Latency (`L`).
+    pub latency: Nanos,
+    /// Overhead of a transfer at either end (`o`).
+    pub overhead: Nanos,
+    /// Gap between transfers (`g`).
+    pub gap: Nanos,
+    /// Gap per byte in nanoseconds (`G`).
+    pub gap_per_byte_ns: f64,
+    /// Time to process 100 bytes at an end (`local-reduction-delay`); every processing takes 50 ns besides.
+    pub local_reduction_delay: Nanos,
+}
+
 /// The system layer's settings.
 #[derive(Clone, Debug, PartialEq)]
 pub struct System {
@@ -82,6 +99,8 @@ pub struct System {
     pub replay_only: bool,
     /// Every message is preceded by a handshake of 8192 bytes in both directions.
     pub rendezvous: bool,
+    /// The bus that collectives share with memory; without one every memory step takes the endpoint delay.
+    pub shared_bus: Option<SharedBus>,
     /// What memory nodes access.
     pub remote_memory: RemoteMemory,
     /// Algorithm of all-reduce per logical dimension; empty: not available.
@@ -92,6 +111,8 @@ pub struct System {
     pub reduce_scatter: Vec<Algorithm>,
     /// Algorithm of all-to-all per logical dimension; empty: not available.
     pub all_to_all: Vec<Algorithm>,
+    /// Collectives that traces carry out instead of the algorithms.
+    pub custom: CustomCollectives,
 }
 
 impl Default for System {
@@ -109,11 +130,13 @@ impl Default for System {
             roofline_enabled: false,
             replay_only: false,
             rendezvous: false,
+            shared_bus: None,
             remote_memory: RemoteMemory::None,
             all_reduce: Vec::new(),
             all_gather: Vec::new(),
             reduce_scatter: Vec::new(),
             all_to_all: Vec::new(),
+            custom: CustomCollectives::default(),
         }
     }
 }
@@ -183,7 +206,10 @@ impl System {
         if let RemoteMemory::PerNode { npus_per_node: 0, .. } = self.remote_memory {
             return Err(SystemProblem::Zero("num-npus-per-node"));
         }
-        for (key, number) in [("local-mem-bw", self.local_mem_bw.0), ("peak-perf", self.peak_perf.0)] {
+        let gap_per_byte = self.shared_bus.map_or(0.0, |bus| bus.gap_per_byte_ns);
+        for (key, number) in
+            [("local-mem-bw", self.local_mem_bw.0), ("peak-perf", self.peak_perf.0), ("G", gap_per_byte)]
+        {
             if !(number.is_finite() && number >= 0.0) {
                 return Err(SystemProblem::Number(key, number));
             }

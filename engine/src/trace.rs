@@ -94,6 +94,8 @@ pub enum TraceError {
     },
     /// Nodes that wait for each other: ids in the order of waiting, the first again at the end.
     Cycle(Vec<u64>),
+    /// A node of a custom collective is neither a computation nor a message.
+    NotCustom(u64),
 }
 
 impl fmt::Display for TraceError {
@@ -118,6 +120,10 @@ impl fmt::Display for TraceError {
                 }
                 Ok(())
             }
+            Self::NotCustom(node) => write!(
+                f,
+                "node {node} is neither a computation, a send nor a receive; a custom collective has no other nodes"
+            ),
         }
     }
 }
@@ -175,6 +181,11 @@ impl Trace {
 
     pub(crate) fn roots(&self) -> &[u32] {
         &self.roots
+    }
+
+    /// The index of the node with an id.
+    pub(crate) fn index_of(&self, id: u64) -> Option<u32> {
+        self.ids.binary_search(&id).ok().map(|index| index as u32)
     }
 }
 
@@ -242,6 +253,14 @@ impl TraceBuilder {
         let trace = Trace { ids, nodes, names, name_ends, child_starts, children, parent_counts, roots };
         trace.check_acyclic(&edges)?;
         Ok(trace)
+    }
+
+    /// Id and dependencies of every push, in the order they came.
+    pub(crate) fn pushes(&self) -> impl Iterator<Item = (u64, &[u64])> {
+        self.ids.iter().enumerate().map(|(pushed, &id)| {
+            let range = start_of(&self.dependency_ends, pushed)..self.dependency_ends[pushed];
+            (id, &self.dependencies[range])
+        })
     }
 
     /// The pushes by ascending id, those of one id in the order they came.

@@ -4,6 +4,7 @@
 //! files; the `*File` types read such files (ours or anybody's) into the engine's values. Depends on [`crate::hw`],
 //! the policy vocabulary and the engine's types. It must never know of the store or of steps.
 
+mod custom_files;
 mod decision;
 mod groups;
 mod layout;
@@ -15,6 +16,7 @@ mod system_file;
 mod system_keys;
 mod write;
 
+pub use custom_files::{CustomFiles, read_per_node};
 pub use decision::{Decision, DecisionTable, TABLE_VERSION, check_algorithms, decide};
 pub use groups::read_groups;
 pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};

@@ -2,23 +2,17 @@
 //!
 //! As in the simulator unknown keys are ignored, but they are reported; a value of the wrong kind is an error.
 
-use astra_engine::{CollectiveOptimization, Dialect, GbPerSec, Nanos, RemoteMemory, System, Tflops};
+use astra_engine::{
+    CollectiveOptimization, Dialect, GbPerSec, Nanos, RemoteMemory, SharedBus, System, Tflops,
+};
 use astra_policy::Collective;
 use serde_json::{Map, Value as Json};
 
+use super::custom_files::CustomFiles;
 use super::system_keys::{SCHEDULING_POLICIES, algorithm_key, key_names};
 use crate::algorithm::Algorithm;
 use crate::error::closest;
 use crate::{Error, Notice, Result};
-
-/// Keys that ask for something the engine does not simulate, when they are there at all.
-const NOT_SIMULATED: [&str; 5] = [
-    "all-reduce-implementation-custom",
-    "all-gather-implementation-custom",
-    "reduce-scatter-implementation-custom",
-    "all-to-all-implementation-custom",
-    "per-node-custom-implementation",
-];
 
 /// What a system file says.
 #[derive(Clone, Debug, PartialEq)]
@@ -41,8 +35,10 @@ pub struct SystemFile {
     pub replay_only: bool,
     /// Algorithm names per collective, in the order of [`Collective::ALL`].
     pub algorithms: [Vec<String>; 4],
-    /// A key that asks for something the engine does not simulate.
-    pub not_simulated: Option<&'static str>,
+    /// The bus that collectives share with memory, when `model-shared-bus` is 1.
+    pub shared_bus: Option<SharedBus>,
+    /// Collectives that traces carry out instead of algorithms.
+    pub custom: CustomFiles,
 }
 
 /// The simulator's command-line options that act on the system layer.
@@ -88,18 +84,13 @@ impl SystemFile {
         }
     }
 
-    /// The system as the engine takes it.
+    /// The system as the engine takes it, without the custom collectives: [`Self::custom`] says which files they
+    /// are in.
     ///
     /// # Errors
     ///
     /// Something the engine does not simulate, or a scale that leaves no delay to charge.
     pub fn system(&self, dialect: Dialect, options: &SystemOptions, memory: RemoteMemory) -> Result<System> {
-        if let Some(key) = self.not_simulated {
-            let message = "not simulated by the built-in engine";
-            return Err(Error::input(message)
-                .key(key)
-                .hint("remove it, or use an external simulator as the engine"));
-        }
         let [all_reduce, all_gather, reduce_scatter, all_to_all] = Collective::ALL.map(|collective| {
             let names = self.algorithms(collective).iter();
             let algorithms = names.map(|name| simulated(name)).collect::<Result<Vec<_>>>();
@@ -121,11 +112,13 @@ impl SystemFile {
             roofline_enabled: self.roofline_enabled,
             replay_only: self.replay_only,
             rendezvous: options.rendezvous,
+            shared_bus: self.shared_bus,
             remote_memory: memory,
             all_reduce: all_reduce?,
             all_gather: all_gather?,
             reduce_scatter: reduce_scatter?,
             all_to_all: all_to_all?,
+            custom: defaults.custom,
         })
     }
 }
@@ -155,10 +148,8 @@ fn scaled(delay: Nanos, scale: f64) -> Result<Nanos> {
 fn read(keys: &Keys<'_>) -> Result<SystemFile> {
     keys.word("scheduling-policy", SCHEDULING_POLICIES)?;
     let optimization = keys.word("collective-optimization", CollectiveOptimization::NAMES)?;
-    let shared_bus = keys.integer("model-shared-bus")? == Some(1);
     let [all_reduce, all_gather, reduce_scatter, all_to_all] =
         Collective::ALL.map(|collective| keys.algorithms(collective));
-    let custom = NOT_SIMULATED.into_iter().find(|key| keys.0.contains_key(*key));
     Ok(SystemFile {
         endpoint_delay: keys.integer("endpoint-delay")?.map(|delay| Nanos(delay.into())),
         preferred_dataset_splits: keys.integer("preferred-dataset-splits")?.unwrap_or(0),
@@ -172,8 +163,27 @@ fn read(keys: &Keys<'_>) -> Result<SystemFile> {
         roofline_enabled: keys.switch("roofline-enabled"),
         replay_only: keys.switch("replay-only"),
         algorithms: [all_reduce?, all_gather?, reduce_scatter?, all_to_all?],
-        not_simulated: custom.or(shared_bus.then_some("model-shared-bus")),
+        shared_bus: shared_bus(keys)?,
+        custom: CustomFiles::of_keys(keys.0)?,
     })
+}
+
+/// The parameters of the shared bus, if it is on: only exactly 1 is. Times lose their fraction after they went
+/// through a float of 32 bits, and the gap per byte keeps what is left of it there.
+fn shared_bus(keys: &Keys<'_>) -> Result<Option<SharedBus>> {
+    let float = |key| -> Result<f32> { Ok(keys.number(key)?.unwrap_or(0.0) as f32) };
+    let nanos = |key| match float(key)? {
+        value if value < i32::MAX as f32 => Ok(Nanos(value as u64)),
+        value => Err(Error::input(format!("expected nanoseconds below 2^31, found {value}")).key(key)),
+    };
+    let bus = SharedBus {
+        latency: nanos("L")?,
+        overhead: nanos("o")?,
+        gap: nanos("g")?,
+        gap_per_byte_ns: f64::from(float("G")?),
+        local_reduction_delay: Nanos(keys.integer("local-reduction-delay")?.unwrap_or(1).into()),
+    };
+    Ok((keys.integer("model-shared-bus")? == Some(1)).then_some(bus))
 }
 
 fn notices(keys: &Map<String, Json>) -> Vec<Notice> {
@@ -250,10 +260,14 @@ mod tests {
         SystemFile::parse(text.as_bytes(), "s.json")
     }
 
+    fn system(file: &SystemFile, options: &SystemOptions) -> Result<System> {
+        file.system(Dialect::AstraSim, options, RemoteMemory::None)
+    }
+
     #[test]
     fn an_empty_file_means_what_it_means_to_the_simulator() {
         let (file, notices) = parse("{}").unwrap();
-        let system = file.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None).unwrap();
+        let system = system(&file, &SystemOptions::default()).unwrap();
         assert_eq!(system, System::default());
         assert!(notices.is_empty());
     }
@@ -271,7 +285,7 @@ mod tests {
         let options = SystemOptions { injection_scale: 1.55, ..SystemOptions::default() };
         let delay = |text| {
             let (file, _) = parse(text).unwrap();
-            file.system(Dialect::AstraSim, &options, RemoteMemory::None).unwrap().endpoint_delay
+            system(&file, &options).unwrap().endpoint_delay
         };
         assert_eq!(delay(r#"{"endpoint-delay": 10}"#), Nanos(15));
         assert_eq!(delay("{}"), Nanos(10));
@@ -310,15 +324,26 @@ mod tests {
     }
 
     #[test]
-    fn what_the_engine_does_not_simulate_is_refused_not_ignored() {
-        for text in [
-            r#"{"model-shared-bus": 1}"#,
-            r#"{"all-reduce-implementation-custom": ["x"]}"#,
-            r#"{"all-reduce-implementation": ["mesh"]}"#,
-        ] {
-            let (file, _) = parse(text).unwrap();
-            let system = file.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None);
-            assert!(system.is_err(), "{text}");
-        }
+    fn the_algorithms_of_the_other_simulator_are_refused_not_ignored() {
+        let (file, _) = parse(r#"{"all-reduce-implementation": ["mesh"]}"#).unwrap();
+        assert!(system(&file, &SystemOptions::default()).is_err());
+    }
+
+    #[test]
+    fn the_shared_bus_is_on_when_its_key_is_exactly_one() {
+        let bus = |text: &str| parse(text).unwrap().0.shared_bus;
+        let keys = r#""L": 3.9, "o": 2, "g": 7, "G": 0.1"#;
+        let expected = SharedBus {
+            latency: Nanos(3),
+            overhead: Nanos(2),
+            gap: Nanos(7),
+            gap_per_byte_ns: f64::from(0.1_f32),
+            local_reduction_delay: Nanos(1),
+        };
+        assert_eq!(bus(&format!(r#"{{"model-shared-bus": 1, {keys}}}"#)), Some(expected));
+        assert_eq!(bus(&format!(r#"{{"model-shared-bus": 2, {keys}}}"#)), None);
+        assert_eq!(bus("{}"), None);
+        let error = parse(r#"{"model-shared-bus": 1, "o": 3e9}"#).unwrap_err().to_string();
+        assert_eq!(error, "s.json: o: expected nanoseconds below 2^31, found 3000000000");
     }
 }

@@ -21,8 +21,8 @@ enum Kind {
     Text,
     /// A list of algorithm names, one per dimension.
     Algorithms,
-    /// A list of one path prefix.
-    Custom,
+    /// Files by path, which a recipe cannot name: its steps are keyed by content.
+    Paths,
 }
 
 pub(super) const SCHEDULING_POLICIES: &[&str] = &["LIFO", "FIFO", "EXPLICIT"];
@@ -37,11 +37,11 @@ const KEYS: [(&str, Kind); 30] = [
     ("all-gather-implementation", Kind::Algorithms),
     ("reduce-scatter-implementation", Kind::Algorithms),
     ("all-to-all-implementation", Kind::Algorithms),
-    ("all-reduce-implementation-custom", Kind::Custom),
-    ("all-gather-implementation-custom", Kind::Custom),
-    ("reduce-scatter-implementation-custom", Kind::Custom),
-    ("all-to-all-implementation-custom", Kind::Custom),
-    ("per-node-custom-implementation", Kind::Text),
+    ("all-reduce-implementation-custom", Kind::Paths),
+    ("all-gather-implementation-custom", Kind::Paths),
+    ("reduce-scatter-implementation-custom", Kind::Paths),
+    ("all-to-all-implementation-custom", Kind::Paths),
+    ("per-node-custom-implementation", Kind::Paths),
     ("collective-optimization", Kind::Word(astra_engine::CollectiveOptimization::NAMES)),
     ("local-mem-bw", Kind::Number),
     ("boost-mode", Kind::Integer(0)),
@@ -73,6 +73,16 @@ pub const fn algorithm_key(collective: Collective) -> &'static str {
         Collective::AllGather => "all-gather-implementation",
         Collective::ReduceScatter => "reduce-scatter-implementation",
         Collective::AllToAll => "all-to-all-implementation",
+    }
+}
+
+/// The key of the custom collective that carries out a collective.
+pub(super) const fn custom_key(collective: Collective) -> &'static str {
+    match collective {
+        Collective::AllReduce => "all-reduce-implementation-custom",
+        Collective::AllGather => "all-gather-implementation-custom",
+        Collective::ReduceScatter => "reduce-scatter-implementation-custom",
+        Collective::AllToAll => "all-to-all-implementation-custom",
     }
 }
 
@@ -132,10 +142,10 @@ fn check(key: &str, value: &Json) -> Result<()> {
             }
             None => expected(&format!("one of {}", words.join(", "))),
         },
-        Kind::Custom => match value.as_array().map(Vec::as_slice) {
-            Some([Json::String(_)]) => Ok(()),
-            _ => expected("a list of one trace prefix"),
-        },
+        Kind::Paths => {
+            let error = Error::input("a recipe cannot name the files of custom collectives yet");
+            Err(error.hint("run existing files with `astra-store sim`"))
+        }
         Kind::Algorithms => match value.as_array() {
             Some(list) => list.iter().try_for_each(|item| match item.as_str() {
                 Some(name) => Algorithm::parse(name).map(|_| ()),
@@ -179,7 +189,8 @@ mod tests {
             json!({"scheduling-policy": "lifo"}),
             json!({"all-reduce-implementation": "ring"}),
             json!({"all-reduce-implementation": ["rong"]}),
-            json!({"all-reduce-implementation-custom": []}),
+            json!({"all-reduce-implementation-custom": ["custom/ring"]}),
+            json!({"per-node-custom-implementation": "nodes.yml"}),
             json!({"roofline-enabled": 2}),
         ] {
             assert!(new(bad.clone()).is_err(), "{bad}");

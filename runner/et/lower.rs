@@ -114,7 +114,7 @@ impl Lowering {
     }
 }
 
-fn lower_node(node: &Node) -> Result<EngineNode> {
+pub(super) fn lower_node(node: &Node) -> Result<EngineNode> {
     let kind = match NodeType::try_from(node.kind) {
         Ok(NodeType::Invalid) => NodeKind::Invalid,
         Ok(NodeType::Metadata) => NodeKind::Metadata,

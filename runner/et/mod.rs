@@ -7,6 +7,7 @@
 mod attributes;
 pub mod build;
 mod bundle;
+mod custom;
 mod dump;
 mod lower;
 mod reader;
@@ -14,6 +15,7 @@ pub mod schema;
 mod writer;
 
 pub use bundle::{Bundle, CollectiveUse, MAX_RANKS, Summary};
+pub use custom::lower_custom;
 pub use dump::{DumpFormat, dump};
 pub use lower::lower_bundle;
 pub use reader::{MAX_MESSAGE_BYTES, Reader};

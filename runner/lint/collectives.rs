@@ -53,6 +53,9 @@ impl<'a> Collective<'a> {
         if !self.kind.is_simulated() {
             return findings.node(Rule::Algorithm, self.at, &NodeProblem::Collective(self.kind));
         }
+        if self.may_be_custom(check) {
+            return;
+        }
         let splits = check.system.preferred_dataset_splits;
         if self.kind == CollectiveType::AllGather && self.size.0 < u64::from(splits) {
             findings.node(Rule::Size, self.at, &NodeProblem::SmallAllGather { size: self.size.0, splits });
@@ -65,6 +68,14 @@ impl<'a> Collective<'a> {
             Some(group) if members != check.ranks => self.in_group(group, members, algorithms, findings),
             _ => self.in_dimensions(check, algorithms, findings),
         }
+    }
+
+    /// Whether a trace carries the collective out instead of an algorithm. Which one a group uses for nodes with a
+    /// choice of their own is settled by the first of them, so that any may be the one.
+    fn may_be_custom(&self, check: &Check<'_>) -> bool {
+        let custom = &check.system.custom;
+        let of_node = self.at.trace.id(self.at.index);
+        custom.choose(of_node, self.kind).is_some() || (self.group.is_some() && !custom.of_node.is_empty())
     }
 
     /// A group that is not all ranks is one ring of its members: the only algorithm of a list, or `ring` when the list

@@ -71,6 +71,10 @@ pub(super) fn prepare(
     let (network, _) = NetworkFile::parse(network_yml, configs::NETWORK)?;
     let network = network.network(engine.network)?;
     let (system, _) = SystemFile::parse(system_json, configs::SYSTEM)?;
+    if !system.custom.is_empty() {
+        let error = Error::input("names files of custom collectives, which a build does not read");
+        return Err(error.in_file(configs::SYSTEM));
+    }
     let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
     lint::refuse(&lint::lint(&network, &system, workload))?;
     Ok((network, system))

@@ -4,6 +4,7 @@
 //! tasks of the rank for that time join the list and run with it, possibly before global events that were
 //! scheduled in between. This decides the order inside a tick and is observable in the results.
 
+use super::bus::{BusEnd, BusEvent};
 use super::event::Event;
 use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
 use super::wheel::Wheel;
@@ -19,6 +20,10 @@ pub(super) enum Task {
     NodeDone { node: u32 },
     /// The rank's access to a serialised remote memory ends and the next one may start.
     MemoryFree,
+    /// A computation of a custom collective completes.
+    CustomDone { operation: u32 },
+    /// Something happens at an end of the rank's shared bus.
+    Bus { end: BusEnd, event: BusEvent },
 }
 
 #[derive(Clone, Copy, PartialEq, Eq)]

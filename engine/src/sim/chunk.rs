@@ -7,16 +7,24 @@
 use super::Simulation;
 use super::algorithm::{Machine, Steps};
 use super::issue::TAG_SPACE;
-use super::plan::{PlanKey, Selector};
+use super::plan::{Plan, PlanKey, Selector};
 use super::slab::NONE;
 use crate::collective::{CollectiveType, InvolvedDims};
 use crate::error::{Error, NodeProblem};
+use crate::workload::GroupId;
 
 /// A group's chunks are numbered from its id times this.
 const CHUNKS_PER_GROUP: u64 = 1_000_000;
 
 /// Collective types that have tree counters of their own; the types that are cut into chunks.
 pub(super) const TREE_COLLECTIVES: usize = 4;
+
+/// Where the chunks of a group are counted for one of its members.
+#[derive(Clone, Copy)]
+pub(super) struct GroupCounter {
+    group: GroupId,
+    index: usize,
+}
 
 /// A chunk of a collective on one rank.
 #[derive(Clone, Copy)]
@@ -72,14 +80,7 @@ impl Simulation<'_> {
             return Err(NodeProblem::Collective(collective));
         }
         let (chunk, chunks) = self.cut(collective, size)?;
-        let counter = match group {
-            None => None,
-            Some(index) => {
-                let group = &self.groups[index];
-                let position = group.position(rank).ok_or(NodeProblem::NotMember(group.id))?;
-                Some((u64::from(group.id.get()), group.first_counter + position as usize))
-            }
-        };
+        let counter = self.group_counter(rank, group)?;
         // A group of all ranks runs like a collective without group, in every dimension, whatever its order
         // is.
         let key = match group {
@@ -94,17 +95,7 @@ impl Simulation<'_> {
         let plan = self.plans.plan(key, &self.groups)?;
         self.ranks[rank as usize].chunks_left = chunks;
         for _ in 0..chunks {
-            let tag = self.next_tag(rank, counter);
-            let stream = self.streams.insert(Stream {
-                rank,
-                tag,
-                phase: plan.start,
-                plan_start: plan.start,
-                plan_end: plan.end,
-                queue: NONE,
-                next: NONE,
-                machine: Machine::Idle,
-            });
+            let stream = self.new_stream(rank, &plan, counter, Machine::Idle);
             self.deal_lanes(stream, collective);
             let queue = self.enqueue(stream);
             self.start_waiting(queue);
@@ -112,8 +103,49 @@ impl Simulation<'_> {
         Ok(())
     }
 
+    /// Makes the stream of a custom collective, which goes into the first queue.
+    pub(super) fn start_custom_stream(
+        &mut self,
+        rank: u32,
+        collective: CollectiveType,
+        counter: Option<GroupCounter>,
+        run: u32,
+    ) -> u32 {
+        let plan = self.plans.custom_plan(collective);
+        self.ranks[rank as usize].chunks_left = 1;
+        let stream = self.new_stream(rank, &plan, counter, Machine::Custom { run });
+        *self.lane_mut(stream, 0) = Lane::default();
+        stream
+    }
+
+    fn new_stream(&mut self, rank: u32, plan: &Plan, counter: Option<GroupCounter>, machine: Machine) -> u32 {
+        let tag = self.next_tag(rank, counter);
+        self.streams.insert(Stream {
+            rank,
+            tag,
+            phase: plan.start,
+            plan_start: plan.start,
+            plan_end: plan.end,
+            queue: NONE,
+            next: NONE,
+            machine,
+        })
+    }
+
+    /// Where the chunks of a group are counted for a rank, which must be a member.
+    pub(super) fn group_counter(
+        &self,
+        rank: u32,
+        group: Option<usize>,
+    ) -> Result<Option<GroupCounter>, NodeProblem> {
+        let Some(index) = group else { return Ok(None) };
+        let group = &self.groups[index];
+        let position = group.position(rank).ok_or(NodeProblem::NotMember(group.id))?;
+        Ok(Some(GroupCounter { group: group.id, index: group.first_counter + position as usize }))
+    }
+
     /// Size and number of the chunks. Chunks are of equal size, so that the last may reach beyond the end.
-    fn cut(&self, collective: CollectiveType, size: u64) -> Result<(u64, u32), NodeProblem> {
+    pub(super) fn cut(&self, collective: CollectiveType, size: u64) -> Result<(u64, u32), NodeProblem> {
         let splits = self.system.preferred_dataset_splits;
         if splits == 0 {
             return Err(NodeProblem::ZeroSetting("preferred-dataset-splits"));
@@ -140,13 +172,13 @@ impl Simulation<'_> {
 
     /// The tag of the rank's next chunk. Chunks of groups have numbers of their own, but count as chunks of
     /// the rank too.
-    fn next_tag(&mut self, rank: u32, group_counter: Option<(u64, usize)>) -> u32 {
+    fn next_tag(&mut self, rank: u32, group_counter: Option<GroupCounter>) -> u32 {
         let own = &mut self.ranks[rank as usize].chunks;
         let mut number = u64::from(*own);
         *own = own.wrapping_add(1);
-        if let Some((group, counter)) = group_counter {
-            let made = &mut self.group_chunks[counter];
-            number = group * CHUNKS_PER_GROUP + u64::from(*made);
+        if let Some(GroupCounter { group, index }) = group_counter {
+            let made = &mut self.group_chunks[index];
+            number = u64::from(group.get()) * CHUNKS_PER_GROUP + u64::from(*made);
             *made = made.wrapping_add(1);
         }
         (number % u64::from(TAG_SPACE)) as u32 + TAG_SPACE
@@ -156,10 +188,6 @@ impl Simulation<'_> {
     fn deal_lanes(&mut self, stream: u32, collective: CollectiveType) {
         let Stream { rank, plan_start, plan_end, .. } = self.streams[stream];
         let queues = self.system.queues_per_dimension;
-        let first_lane = stream as usize * self.plans.longest();
-        if self.lanes.len() < first_lane + self.plans.longest() {
-            self.lanes.resize(first_lane + self.plans.longest(), Lane::default());
-        }
         for phase in plan_start..plan_end {
             let phase_state = &self.plans.phases[phase as usize];
             let (selector, is_tree) = (phase_state.selector, matches!(phase_state.steps, Steps::Tree(_)));
@@ -180,7 +208,7 @@ impl Simulation<'_> {
                 second_tree = *dealt;
                 *dealt = !*dealt;
             }
-            self.lanes[first_lane + (phase - plan_start) as usize] = Lane {
+            *self.lane_mut(stream, phase - plan_start) = Lane {
                 queue: queue as u16,
                 anticlockwise: match selector {
                     Selector::Any => queues > 1 && queue >= half,
@@ -197,13 +225,23 @@ impl Simulation<'_> {
         rank as usize * self.plans.dimensions() + dimension as usize
     }
 
+    /// The place for what a phase of a chunk, counted from the plan's first, is dealt.
+    fn lane_mut(&mut self, stream: u32, phase: u32) -> &mut Lane {
+        let longest = self.plans.longest();
+        let first = stream as usize * longest;
+        if self.lanes.len() < first + longest {
+            self.lanes.resize(first + longest, Lane::default());
+        }
+        &mut self.lanes[first + phase as usize]
+    }
+
     pub(super) fn lane(&self, stream: u32) -> Lane {
         let Stream { phase, plan_start, .. } = self.streams[stream];
         self.lanes[stream as usize * self.plans.longest() + (phase - plan_start) as usize]
     }
 
     /// Puts a chunk at the end of the queue of its current phase.
-    fn enqueue(&mut self, stream: u32) -> u32 {
+    pub(super) fn enqueue(&mut self, stream: u32) -> u32 {
         let Stream { rank, phase, .. } = self.streams[stream];
         let line = self.line(rank, self.plans.phases[phase as usize].dimension);
         let queue = line * self.system.queues_per_dimension as usize + usize::from(self.lane(stream).queue);
@@ -220,7 +258,7 @@ impl Simulation<'_> {
     }
 
     /// Starts waiting chunks of a queue while it has room.
-    fn start_waiting(&mut self, queue: u32) {
+    pub(super) fn start_waiting(&mut self, queue: u32) {
         let room = self.system.active_chunks_per_dimension.div_ceil(self.system.queues_per_dimension);
         loop {
             let state = &mut self.queues[queue as usize];

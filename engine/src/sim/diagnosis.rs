@@ -41,7 +41,7 @@ impl Simulation<'_> {
                         *first = key;
                     }
                 }
-                Callback::None | Callback::Handshake { .. } => {}
+                Callback::None | Callback::Handshake { .. } | Callback::Custom { .. } => {}
             }
         }
         waiting

@@ -26,4 +26,6 @@ pub(super) enum Callback {
     Node { rank: u32, node: u32 },
     /// The handshake of a rendezvous.
     Handshake { handshake: u32 },
+    /// A message of a custom collective.
+    Custom { operation: u32 },
 }

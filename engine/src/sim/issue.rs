@@ -128,7 +128,10 @@ impl Simulation<'_> {
                     .map_err(NodeProblem::UnknownGroup)?;
                 match collective {
                     CollectiveType::Broadcast => self.schedule_replay(rank, index, node).map(|_| ())?,
-                    _ => self.start_collective(rank, collective, size.0, group, involved)?,
+                    _ => match self.custom_collective(rank, index, collective, group) {
+                        Some(custom) => self.start_custom(rank, collective, size.0, group, custom)?,
+                        None => self.start_collective(rank, collective, size.0, group, involved)?,
+                    },
                 }
                 Ok(Issued::Ongoing)
             }
@@ -188,7 +191,7 @@ impl Simulation<'_> {
         }
     }
 
-    fn message_key(
+    pub(super) fn message_key(
         &self,
         tag: u32,
         source: Rank,

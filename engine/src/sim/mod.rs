@@ -7,8 +7,10 @@
 
 mod agenda;
 mod algorithm;
+mod bus;
 mod channel;
 mod chunk;
+mod custom;
 mod delay;
 mod diagnosis;
 mod event;
@@ -29,8 +31,10 @@ use crate::system::System;
 use crate::units::Rank;
 use crate::workload::Workload;
 use agenda::{Agenda, Task};
+use bus::Buses;
 use channel::Channels;
 use chunk::{Queue, Stream};
+use custom::CustomRuns;
 use delay::Delays;
 use event::{Callback, Event};
 use fabric::Fabric;
@@ -106,6 +110,8 @@ struct Simulation<'a> {
     /// Trees dealt by rank, collective and dimension.
     trees: Vec<bool>,
     memories: Memories,
+    buses: Buses,
+    custom: CustomRuns<'a>,
     channels: Channels,
     handshakes: Slab<Handshake>,
     transport: Transport,
@@ -153,6 +159,8 @@ impl<'a> Simulation<'a> {
             turns: vec![0; lines * plan::Selector::COUNT],
             trees: vec![false; lines * chunk::TREE_COLLECTIVES],
             memories: Memories::new(system.remote_memory),
+            buses: Buses::new(system.shared_bus, count),
+            custom: CustomRuns::new(),
             channels: Channels::new(),
             handshakes: Slab::new(),
             transport: match network.model {
@@ -219,6 +227,8 @@ impl<'a> Simulation<'a> {
                 self.release_memory(rank);
                 Ok(())
             }
+            Task::CustomDone { operation } => self.finish_custom(operation),
+            Task::Bus { end, event } => self.bus_event(rank, end, event),
         }
     }
 
@@ -234,6 +244,7 @@ impl<'a> Simulation<'a> {
                 self.finish_handshake(handshake);
                 Ok(())
             }
+            Callback::Custom { operation } => self.finish_custom(operation),
         }
     }
 

@@ -3,7 +3,7 @@
 use super::Simulation;
 use super::agenda::Task;
 use super::algorithm::tree::{Place, Shape, Tree, TreeMove};
-use super::algorithm::{Exchange, Machine, Steps, neighbour, reduction_of};
+use super::algorithm::{Exchange, Machine, MemoryStep, Steps, neighbour, reduction_of};
 use super::channel::ChannelKey;
 use super::chunk::Stream;
 use super::event::Callback;
@@ -25,36 +25,35 @@ impl Simulation<'_> {
         let lane = self.lane(stream);
         let phase = self.plans.phases[phase as usize];
         let own = self.own(rank, &phase);
-        let endpoint_delay = phase.endpoint_delay.0;
         match phase.steps {
             Steps::Ring(steps) => {
                 let (outgoing, incoming) =
                     self.ring_channels(stream, own, &phase, steps.message, lane.anticlockwise);
                 let mut ring = steps.start(outgoing, incoming);
-                let reduces = ring.reduces(phase.collective);
+                let step = ring.memory_step(phase.collective);
                 self.streams[stream].machine = Machine::Ring(ring);
-                self.memory_step(stream, rank, endpoint_delay, reduces);
+                self.memory_step(stream, step);
             }
             Steps::Direct(steps) => {
                 let mut direct = steps.start(own.index, !lane.anticlockwise);
                 for _ in 0..steps.window() {
-                    let reduces = direct.reduces(phase.collective);
-                    self.memory_step(stream, rank, endpoint_delay, reduces);
+                    let step = direct.memory_step(phase.collective);
+                    self.memory_step(stream, step);
                 }
                 self.streams[stream].machine = Machine::Direct(direct);
             }
             Steps::HalvingDoubling(steps) => {
                 let mut halving = steps.start(own.index);
-                let reduces = halving.prepare(&steps, phase.collective);
+                let step = halving.prepare(&steps, phase.collective);
                 self.streams[stream].machine = Machine::HalvingDoubling(halving);
-                self.memory_step(stream, rank, endpoint_delay, reduces);
+                self.memory_step(stream, step);
             }
             Steps::Tree(steps) => {
                 let shape = if lane.second_tree { Shape::Min } else { Shape::Max };
                 let place = Place::new(shape, own.index, phase.count);
                 self.streams[stream].machine = Machine::Tree(Tree::new(place));
                 match place {
-                    Place::Leaf { .. } => self.memory_step(stream, rank, endpoint_delay, false),
+                    Place::Leaf { .. } => self.memory_step(stream, MemoryStep::OUT),
                     Place::Root { child } => self.receive_from(stream, own, &phase, child, steps.size),
                     Place::Inner { left, right, .. } => {
                         self.receive_from(stream, own, &phase, left, steps.size);
@@ -62,6 +61,7 @@ impl Simulation<'_> {
                     }
                 }
             }
+            Steps::Custom => self.start_custom_run(stream),
         }
     }
 
@@ -91,10 +91,16 @@ impl Simulation<'_> {
         self.receive(key, Callback::Stream { stream });
     }
 
-    /// Charges the endpoint delay, then the reduction if there is one, and then the step is done.
-    fn memory_step(&mut self, stream: u32, rank: u32, endpoint_delay: u64, reduces: bool) {
-        let task = if reduces { Task::Reduce { stream } } else { Task::StepDone { stream } };
-        self.schedule(rank, endpoint_delay, task);
+    /// Charges the endpoint delay, or takes the way over the shared bus, then the reduction if there is one, and
+    /// then the step is done.
+    fn memory_step(&mut self, stream: u32, step: MemoryStep) {
+        let Stream { rank, phase, .. } = self.streams[stream];
+        let phase = &self.plans.phases[phase as usize];
+        if phase.over_bus {
+            return self.step_over_bus(stream, step);
+        }
+        let task = if step.reduces { Task::Reduce { stream } } else { Task::StepDone { stream } };
+        self.schedule(rank, phase.endpoint_delay.0, task);
     }
 
     /// The endpoint delay of a reducing step is over.
@@ -107,22 +113,21 @@ impl Simulation<'_> {
 
     /// A message for the chunk is there: the next memory step begins.
     pub(super) fn received(&mut self, stream: u32) {
-        let Stream { rank, phase, machine, .. } = &mut self.streams[stream];
+        let Stream { phase, machine, .. } = &mut self.streams[stream];
         let phase = &self.plans.phases[*phase as usize];
-        let reduces = match (machine, &phase.steps) {
-            (Machine::Ring(ring), _) => ring.reduces(phase.collective),
+        let step = match (machine, &phase.steps) {
+            (Machine::Ring(ring), _) => ring.memory_step(phase.collective),
             (Machine::Direct(direct), _) => {
                 direct.receive();
-                direct.reduces(phase.collective)
+                direct.memory_step(phase.collective)
             }
             (Machine::HalvingDoubling(halving), Steps::HalvingDoubling(steps)) => {
                 halving.prepare(steps, phase.collective)
             }
             (Machine::Tree(tree), _) => tree.receive(),
-            (Machine::Idle | Machine::HalvingDoubling(_), _) => return,
+            (Machine::Idle | Machine::HalvingDoubling(_) | Machine::Custom { .. }, _) => return,
         };
-        let (rank, endpoint_delay) = (*rank, phase.endpoint_delay.0);
-        self.memory_step(stream, rank, endpoint_delay, reduces);
+        self.memory_step(stream, step);
     }
 
     /// A memory step is done: messages are exchanged, or the phase is complete.
@@ -160,7 +165,7 @@ impl Simulation<'_> {
                 let next = tree.step_done();
                 self.move_in_tree(stream, next)
             }
-            (Machine::Idle | Machine::Direct(_), _) => Ok(()),
+            (Machine::Idle | Machine::Direct(_) | Machine::Custom { .. }, _) => Ok(()),
         }
     }
 

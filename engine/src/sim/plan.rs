@@ -51,6 +51,8 @@ pub(super) struct Phase {
     pub(super) count: u32,
     pub(super) selector: Selector,
     pub(super) endpoint_delay: Nanos,
+    /// Whether memory steps take the way over the shared bus instead of the endpoint delay.
+    pub(super) over_bus: bool,
     pub(super) steps: Steps,
 }
 
@@ -106,11 +108,13 @@ pub(super) struct Plans<'a> {
     ranks: u32,
     pub(super) phases: Vec<Phase>,
     made: BTreeMap<PlanKey, Plan>,
+    /// The phase of custom collectives.
+    custom: Option<u32>,
 }
 
 impl<'a> Plans<'a> {
     pub(super) const fn new(network: &'a Network, system: &'a System, ranks: u32) -> Self {
-        Self { network, system, ranks, phases: Vec::new(), made: BTreeMap::new() }
+        Self { network, system, ranks, phases: Vec::new(), made: BTreeMap::new(), custom: None }
     }
 
     /// The number of network dimensions.
@@ -139,6 +143,25 @@ impl<'a> Plans<'a> {
         Ok(plan)
     }
 
+    /// The plan of every custom collective: one phase in the first dimension, which a trace carries out.
+    pub(super) fn custom_plan(&mut self, collective: CollectiveType) -> Plan {
+        let start = self.phases.len() as u32;
+        let custom = *self.custom.get_or_insert(start);
+        if custom == start {
+            self.phases.push(Phase {
+                collective,
+                dimension: 0,
+                members: Members::Strided { stride: 1 },
+                count: self.ranks,
+                selector: Selector::Any,
+                endpoint_delay: Nanos(0),
+                over_bus: false,
+                steps: Steps::Custom,
+            });
+        }
+        custom..custom + 1
+    }
+
     /// A collective over all ranks, dimension by dimension.
     fn world_phases(&self, key: PlanKey) -> Result<Vec<Phase>, NodeProblem> {
         let logical = self.logical_dimensions(key.collective)?;
@@ -161,6 +184,9 @@ impl<'a> Plans<'a> {
         for (index, collective, selector) in order {
             let LogicalDimension { algorithm, count, stride } = logical[index];
             let steps = self.steps(algorithm, collective, count, size, false)?;
+            if self.system.shared_bus.is_some() && steps.largest_step() > i32::MAX as u64 {
+                return Err(NodeProblem::BusSize(steps.largest_step()));
+            }
             size = steps.final_size(collective, count, size).ok_or(NodeProblem::SizeRange)?;
             phases.push(Phase {
                 collective,
@@ -169,6 +195,7 @@ impl<'a> Plans<'a> {
                 count,
                 selector,
                 endpoint_delay: self.system.endpoint_delay,
+                over_bus: self.system.shared_bus.is_some(),
                 steps,
             });
         }
@@ -201,6 +228,7 @@ impl<'a> Plans<'a> {
                 Selector::Any
             },
             endpoint_delay: GROUP_ENDPOINT_DELAY,
+            over_bus: false,
             steps: self.steps(algorithm, key.collective, count, key.chunk, true)?,
         }])
     }

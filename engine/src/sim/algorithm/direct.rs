@@ -1,13 +1,13 @@
 //! `direct`: every member to every other, a window of messages at a time.
 
-use super::{Cycle, Exchange, neighbour};
+use super::{Cycle, Exchange, MemoryStep, neighbour};
 use crate::collective::CollectiveType;
 use crate::units::Nanos;
 
 /// Constants of a direct phase.
 #[derive(Clone, Copy, Debug)]
 pub(in crate::sim) struct DirectSteps {
-    message: u64,
+    pub(in crate::sim) message: u64,
     rounds: u64,
     window: u32,
     count: u32,
@@ -68,10 +68,10 @@ pub(in crate::sim) struct Direct {
 }
 
 impl Direct {
-    /// An exchange is prepared by a memory step: does it reduce?
-    pub(in crate::sim) fn reduces(&mut self, collective: CollectiveType) -> bool {
+    /// An exchange is prepared by a memory step.
+    pub(in crate::sim) fn memory_step(&mut self, collective: CollectiveType) -> MemoryStep {
         self.prepared += 1;
-        self.cycle.reduces(collective)
+        self.cycle.step(collective)
     }
 
     /// A receive is complete.
@@ -123,7 +123,7 @@ mod tests {
     fn flags(collective: CollectiveType, window: u32, in_group: bool, steps: usize) -> Vec<bool> {
         let constants = DirectSteps::new(collective, 4, 1, window, in_group, Nanos(0));
         let mut direct = constants.start(0, true);
-        (0..steps).map(|_| direct.reduces(collective)).collect()
+        (0..steps).map(|_| direct.memory_step(collective).reduces).collect()
     }
 
     #[test]

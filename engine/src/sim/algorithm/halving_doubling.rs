@@ -3,7 +3,7 @@
 //! The number of members is a power of two, which the plan has checked; so the partner at a distance is the
 //! own index with one bit flipped.
 
-use super::{Cycle, Exchange};
+use super::{Cycle, Exchange, MemoryStep};
 use crate::collective::CollectiveType;
 
 /// Constants of a halving-doubling phase.
@@ -34,6 +34,16 @@ impl HalvingSteps {
             _ => (bits, outwards),
         };
         Self { rounds, first, count }
+    }
+
+    /// The largest size that a memory step works on: sizes that grow do so until the step after the last
+    /// receive.
+    pub(super) const fn largest_step(&self) -> u64 {
+        if self.first.doubling {
+            self.first.size.saturating_mul(2)
+        } else {
+            self.first.size.saturating_mul(self.count as u64)
+        }
     }
 
     /// The state before the first step.
@@ -76,11 +86,11 @@ pub(in crate::sim) struct Halving {
 }
 
 impl Halving {
-    /// At the start and after each receive the next message is prepared by a memory step: does it reduce?
-    pub(in crate::sim) fn prepare(&mut self, steps: &HalvingSteps, collective: CollectiveType) -> bool {
+    /// At the start and after each receive the next message is prepared by a memory step.
+    pub(in crate::sim) fn prepare(&mut self, steps: &HalvingSteps, collective: CollectiveType) -> MemoryStep {
         self.packet = self.next;
         self.next = self.packet.after(collective, steps.count);
-        self.cycle.reduces(collective)
+        self.cycle.step(collective)
     }
 
     /// The size that the memory step under way works on.
@@ -114,8 +124,8 @@ mod tests {
         let mut state = steps.start(0);
         let mut run = Run::default();
         loop {
-            let reduces = state.prepare(&steps, collective);
-            run.memory.push((state.packet_size(), reduces));
+            let step = state.prepare(&steps, collective);
+            run.memory.push((state.packet_size(), step.reduces));
             match state.step_done() {
                 Some(exchange) => run.rounds.push((exchange.to, exchange.size)),
                 None => return run,

@@ -21,6 +21,8 @@ pub(super) enum Steps {
     Direct(direct::DirectSteps),
     HalvingDoubling(halving_doubling::HalvingSteps),
     Tree(tree::TreeSteps),
+    /// Given by a trace.
+    Custom,
 }
 
 impl Steps {
@@ -61,6 +63,17 @@ impl Steps {
         })
     }
 
+    /// The largest size that a memory step works on.
+    pub(super) fn largest_step(&self) -> u64 {
+        match self {
+            Self::Ring(steps) => steps.message,
+            Self::Direct(steps) => steps.message,
+            Self::HalvingDoubling(steps) => steps.largest_step(),
+            Self::Tree(steps) => steps.size,
+            Self::Custom => 0,
+        }
+    }
+
     /// What the phase leaves of its input for the next phase; `None` if that does not fit 64 bits.
     pub(super) fn final_size(&self, collective: CollectiveType, count: u32, size: u64) -> Option<u64> {
         match (self, collective) {
@@ -81,6 +94,10 @@ pub(super) enum Machine {
     Direct(direct::Direct),
     HalvingDoubling(halving_doubling::Halving),
     Tree(tree::Tree),
+    /// The run of a trace with this number.
+    Custom {
+        run: u32,
+    },
 }
 
 /// One message to send and one to receive, of equal size; peers as indices among the members.
@@ -89,6 +106,24 @@ pub(super) struct Exchange {
     pub(super) to: u32,
     pub(super) from: u32,
     pub(super) size: u64,
+}
+
+/// A memory step.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct MemoryStep {
+    /// Whether a reduction follows the endpoint delay.
+    pub(super) reduces: bool,
+    /// Over a shared bus: whether the data goes out to the memory, not in from it.
+    pub(super) outwards: bool,
+    /// Over a shared bus: whether the data goes back once it was processed.
+    pub(super) back: bool,
+}
+
+impl MemoryStep {
+    /// A step that sends data out and does nothing more.
+    pub(super) const OUT: Self = Self { reduces: false, outwards: true, back: false };
+    /// A step that takes data in and does nothing more.
+    pub(super) const IN: Self = Self { reduces: false, outwards: false, back: false };
 }
 
 /// Decides which memory steps reduce. Steps are counted in cycles; the first `plain` of a cycle never reduce.
@@ -105,21 +140,26 @@ impl Cycle {
         Self { length, plain, position: 0, odd: false }
     }
 
-    /// Whether the next step reduces: in a reduce-scatter always, in an all-reduce in every other cycle, else
-    /// never.
-    pub(super) fn reduces(&mut self, collective: CollectiveType) -> bool {
-        let reduces = self.position >= self.plain
-            && match collective {
-                CollectiveType::ReduceScatter => true,
-                CollectiveType::AllReduce => !self.odd,
-                _ => false,
-            };
+    /// The next step. After the plain ones it reduces: in a reduce-scatter always, in an all-reduce in every
+    /// other cycle, else never.
+    pub(super) fn step(&mut self, collective: CollectiveType) -> MemoryStep {
+        let outwards = self.position < self.plain;
+        let reduces = match collective {
+            CollectiveType::ReduceScatter => true,
+            CollectiveType::AllReduce => !self.odd,
+            _ => false,
+        };
+        let step = MemoryStep {
+            reduces: reduces && !outwards,
+            outwards,
+            back: !outwards && self.length - self.position > self.plain,
+        };
         self.position += 1;
         if self.position == self.length {
             self.position = 0;
             self.odd = !self.odd;
         }
-        reduces
+        step
     }
 }
 
@@ -140,6 +180,17 @@ pub(super) fn reduction_of(steps: &Steps, machine: &Machine, memory: GbPerSec) -
         (Steps::HalvingDoubling(_), Machine::HalvingDoubling(state)) => {
             reduction(state.packet_size(), memory)
         }
-        (Steps::HalvingDoubling(_), _) => Nanos(0),
+        (Steps::HalvingDoubling(_) | Steps::Custom, _) => Nanos(0),
+    }
+}
+
+/// The size that a memory step of a chunk in this state works on.
+pub(super) fn step_size(steps: &Steps, machine: &Machine) -> u64 {
+    match (steps, machine) {
+        (Steps::Ring(steps), _) => steps.message,
+        (Steps::Direct(steps), _) => steps.message,
+        (Steps::Tree(steps), _) => steps.size,
+        (Steps::HalvingDoubling(_), Machine::HalvingDoubling(state)) => state.packet_size(),
+        (Steps::HalvingDoubling(_) | Steps::Custom, _) => 0,
     }
 }

@@ -1,6 +1,6 @@
 //! `ring`: one message at a time to the next member, one from the previous.
 
-use super::Cycle;
+use super::{Cycle, MemoryStep};
 use crate::collective::CollectiveType;
 use crate::units::Nanos;
 
@@ -42,9 +42,9 @@ pub(in crate::sim) struct Ring {
 }
 
 impl Ring {
-    /// At the start and after each receive there is one memory step: does it reduce?
-    pub(in crate::sim) fn reduces(&mut self, collective: CollectiveType) -> bool {
-        self.cycle.reduces(collective)
+    /// At the start and after each receive there is one memory step.
+    pub(in crate::sim) fn memory_step(&mut self, collective: CollectiveType) -> MemoryStep {
+        self.cycle.step(collective)
     }
 
     /// A memory step is done: whether there is another round; if not, the phase is complete.
@@ -65,9 +65,9 @@ mod tests {
     fn flags(collective: CollectiveType, count: u32) -> Vec<bool> {
         let steps = RingSteps::new(collective, count, 1, Nanos(0));
         let mut ring = steps.start(0, 0);
-        let mut flags = vec![ring.reduces(collective)];
+        let mut flags = vec![ring.memory_step(collective).reduces];
         while ring.step_done() {
-            flags.push(ring.reduces(collective));
+            flags.push(ring.memory_step(collective).reduces);
         }
         flags
     }

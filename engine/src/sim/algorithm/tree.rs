@@ -3,6 +3,7 @@
 //! Each tree is a root with one child, under which the other members form a perfect binary tree, numbered in
 //! order. The number of members is a power of two, which the plan has checked.
 
+use super::MemoryStep;
 use crate::units::Nanos;
 
 /// Constants of a tree phase.
@@ -81,10 +82,15 @@ impl Tree {
         Self { place, received: 0, stepped: 0 }
     }
 
-    /// A message is there and a memory step begins: does it reduce? Only a leaf's does not.
-    pub(in crate::sim) fn receive(&mut self) -> bool {
+    /// A message is there and a memory step begins. Only a leaf's does not reduce; the result of the first child
+    /// is not sent back, because that of the second will be.
+    pub(in crate::sim) fn receive(&mut self) -> MemoryStep {
         self.received += 1;
-        !matches!(self.place, Place::Leaf { .. })
+        match self.place {
+            Place::Leaf { .. } => MemoryStep::IN,
+            Place::Root { .. } => MemoryStep { reduces: true, outwards: false, back: true },
+            Place::Inner { .. } => MemoryStep { reduces: true, outwards: false, back: self.received > 1 },
+        }
     }
 
     /// A memory step is done.
