@@ -5,6 +5,7 @@ use std::sync::Arc;
 use std::time::Duration;
 
 use artifact_store::{Digest, Found, Options, Store};
+use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
 
@@ -40,6 +41,18 @@ fn options(ui: &Ui, global: &Global) -> Options {
 /// Opens the store; creates it when it is not there.
 pub(super) fn open(ui: &Ui, global: &Global) -> Result<Store> {
     Ok(Store::open(&directory(global)?, &options(ui, global))?)
+}
+
+/// Opens the store for a command that must not create one: when it is not there, an empty one that disappears with
+/// the returned directory.
+pub(super) fn open_or_empty(ui: &Ui, global: &Global) -> Result<(Store, Option<TempDir>)> {
+    let dir = directory(global)?;
+    if is_store(&dir) {
+        return Ok((Store::open(&dir, &options(ui, global))?, None));
+    }
+    let temporary = tempfile::tempdir()
+        .map_err(|e| Error::new(ErrorKind::System, format!("no temporary directory can be made: {e}")))?;
+    Ok((Store::open(temporary.path(), &options(ui, global))?, Some(temporary)))
 }
 
 /// Opens a store that has to be there, for commands that only read.

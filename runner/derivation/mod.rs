@@ -4,7 +4,9 @@
 //! reads. Nothing else may enter: no path, host, time or environment. Depends on the store's key type only.
 
 mod diff;
+mod hex;
 mod preimage;
 
 pub use diff::{Change, changes, json_changes};
-pub use preimage::{HexDigest, Preimage, StepKind};
+pub use hex::Hex;
+pub use preimage::{Preimage, StepKind};

@@ -10,6 +10,8 @@ use artifact_store::Digest;
 use serde::{Deserialize, Serialize};
 use serde_json::Value;
 
+use super::Hex;
+
 /// The kinds of derivation. The order is the order in which a point goes through them.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "lowercase")]
@@ -50,7 +52,7 @@ impl fmt::Display for StepKind {
 #[serde(deny_unknown_fields)]
 pub struct Preimage {
     /// Names of what the step reads → digests of the content.
-    pub inputs: BTreeMap<String, HexDigest>,
+    pub inputs: BTreeMap<String, Hex<Digest>>,
     /// The kind of step.
     pub kind: StepKind,
     /// Everything else that decides the outputs.
@@ -68,7 +70,7 @@ impl Preimage {
     /// Adds a named input.
     #[must_use]
     pub fn input(mut self, name: impl Into<String>, digest: Digest) -> Self {
-        self.inputs.insert(name.into(), HexDigest(digest));
+        self.inputs.insert(name.into(), Hex(digest));
         self
     }
 
@@ -80,26 +82,6 @@ impl Preimage {
     /// Reads canonical bytes; `None` when they are not a preimage of this version of the program.
     pub fn decode(bytes: &[u8]) -> Option<Self> {
         serde_json::from_slice(bytes).ok()
-    }
-}
-
-/// A digest that is written as hexadecimal text.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct HexDigest(
-    /// The digest.
-    pub Digest,
-);
-
-impl Serialize for HexDigest {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for HexDigest {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(HexDigest).map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits"))
     }
 }
 

@@ -123,7 +123,7 @@ fn derivation(sources: &Sources) -> Derivation {
     let mut preimage =
         Preimage::new(StepKind::Build, VERSION, params).input("recipe", sources.recipe.digest());
     for (name, source) in &sources.files {
-        preimage = preimage.input(name, source.digest());
+        preimage = preimage.input(format!("source {name}"), source.digest());
     }
     Derivation::of(&preimage)
 }
@@ -190,8 +190,9 @@ impl Build<'_> {
             steps: counts.executed + counts.hit,
             points: rows,
         };
+        let extent = extent(&resolved);
         if !self.options.dry_run {
-            self.publish(&report, &index, extent(&resolved))?;
+            self.publish(&report, &index, extent)?;
         }
         let outcomes = report.points.into_iter().zip(&resolved).map(|(row, resolved)| {
             let (status, error) = status_of(&resolved[RUN]);
@@ -205,7 +206,7 @@ impl Build<'_> {
             steps: counts,
             elapsed: Duration::ZERO,
             notices: self.context.take_notices(),
-            interrupted: self.options.cancel.load(Ordering::Relaxed),
+            interrupted: self.options.cancel.load(Ordering::Relaxed) && extent == Extent::Cut,
             dry_run: self.options.dry_run,
         })
     }

@@ -5,10 +5,10 @@ use std::collections::HashMap;
 use artifact_store::ActionKey;
 use astra_engine::Nanos;
 
-use crate::derivation::{HexDigest, StepKind};
+use crate::derivation::{Hex, StepKind};
 use crate::error::Result;
 use crate::recipe::{Point, Workload};
-use crate::report::{HexKey, Index, Row, bus_bandwidth};
+use crate::report::{Index, Row, bus_bandwidth};
 use crate::steps::Context;
 
 use super::scheduler::{RUN, Resolved};
@@ -30,7 +30,7 @@ fn row(context: &Context, point: &Point, run: &Resolved) -> Result<Row> {
     if let Resolved::Done { record, .. } = run {
         let (digest, finish) = context.finish_of(StepKind::Run, record)?;
         row.finish_ns = Some(finish.0);
-        row.result = Some(HexDigest(digest));
+        row.result = Some(Hex(digest));
         row.bus_bandwidth_bytes_per_s = bandwidth(&point.workload, finish);
     }
     Ok(row)
@@ -52,7 +52,7 @@ pub(super) fn index(points: &[Point], resolved: &[[Resolved; 4]]) -> Index {
     for (point, resolved) in points.iter().zip(resolved) {
         let of_steps = resolved.each_ref().map(|resolved| match resolved {
             Resolved::Done { key, .. } => Some(*positions.entry(*key).or_insert_with(|| {
-                index.keys.push(HexKey(*key));
+                index.keys.push(Hex(*key));
                 (index.keys.len() - 1) as u32
             })),
             _ => None,

@@ -39,7 +39,10 @@ impl Document {
     ///
     /// A patch of a path that does not exist, or anything in the sections simulation reads that is missing, unknown
     /// or wrong, with file, line and key.
-    pub fn network_spec(&self, patches: &[(&str, serde_json::Value)]) -> Result<(NetworkSpec, Vec<Notice>)> {
+    pub fn network_spec(
+        &self,
+        patches: &[(String, serde_json::Value)],
+    ) -> Result<(NetworkSpec, Vec<Notice>)> {
         self.patched(patches)
             .and_then(|root| {
                 let mut notices = Vec::new();
@@ -48,7 +51,7 @@ impl Document {
             .map_err(|error| error.in_file(&self.file))
     }
 
-    fn patched(&self, patches: &[(&str, serde_json::Value)]) -> Result<Cow<'_, Node>> {
+    fn patched(&self, patches: &[(String, serde_json::Value)]) -> Result<Cow<'_, Node>> {
         let mut root = Cow::Borrowed(&self.root);
         for (path, value) in patches {
             patch::apply(root.to_mut(), path, value)?;

@@ -200,7 +200,7 @@ fn one_parsed_document_serves_many_patches_and_a_patch_is_like_an_edit() {
         ("execution_backend.astra.sys_options", json!({"endpoint_delay": 7}), "delay: 5", "delay: 7"),
         ("tech_param.DRAM.bandwidth", json!("1 GB"), "1986 GB", "1 GB"),
     ] {
-        let (patched, _) = document.network_spec(&[(path, value)]).unwrap();
+        let (patched, _) = document.network_spec(&[(path.to_owned(), value)]).unwrap();
         assert_eq!(patched.to_bytes(), bytes(&CLUSTER.replacen(from, to, 1)), "{path}");
     }
     assert_eq!(document.network_spec(&[]).unwrap().0.to_bytes(), bytes(CLUSTER));
@@ -217,10 +217,10 @@ fn a_patch_of_what_is_not_there_names_how_far_the_path_exists() {
         ("parallelism.tp.x", "`parallelism.tp` is `8`, which has no key `x`"),
         ("", "the file has no key ``"),
     ] {
-        let error = document.network_spec(&[(path, json!(1))]).unwrap_err();
+        let error = document.network_spec(&[(path.to_owned(), json!(1))]).unwrap_err();
         assert_eq!(error.message(), expected);
     }
-    let error = document.network_spec(&[("parallelism.tp", json!("many"))]).unwrap_err();
+    let error = document.network_spec(&[("parallelism.tp".to_owned(), json!("many"))]).unwrap_err();
     assert_eq!(error.to_string(), "hw.yaml: parallelism.tp: expected an integer ≥ 1, found `many`");
 }
 

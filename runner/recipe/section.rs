@@ -2,9 +2,11 @@
 //!
 //! Every message says what was found and what is accepted. Depends on the document and its places only.
 
+use astra_engine::{Bytes, Nanos};
+
 use super::document::Json;
 use super::place::{Fault, Place};
-use crate::units::{Bytes, Nanos, NotAQuantity, SIZE_FORMS, TIME_FORMS};
+use crate::units::{MAX_QUANTITY, NotAQuantity, SIZE_FORMS, TIME_FORMS, parse_size, parse_time, time_text};
 
 /// The largest number of ranks, microbatches and the like: a typing error must not ask for terabytes of traces.
 pub(super) const MAX_COUNT: u32 = 1 << 20;
@@ -115,9 +117,9 @@ pub(super) fn count(json: &Json, place: &Place<'_>) -> Result<u32, Fault> {
 /// A size of at least one byte.
 pub(super) fn size(json: &Json, place: &Place<'_>) -> Result<Bytes, Fault> {
     let bytes = match json {
-        Json::String(text) => Bytes::parse(text).map_err(|e| not_a_quantity(e, place))?,
+        Json::String(text) => parse_size(text).map_err(|e| not_a_quantity(e, place))?,
         Json::Number(n) => {
-            Bytes(whole(n).filter(|n| *n <= Bytes::MAX.0).ok_or_else(|| wrong(json, place, SIZE_FORMS))?)
+            Bytes(whole(n).filter(|n| *n <= MAX_QUANTITY).ok_or_else(|| wrong(json, place, SIZE_FORMS))?)
         }
         other => return Err(wrong(other, place, SIZE_FORMS)),
     };
@@ -127,9 +129,9 @@ pub(super) fn size(json: &Json, place: &Place<'_>) -> Result<Bytes, Fault> {
 /// A time that is a whole number of microseconds, because traces count time of their own in microseconds.
 pub(super) fn trace_time(json: &Json, place: &Place<'_>) -> Result<Nanos, Fault> {
     let time = match json {
-        Json::String(text) => Nanos::parse(text).map_err(|e| not_a_quantity(e, place))?,
+        Json::String(text) => parse_time(text).map_err(|e| not_a_quantity(e, place))?,
         Json::Number(n) => {
-            Nanos(whole(n).filter(|n| *n <= Nanos::MAX.0).ok_or_else(|| wrong(json, place, TIME_FORMS))?)
+            Nanos(whole(n).filter(|n| *n <= MAX_QUANTITY).ok_or_else(|| wrong(json, place, TIME_FORMS))?)
         }
         other => return Err(wrong(other, place, TIME_FORMS)),
     };
@@ -137,7 +139,7 @@ pub(super) fn trace_time(json: &Json, place: &Place<'_>) -> Result<Nanos, Fault>
         let message =
             format!("{} is not a whole number of microseconds, in which traces count time", describe(json));
         let near = Nanos((time.0 / 1_000 + 1).saturating_mul(1_000));
-        return Err(place.fault(message).hint(format!("the next one is \"{near}\"")));
+        return Err(place.fault(message).hint(format!("the next one is \"{}\"", time_text(near))));
     }
     Ok(time)
 }

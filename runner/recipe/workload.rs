@@ -3,13 +3,13 @@
 //! A workload serialises canonically (sizes in bytes, times in nanoseconds, defaults filled), because that text enters the
 //! key of the step that makes the traces. Knows nothing of traces, networks and files.
 
+use astra_engine::{Bytes, Nanos};
 use astra_policy::Collective;
 use serde::{Serialize, Serializer};
 
 use super::document::Json;
 use super::place::{Fault, Place};
 use super::section::{Section, array, count, list, size, text, trace_time};
-use crate::units::{Bytes, Nanos};
 
 /// The workload of one point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -23,7 +23,7 @@ pub enum Workload {
         /// How many ranks take part.
         ranks: u32,
         /// ASTRA-sim's `comm_size`; of an all-gather, what one rank contributes.
-        #[serde(rename = "size_bytes")]
+        #[serde(rename = "size_bytes", serialize_with = "bytes")]
         size: Bytes,
     },
     /// Several collectives over all ranks, which overlap unless delayed or made to wait.
@@ -40,10 +40,10 @@ pub enum Workload {
         /// How many microbatches flow through.
         microbatches: u32,
         /// Time one stage computes on one microbatch; a whole number of microseconds.
-        #[serde(rename = "compute_ns")]
+        #[serde(rename = "compute_ns", serialize_with = "nanos")]
         compute: Nanos,
         /// What a stage sends to the next one for each microbatch.
-        #[serde(rename = "size_bytes")]
+        #[serde(rename = "size_bytes", serialize_with = "bytes")]
         size: Bytes,
     },
 }
@@ -57,10 +57,10 @@ pub struct Item {
     #[serde(serialize_with = "collective_name")]
     pub collective: Collective,
     /// ASTRA-sim's `comm_size`; of an all-gather, what one rank contributes.
-    #[serde(rename = "size_bytes")]
+    #[serde(rename = "size_bytes", serialize_with = "bytes")]
     pub size: Bytes,
     /// Computation on every rank before the collective is issued; a whole number of microseconds.
-    #[serde(rename = "delay_ns")]
+    #[serde(rename = "delay_ns", serialize_with = "nanos")]
     pub delay: Nanos,
     /// Indices of earlier items that must be complete first, ascending.
     pub after: Vec<usize>,
@@ -79,6 +79,14 @@ impl Workload {
 
 fn collective_name<S: Serializer>(collective: &Collective, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(collective.name())
+}
+
+fn bytes<S: Serializer>(size: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(size.0)
+}
+
+fn nanos<S: Serializer>(time: &Nanos, serializer: S) -> Result<S::Ok, S::Error> {
+    serializer.serialize_u64(time.0)
 }
 
 /// The kinds of workload, each with its keys.

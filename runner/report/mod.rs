@@ -9,5 +9,5 @@ mod table;
 
 pub use figures::{bus_bandwidth, format_bandwidth, format_bytes, format_nanos};
 pub use result::RunResult;
-pub use rows::{HexKey, Index, Report, Row};
+pub use rows::{Index, Report, Row};
 pub use table::{Align, Table};

@@ -2,10 +2,10 @@
 
 use std::collections::HashMap;
 
-use artifact_store::ActionKey;
+use artifact_store::{ActionKey, Digest};
 use serde::{Deserialize, Serialize};
 
-use crate::derivation::HexDigest;
+use crate::derivation::Hex;
 use crate::error::{Error, Result};
 
 /// One point of a report.
@@ -23,7 +23,7 @@ pub struct Row {
     #[serde(default, skip_serializing_if = "Option::is_none")]
     pub bus_bandwidth_bytes_per_s: Option<f64>,
     /// Digest of the `result.json`.
-    pub result: Option<HexDigest>,
+    pub result: Option<Hex<Digest>>,
 }
 
 /// What a build found out, in the order of the recipe's points. Holds nothing that depends on when or where
@@ -44,29 +44,9 @@ pub struct Report {
 #[derive(Clone, Debug, Default, PartialEq, Serialize, Deserialize)]
 pub struct Index {
     /// Distinct keys; the points refer to them by position.
-    pub keys: Vec<HexKey>,
+    pub keys: Vec<Hex<ActionKey>>,
     /// Per point: its name and the positions of its `hw`, `et`, `configs` and `run` keys.
     pub points: Vec<(String, [Option<u32>; 4])>,
-}
-
-/// An action key that is written as hexadecimal text.
-#[derive(Clone, Copy, Debug, PartialEq)]
-pub struct HexKey(
-    /// The key.
-    pub ActionKey,
-);
-
-impl Serialize for HexKey {
-    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        serializer.collect_str(&self.0)
-    }
-}
-
-impl<'de> Deserialize<'de> for HexKey {
-    fn deserialize<D: serde::Deserializer<'de>>(deserializer: D) -> Result<Self, D::Error> {
-        let text = String::deserialize(deserializer)?;
-        text.parse().map(HexKey).map_err(|_| serde::de::Error::custom("expected 64 hexadecimal digits"))
-    }
 }
 
 impl Report {

@@ -6,10 +6,9 @@
 use std::collections::BTreeMap;
 
 use artifact_store::OutputKind;
-use astra_engine::CollectiveType;
-use astra_policy::Collective;
 use serde_json::json;
 
+use crate::algorithm::engine_type;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
 use crate::et::build::{NodeIds, Pipeline, Sequence, SequenceItem, SingleCollective};
@@ -42,7 +41,7 @@ fn bundle(workload: &Workload) -> Result<(&'static str, Bundle)> {
             let name = collective.name();
             let single = SingleCollective {
                 name: name.to_owned(),
-                kind: collective_type(*collective),
+                kind: engine_type(*collective),
                 size_bytes: size.0,
                 ranks: *ranks,
                 ids: NodeIds::Zero,
@@ -52,7 +51,7 @@ fn bundle(workload: &Workload) -> Result<(&'static str, Bundle)> {
         Workload::Sequence { ranks, items } => {
             let item = |item: &Item| SequenceItem {
                 name: item.name.clone(),
-                kind: collective_type(item.collective),
+                kind: engine_type(item.collective),
                 size_bytes: item.size.0,
                 delay_ns: item.delay.0,
                 after: item.after.clone(),
@@ -68,15 +67,6 @@ fn bundle(workload: &Workload) -> Result<(&'static str, Bundle)> {
             ("pipeline", pipeline.build()?)
         }
     })
-}
-
-fn collective_type(collective: Collective) -> CollectiveType {
-    match collective {
-        Collective::AllReduce => CollectiveType::AllReduce,
-        Collective::AllGather => CollectiveType::AllGather,
-        Collective::ReduceScatter => CollectiveType::ReduceScatter,
-        Collective::AllToAll => CollectiveType::AllToAll,
-    }
 }
 
 /// The traces of a workload as the engine takes them.

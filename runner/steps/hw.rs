@@ -34,6 +34,5 @@ pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
 
 /// The network that a point's patches make of its hardware file.
 pub(super) fn network_spec(sources: &Sources, point: &Point) -> Result<(NetworkSpec, Vec<Notice>)> {
-    let patches: Vec<(&str, Value)> = point.hw_patches.iter().map(|(k, v)| (k.as_str(), v.clone())).collect();
-    sources.document(&point.hw)?.network_spec(&patches)
+    sources.document(&point.hw)?.network_spec(&point.hw_patches)
 }

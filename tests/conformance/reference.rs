@@ -136,8 +136,8 @@ fn read(variant: &Json) -> Spec {
         ("parallelism.lp", "lp"),
         ("parallelism.dp", "dp"),
     ];
-    let patches: Vec<(&str, Json)> = axes
-        .map(|axes| paths.iter().map(|(path, axis)| (*path, axes[*axis].clone())).collect())
+    let patches: Vec<(String, Json)> = axes
+        .map(|axes| paths.iter().map(|(path, axis)| ((*path).to_owned(), axes[*axis].clone())).collect())
         .unwrap_or_default();
     document.network_spec(&patches)
 }

@@ -60,14 +60,15 @@ impl Agenda {
         Self { lists: KeyedSlab::new(), items: Slab::new() }
     }
 
-    /// Adds a task of a rank at a time, and the global event that will run it where there is none.
-    pub(super) fn add(&mut self, events: &mut Wheel<Event>, rank: u32, time: u64, task: Task) {
+    /// Adds a task of a rank at a time, and the global event that will run it where there is none. Gives the
+    /// list that the task is on and whether it is the first there.
+    pub(super) fn add(&mut self, events: &mut Wheel<Event>, rank: u32, time: u64, task: Task) -> (u32, bool) {
         let item = self.items.insert(Item { task, next: NONE });
         let slot = Slot { time, rank };
         let Some(list) = self.lists.find(slot) else {
             let list = self.lists.insert(slot, List { head: item, tail: item });
             events.push(time, Event::Agenda { list });
-            return;
+            return (list, true);
         };
         let List { head, tail } = &mut self.lists[list];
         if *head == NONE {
@@ -76,6 +77,7 @@ impl Agenda {
             self.items[*tail].next = item;
         }
         *tail = item;
+        (list, false)
     }
 
     /// The rank whose list this is.

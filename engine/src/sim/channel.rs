@@ -113,6 +113,12 @@ impl Channels {
         false
     }
 
+    /// Who is told when the next message of a channel arrives; `None` if no receive waits.
+    pub(super) fn next(&self, channel: u32) -> Option<Callback> {
+        let first = self.channels[channel].first;
+        (first != NONE).then(|| self.receives[first].done)
+    }
+
     /// Every receive that waits, with its channel.
     pub(super) fn waiting(&self) -> impl Iterator<Item = (ChannelKey, Callback)> {
         self.channels.iter().flat_map(move |(_, key, channel)| {

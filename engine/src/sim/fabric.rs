@@ -65,6 +65,25 @@ pub(super) struct Arrived {
     pub(super) sent: Callback,
 }
 
+/// A message that a link has begun to send: a hop of the message and the end of the transmission are scheduled.
+pub(super) struct Started {
+    pub(super) message: u32,
+    pub(super) link: u32,
+}
+
+/// What a message that has come to a device concerns.
+pub(super) enum Target {
+    Channel(u32),
+    Link(u32),
+}
+
+/// What becomes of a message that has come to a device.
+pub(super) enum Hop {
+    Arrived(Arrived),
+    /// It goes on, at once unless the link is busy.
+    Forwarded(Option<Started>),
+}
+
 /// One dimension of links.
 pub(super) struct Fabric {
     topology: Topology,
@@ -131,42 +150,41 @@ impl Fabric {
         size: u64,
         channel: u32,
         sent: Callback,
-    ) {
+    ) -> Option<Started> {
         let (at, destination) = ends;
         let message = self.messages.insert(Message { channel, sent, at, destination, size, next: NONE });
-        self.forward(events, now, message);
+        self.forward(events, now, message)
     }
 
     /// A message has come to the next device: its destination, or it goes on.
-    pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Option<Arrived> {
+    pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Hop {
         let Message { at, destination, .. } = self.messages[message];
         if at == destination {
             let Message { channel, sent, .. } = self.messages.remove(message);
-            return Some(Arrived { channel, sent });
+            return Hop::Arrived(Arrived { channel, sent });
         }
-        self.forward(events, now, message);
-        None
+        Hop::Forwarded(self.forward(events, now, message))
     }
 
     /// A link has finished sending; the next message that waits for it starts.
-    pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) {
+    pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) -> Option<Started> {
         let state = &mut self.links[link as usize];
         state.busy = false;
         let message = state.first;
-        if message != NONE {
-            state.first = self.messages[message].next;
-            self.transmit(events, now, link, message);
+        if message == NONE {
+            return None;
         }
+        state.first = self.messages[message].next;
+        Some(self.transmit(events, now, link, message))
     }
 
     /// Hands a message to the link out of the device it is at.
-    fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) {
+    fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Option<Started> {
         let Message { at, destination, .. } = self.messages[message];
         let link = self.next_link(at, destination);
         let state = &mut self.links[link as usize];
         if !state.busy {
-            self.transmit(events, now, link, message);
-            return;
+            return Some(self.transmit(events, now, link, message));
         }
         self.messages[message].next = NONE;
         if state.first == NONE {
@@ -175,9 +193,10 @@ impl Fabric {
             self.messages[state.last].next = message;
         }
         state.last = message;
+        None
     }
 
-    fn transmit(&mut self, events: &mut Wheel<Event>, now: u64, link: u32, message: u32) {
+    fn transmit(&mut self, events: &mut Wheel<Event>, now: u64, link: u32, message: u32) -> Started {
         let state = &mut self.links[link as usize];
         state.busy = true;
         let message_state = &mut self.messages[message];
@@ -187,6 +206,29 @@ impl Fabric {
         // The arrival is scheduled first.
         events.push(now.saturating_add(hop), Event::Hop { message });
         events.push(now.saturating_add(sending), Event::LinkFree { link });
+        Started { message, link }
+    }
+
+    /// Where a message is, or is on its way to, and its destination.
+    pub(super) fn place(&self, message: u32) -> (u32, u32) {
+        let Message { at, destination, .. } = self.messages[message];
+        (at, destination)
+    }
+
+    /// Puts a message to another place on the way to another destination.
+    pub(super) fn relocate(&mut self, message: u32, at: u32, destination: u32) {
+        let message = &mut self.messages[message];
+        (message.at, message.destination) = (at, destination);
+    }
+
+    /// The channel of a message that is at its destination, or else the link it takes next.
+    pub(super) fn target(&mut self, message: u32) -> Target {
+        let Message { channel, at, destination, .. } = self.messages[message];
+        if at == destination {
+            Target::Channel(channel)
+        } else {
+            Target::Link(self.next_link(at, destination))
+        }
     }
 
     fn times(&mut self, size: u64) -> Times {
@@ -237,11 +279,13 @@ mod tests {
         while let Some((now, event)) = events.pop() {
             match event {
                 Event::Hop { message } => {
-                    if let Some(arrived) = fabric.hop(&mut events, now, message) {
+                    if let Hop::Arrived(arrived) = fabric.hop(&mut events, now, message) {
                         times[arrived.channel as usize] = now;
                     }
                 }
-                Event::LinkFree { link } => fabric.link_free(&mut events, now, link),
+                Event::LinkFree { link } => {
+                    fabric.link_free(&mut events, now, link);
+                }
                 _ => panic!("the fabric schedules only hops and free links"),
             }
         }

@@ -33,9 +33,17 @@ impl Simulation<'_> {
             let handshake = shake(&mut self.handshakes, key, sent, End::Send);
             self.post(handshake_key(key), handshake);
         } else {
-            let channel = self.channels.open(key);
+            let channel = self.open_to_send(key);
             self.transmit(channel, sent);
         }
+    }
+
+    /// The channel on which a message will arrive.
+    pub(super) fn open_to_send(&mut self, key: ChannelKey) -> u32 {
+        self.channels.open(match &self.transport {
+            Transport::Mirrored(mirror) => mirror.reflection(key),
+            _ => key,
+        })
     }
 
     /// Receives a message; `done` is told when it is there.
@@ -65,7 +73,8 @@ impl Simulation<'_> {
     pub(super) fn transmit(&mut self, channel: u32, sent: Callback) {
         self.messages += 1;
         self.channels.send(channel);
-        let ChannelKey { source, destination, size, .. } = self.channels.key(channel);
+        let key = self.channels.key(channel);
+        let ChannelKey { source, destination, size, .. } = key;
         match &mut self.transport {
             Transport::Unaware(delays) => {
                 let arrival = self.now.saturating_add(delays.between(source, destination, size));
@@ -74,6 +83,7 @@ impl Simulation<'_> {
             Transport::Aware(fabric) => {
                 fabric.send(&mut self.events, self.now, (source, destination), size, channel, sent);
             }
+            Transport::Mirrored(mirror) => mirror.send(&mut self.events, self.now, channel, key),
         }
     }
 

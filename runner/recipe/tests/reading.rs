@@ -1,8 +1,9 @@
+use astra_engine::{Bytes, Nanos};
+
 use super::super::{Algorithms, EngineKind, PolicyPlugin, Recipe, Workload};
 use super::{WORKLOAD, recipe};
 use crate::astrasim::SystemOverrides;
 use crate::hw::Axis;
-use crate::units::{Bytes, Nanos};
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
 use serde_json::json;

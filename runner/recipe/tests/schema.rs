@@ -140,9 +140,7 @@ fn read_hardware(recipe: &Recipe, read: impl Fn(&str) -> Vec<u8>) {
     }
     for point in recipe.points().unwrap() {
         let document = crate::hw::Document::parse(&read(&point.hw), &point.hw).unwrap();
-        let patches: Vec<(&str, Value)> =
-            point.hw_patches.iter().map(|(path, value)| (path.as_str(), value.clone())).collect();
-        let (spec, notices) = document.network_spec(&patches).unwrap();
+        let (spec, notices) = document.network_spec(&point.hw_patches).unwrap();
         assert!(notices.is_empty(), "{}: {notices:?}", point.name);
         let degrees: u32 = Axis::ALL.into_iter().map(|axis| spec.parallelism.degree(axis)).product();
         assert_eq!(degrees, point.workload.ranks(), "{}", point.name);

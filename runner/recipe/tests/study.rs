@@ -15,9 +15,7 @@ fn finish_ns(point: &Point, examples: &Path) -> u64 {
         panic!("one all-reduce")
     };
     let hardware = std::fs::read(examples.join(&*point.hw)).unwrap();
-    let patches: Vec<_> =
-        point.hw_patches.iter().map(|(path, value)| (path.as_str(), value.clone())).collect();
-    let (spec, _) = Document::parse(&hardware, &point.hw).unwrap().network_spec(&patches).unwrap();
+    let (spec, _) = Document::parse(&hardware, &point.hw).unwrap().network_spec(&point.hw_patches).unwrap();
     let request = ConfigRequest { ranks, axes: point.layout.axes.clone(), ..ConfigRequest::default() };
     let layout = layout(&spec, &request).unwrap();
     let table = decide(&spec, &layout, &point.system).unwrap();
