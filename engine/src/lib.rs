@@ -23,9 +23,9 @@ pub use custom::{CustomCollective, CustomCollectives, CustomTrace};
 pub use error::{Error, NodeError, NodeProblem};
 pub use names::UnknownName;
 pub use network::{Dimension, Network, NetworkModel, NetworkProblem, Topology};
-pub use report::{RankReport, Report};
+pub use report::{NodeTimes, RankReport, Report};
 pub use sim::{Options, simulate, simulate_until, simulate_with};
-pub use stall::{Blocked, Stall, Wait};
+pub use stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Stall, Unmatched, UnmatchedState, Wait};
 pub use system::{
     CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem,
 };

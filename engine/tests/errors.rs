@@ -239,56 +239,6 @@ fn nodes_that_take_no_time_do_not_make_the_rank_look_for_work() {
 }
 
 #[test]
-fn a_stall_names_the_first_blocked_node_and_its_peer() {
-    let sender: &[(Node, &[u64])] = &[(send(1, 1000, 5), &[])];
-    let receiver: &[(Node, &[u64])] = &[(compute(3), &[]), (recv(0, 1001, 5), &[1]), (compute(1), &[2])];
-    let error = simulate(&ring(2), &System::default(), &workload(&[sender, receiver])).unwrap_err();
-    assert_eq!(
-        error.to_string(),
-        "the simulation stalled at 3000 ns: 1 of 2 rank(s) never finished\n  rank 1: node 2 `node` waits for a message \
-         from rank 0 (1001 bytes, tag 5)"
-    );
-}
-
-#[test]
-fn collectives_in_different_orders_stall_with_the_ranks_they_wait_for() {
-    let small = collective(AllReduce, 1_000, None);
-    let large = collective(AllReduce, 2_000, None);
-    let one: &[(Node, &[u64])] = &[(small, &[]), (large, &[1])];
-    let other: &[(Node, &[u64])] = &[(large, &[]), (small, &[1])];
-    let error = simulate(&ring(2), &system(&["ring"]), &workload(&[one, other])).unwrap_err();
-    let Error::Stalled(stall) = error else { panic!("{error}") };
-    assert_eq!((stall.ranks, stall.blocked.len()), (2, 2));
-    for (blocked, peer) in stall.blocked.iter().zip([1, 0]) {
-        assert_eq!(blocked.node, 1);
-        assert_eq!(blocked.waits_for, Wait::Collective { chunks_left: 4, from: Some(Rank(peer)) });
-    }
-}
-
-#[test]
-fn a_rendezvous_without_receiver_keeps_the_sender_waiting() {
-    let rendezvous = System { rendezvous: true, ..System::default() };
-    let sender: &[(Node, &[u64])] = &[(send(1, 1000, 5), &[])];
-    let idle: &[(Node, &[u64])] = &[(compute(3), &[])];
-    let error = simulate(&ring(2), &rendezvous, &workload(&[sender, idle])).unwrap_err();
-    let Error::Stalled(stall) = error else { panic!("{error}") };
-    assert_eq!(stall.blocked[0].waits_for, Wait::Delivery { to: Rank(1), size: Bytes(1000) });
-    // Without the handshake a send needs no receive.
-    assert!(simulate(&ring(2), &System::default(), &workload(&[sender, idle])).is_ok());
-}
-
-#[test]
-fn world_collectives_after_unequal_numbers_of_group_chunks_do_not_meet() {
-    let group = |rank: u32| collective(AllReduce, 1000, (rank < 2).then_some(5));
-    let world = collective(AllReduce, 4000, None);
-    let member: &[(Node, &[u64])] = &[(group(0), &[]), (world, &[1])];
-    let other: &[(Node, &[u64])] = &[(compute(1), &[]), (world, &[1])];
-    let groups = BTreeMap::from([(GroupId::new(5).unwrap(), vec![Rank(0), Rank(1)])]);
-    let workload = Workload { groups, ..workload(&[member, member, other, other]) };
-    assert!(matches!(simulate(&ring(4), &system(&["ring"]), &workload), Err(Error::Stalled(_))));
-}
-
-#[test]
 fn a_replay_takes_recorded_durations_for_everything() {
     let replay = System { replay_only: true, ..System::default() };
     let kind = NodeKind::Send { to: Rank(7), size: Bytes(0), tag: 0 };

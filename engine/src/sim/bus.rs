@@ -126,7 +126,7 @@ pub(super) struct Buses {
 }
 
 impl Buses {
-    pub(super) fn new(bus: Option<SharedBus>, ranks: u32) -> Self {
+    pub(super) fn new(bus: Option<SharedBus>, ranks: usize) -> Self {
         let ranks = if bus.is_some() { ranks } else { 0 };
         let sides = (0..ranks).map(|_| [const { Side::new() }; BusEnd::COUNT]).collect();
         Self { bus, sides, requests: Slab::new() }

@@ -128,6 +128,11 @@ impl Channels {
         })
     }
 
+    /// Every channel in which a message has arrived that nobody receives.
+    pub(super) fn unreceived(&self) -> impl Iterator<Item = ChannelKey> {
+        self.channels.iter().filter(|(_, _, channel)| channel.arrived > 0).map(|(_, key, _)| key)
+    }
+
     /// Forgets a channel whose sends and receives are even: to start again from zero is the same.
     fn settle(&mut self, channel: u32) {
         let state = &self.channels[channel];

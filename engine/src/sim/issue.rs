@@ -41,7 +41,7 @@ impl Simulation<'_> {
     /// Completes a node: frees its slot and those that wait for it, and looks for work.
     pub(super) fn complete(&mut self, rank: u32, index: u32) -> Result<(), Error> {
         let node = self.workload.trace(Rank(rank)).node(index);
-        self.ranks[rank as usize].end(node, self.now);
+        self.end_node(rank, index, node);
         self.free_children(rank, index);
         self.make_freed_ready(rank);
         self.pass(rank)
@@ -51,11 +51,11 @@ impl Simulation<'_> {
     fn pass(&mut self, rank: u32) -> Result<(), Error> {
         while let Some(index) = self.ranks[rank as usize].take_ready() {
             let node = self.workload.trace(Rank(rank)).node(index);
-            self.ranks[rank as usize].begin(index, node, self.now);
+            self.begin_node(rank, index, node);
             let issued =
                 self.issue(rank, index, node).map_err(|problem| self.node_error(rank, index, problem))?;
             if issued == Issued::Immediate {
-                self.ranks[rank as usize].end(node, self.now);
+                self.end_node(rank, index, node);
                 self.free_children(rank, index);
             }
         }
@@ -67,6 +67,22 @@ impl Simulation<'_> {
             self.finish_order.push(Rank(rank));
         }
         Ok(())
+    }
+
+    fn begin_node(&mut self, rank: u32, index: u32, node: &Node) {
+        let state = &mut self.ranks[rank as usize];
+        state.begin(index, node, self.now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.begin(state.first_node + index as usize, self.now);
+        }
+    }
+
+    fn end_node(&mut self, rank: u32, index: u32, node: &Node) {
+        let state = &mut self.ranks[rank as usize];
+        state.end(node, self.now);
+        if let Some(recorder) = &mut self.recorder {
+            recorder.end(state.first_node + index as usize, self.now);
+        }
     }
 
     fn free_children(&mut self, rank: u32, index: u32) {

@@ -8,6 +8,7 @@
 mod agenda;
 mod algorithm;
 mod bus;
+mod cause;
 mod channel;
 mod chunk;
 mod custom;
@@ -22,6 +23,7 @@ mod mirror;
 mod phase;
 mod plan;
 mod rank;
+mod record;
 mod slab;
 mod symmetry;
 mod wheel;
@@ -45,6 +47,7 @@ use message::Handshake;
 use mirror::Mirror;
 use plan::{Group, Plans};
 use rank::RankState;
+use record::Recorder;
 use slab::Slab;
 use std::sync::atomic::{AtomicBool, Ordering};
 use symmetry::Symmetry;
@@ -82,11 +85,13 @@ pub fn simulate_until(
 pub struct Options {
     /// Whether one rank is simulated in place of all where all can be shown to be alike.
     pub shortcuts: bool,
+    /// Whether the report says when each node ran; every rank is simulated then.
+    pub node_times: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shortcuts: true }
+        Self { shortcuts: true, node_times: false }
     }
 }
 
@@ -105,18 +110,37 @@ pub fn simulate_with(
     system.check(network.dimensions.len()).map_err(Error::System)?;
     workload.check(count).map_err(Error::Workload)?;
     if options.shortcuts
+        && !options.node_times
         && let Some(report) = shortcut(network, system, workload, stop)?
     {
         return Ok(report);
     }
+    let simulation = full(network, system, workload, options.node_times, stop)?;
+    if !simulation.has_stalled() {
+        return Ok(simulation.report());
+    }
+    // A run that records the times of nodes comes to the same rest and can tell what came before.
+    let stalled = if options.node_times { simulation } else { full(network, system, workload, true, stop)? };
+    Err(Error::Stalled(Box::new(stalled.diagnose())))
+}
+
+/// Simulates every rank until no event is left.
+fn full<'a>(
+    network: &'a Network,
+    system: &'a System,
+    workload: &'a Workload,
+    node_times: bool,
+    stop: &AtomicBool,
+) -> Result<Simulation<'a>, Error> {
     let transport = match network.model {
         NetworkModel::CongestionUnaware => Transport::Unaware(Delays::new(network)),
         NetworkModel::CongestionAware => Transport::Aware(Fabric::new(&network.dimensions[0])),
     };
     let mut simulation = Simulation::new(network, system, workload, transport);
+    simulation.recorder = node_times.then(|| Recorder::new(simulation.unfinished_parents.len()));
     simulation.fire()?;
     simulation.run(stop)?;
-    simulation.report()
+    Ok(simulation)
 }
 
 /// Simulates rank 0 in place of all; `None` if the ranks are not alike, or if the run ends in an error, which the
@@ -132,7 +156,7 @@ fn shortcut(
     let mut simulation = Simulation::new(network, system, workload, Transport::Mirrored(Box::new(mirror)));
     let alike = simulation.fire().and_then(|()| simulation.run_mirrored(stop));
     match alike {
-        Ok(true) if !simulation.finish_order.is_empty() => simulation.report().map(Some),
+        Ok(true) if !simulation.has_stalled() => Ok(Some(simulation.report())),
         Err(Error::Interrupted) => Err(Error::Interrupted),
         _ => Ok(None),
     }
@@ -176,6 +200,7 @@ struct Simulation<'a> {
     /// Trees dealt by rank, collective and dimension.
     trees: Vec<bool>,
     memories: Memories,
+    recorder: Option<Recorder>,
     buses: Buses,
     custom: CustomRuns<'a>,
     channels: Channels,
@@ -225,7 +250,8 @@ impl<'a> Simulation<'a> {
             turns: vec![0; lines * plan::Selector::COUNT],
             trees: vec![false; lines * chunk::TREE_COLLECTIVES],
             memories: Memories::new(system.remote_memory),
-            buses: Buses::new(system.shared_bus, count),
+            recorder: None,
+            buses: Buses::new(system.shared_bus, simulated),
             custom: CustomRuns::new(),
             channels: Channels::new(),
             handshakes: Slab::new(),
@@ -338,24 +364,35 @@ impl<'a> Simulation<'a> {
         }
     }
 
-    fn report(self) -> Result<Report, Error> {
-        if self.finish_order.len() < self.ranks.len() {
-            return Err(Error::Stalled(Box::new(self.diagnose())));
-        }
+    /// Whether a rank has not finished, when no event is left.
+    const fn has_stalled(&self) -> bool {
+        self.finish_order.len() < self.ranks.len()
+    }
+
+    fn report(self) -> Report {
+        let node_times = self.recorder.as_ref().map(|recorder| {
+            let nodes = |rank: usize| self.workload.trace(Rank(rank as u32)).len();
+            let of = |(rank, state): (usize, &RankState)| {
+                recorder.times(state.first_node..state.first_node + nodes(rank))
+            };
+            self.ranks.iter().enumerate().map(of).collect()
+        });
         let ranks = self.ranks.iter().map(RankState::report);
-        Ok(match &self.transport {
+        match &self.transport {
             Transport::Mirrored(mirror) => Report {
                 ranks: ranks.cycle().take(self.npus as usize).collect(),
                 finish_order: mirror.finish_order(),
+                node_times,
                 messages: self.messages * u64::from(self.npus),
                 events: self.events_run * u64::from(self.npus),
             },
             Transport::Unaware(_) | Transport::Aware(_) => Report {
                 ranks: ranks.collect(),
                 finish_order: self.finish_order,
+                node_times,
                 messages: self.messages,
                 events: self.events_run,
             },
-        })
+        }
     }
 }

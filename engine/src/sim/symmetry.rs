@@ -43,7 +43,11 @@ impl Symmetry {
     /// that are shared keep their place only when coordinates are added to.
     pub(super) fn of(network: &Network, system: &System, workload: &Workload) -> Option<Self> {
         let (&trace, others) = workload.trace_of_rank.split_first()?;
-        if others.iter().any(|&other| other != trace) || system.rendezvous {
+        if others.iter().any(|&other| other != trace)
+            || system.rendezvous
+            || system.shared_bus.is_some()
+            || !system.custom.is_empty()
+        {
             return None;
         }
         let trace = &workload.traces[trace as usize];

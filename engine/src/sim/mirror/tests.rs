@@ -121,7 +121,7 @@ fn workload(random: &mut Random, ranks: u32) -> Workload {
 #[test]
 fn one_rank_in_place_of_all_gives_the_report_of_the_full_simulation() {
     const CASES: u64 = 12_000;
-    let (full, stop) = (Options { shortcuts: false }, AtomicBool::new(false));
+    let (full, stop) = (Options { shortcuts: false, ..Options::default() }, AtomicBool::new(false));
     let (mut taken, mut orders) = (0, 0);
     for seed in 0..CASES {
         let mut random = Random(seed);
