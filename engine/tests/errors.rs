@@ -7,8 +7,8 @@ mod build;
 
 use astra_engine::{
     Bytes, CollectiveOptimization, CollectiveType, Error, GbPerSec, GroupId, InvolvedDims, Nanos, Network,
-    NetworkModel, Node, NodeKind, NodeProblem, Rank, System, Tflops, Topology, Wait, Work, Workload,
-    simulate, simulate_until,
+    NetworkModel, Node, NodeKind, NodeProblem, Options, Rank, System, Tflops, Topology, Wait, Work, Workload,
+    simulate, simulate_with,
 };
 use build::{collective, compute, dimension, everywhere, gpu, recv, ring, send, system, unaware, workload};
 use std::collections::BTreeMap;
@@ -266,7 +266,9 @@ fn cpu_work_overlaps_with_gpu_work_and_has_its_own_figure() {
 fn a_simulation_can_be_interrupted_and_its_clock_has_an_end() {
     let node = collective(AllReduce, 1 << 20, None);
     let stop = AtomicBool::new(true);
-    let interrupted = simulate_until(&ring(128), &system(&["ring"]), &everywhere(node, 128), &stop);
+    let options = Options { shortcuts: false, ..Options::default() };
+    let all = everywhere(node, 128);
+    let interrupted = simulate_with(&options, &ring(128), &system(&["ring"]), &all, &stop);
     assert_eq!(interrupted, Err(Error::Interrupted));
     let late = gpu(NodeKind::Compute { work: None }, 1 << 44);
     assert_eq!(error(2, &System::default(), late), Error::ClockRange);
