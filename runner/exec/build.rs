@@ -230,7 +230,11 @@ impl Build<'_> {
         let outcome = std::thread::scope(|scope| {
             for _ in 0..options.jobs.max(1) {
                 let (report, scheduler) = (report.clone(), &scheduler);
-                scope.spawn(move || scheduler.work(&report));
+                scope.spawn(move || {
+                    scheduler.work(&report);
+                    // Nothing more to come that a commit could wait for. A failure is told by the tickets.
+                    drop(self.store.flush());
+                });
             }
             drop(report);
             for message in finished {
@@ -295,7 +299,7 @@ fn step_finished(
     sink: &mut dyn FnMut(Event<'_>),
 ) -> Result<()> {
     if let Some(ticket) = &finished.ticket {
-        ticket.wait()?;
+        ticket.wait_for_batch()?;
     }
     let count = match finished.status {
         StepStatus::Hit => &mut counts.hit,

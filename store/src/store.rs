@@ -272,7 +272,9 @@ impl Store {
     /// Why a commit failed.
     pub fn flush(&self) -> Result<()> {
         let queue = &self.core().queue;
-        queue.wait(queue.last())
+        let last = queue.last();
+        queue.hurry(last);
+        queue.wait(last)
     }
 
     /// The committed root of that name.
