@@ -11,6 +11,7 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use artifact_store::{ActionRecord, Blob, Digest, Provenance, Store};
 use astra_engine::Nanos;
 
+use crate::astrasim::{NetworkFile, SystemFile};
 use crate::derivation::StepKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::hw::{Document, NetworkSpec};
@@ -68,6 +69,8 @@ pub struct Context {
     /// What the build is made from.
     pub sources: Sources,
     specs: Memo<Digest, NetworkSpec>,
+    networks: Memo<Digest, NetworkFile>,
+    systems: Memo<Digest, SystemFile>,
     pub(super) workloads: Memo<Digest, astra_engine::Workload>,
     /// Finish times of runs of this build, so that the report need not read results back.
     finished: Mutex<HashMap<Digest, Nanos>>,
@@ -81,6 +84,8 @@ impl Context {
             store,
             sources,
             specs: Memo::new(4096),
+            networks: Memo::new(4096),
+            systems: Memo::new(4096),
             workloads: Memo::new(64),
             finished: Mutex::default(),
             notices: Mutex::default(),
@@ -90,6 +95,16 @@ impl Context {
     /// The network specification with this digest.
     pub(super) fn spec(&self, digest: Digest) -> Result<Arc<NetworkSpec>> {
         self.specs.get_or(digest, || NetworkSpec::from_bytes(&self.content(&digest)?))
+    }
+
+    /// The network configuration with this digest.
+    pub(super) fn network(&self, digest: Digest) -> Result<Arc<NetworkFile>> {
+        self.networks.get_or(digest, || run::read_network(&self.content(&digest)?))
+    }
+
+    /// The system configuration with this digest.
+    pub(super) fn system(&self, digest: Digest) -> Result<Arc<SystemFile>> {
+        self.systems.get_or(digest, || run::read_system(&self.content(&digest)?))
     }
 
     /// The bytes of an input that a record named.

@@ -48,10 +48,10 @@ pub(super) fn execute(
     inputs: &Inputs,
     cancel: &AtomicBool,
 ) -> Result<Produced> {
-    let network_yml = context.content(&inputs.output(StepKind::Configs, configs::NETWORK)?)?;
-    let system_json = context.content(&inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
+    let network = context.network(inputs.output(StepKind::Configs, configs::NETWORK)?)?;
+    let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
     let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
-    let (network, system) = prepare(&network_yml, &system_json, &point.engine, &workload)?;
+    let (network, system) = prepare(&network, &system, &point.engine, &workload)?;
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
     let result = RunResult::from_engine(&report)?;
@@ -61,16 +61,22 @@ pub(super) fn execute(
     Ok(produced)
 }
 
-/// Reads the configuration files and checks them against the traces.
+pub(super) fn read_network(network_yml: &[u8]) -> Result<NetworkFile> {
+    Ok(NetworkFile::parse(network_yml, configs::NETWORK)?.0)
+}
+
+pub(super) fn read_system(system_json: &[u8]) -> Result<SystemFile> {
+    Ok(SystemFile::parse(system_json, configs::SYSTEM)?.0)
+}
+
+/// What the engine is to simulate, from the configuration files, checked against the traces.
 pub(super) fn prepare(
-    network_yml: &[u8],
-    system_json: &[u8],
+    network: &NetworkFile,
+    system: &SystemFile,
     engine: &Engine,
     workload: &Workload,
 ) -> Result<(Network, System)> {
-    let (network, _) = NetworkFile::parse(network_yml, configs::NETWORK)?;
     let network = network.network(engine.network)?;
-    let (system, _) = SystemFile::parse(system_json, configs::SYSTEM)?;
     let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
     lint::refuse(&lint::lint(&network, &system, workload))?;
     Ok((network, system))
