@@ -95,6 +95,8 @@ struct State {
     slots: HashMap<ActionKey, Slot>,
     /// Tasks without a result.
     open: usize,
+    /// Workers that wait for `changed`.
+    idle: usize,
     stop: bool,
 }
 
@@ -126,6 +128,7 @@ impl<'a> Scheduler<'a> {
             resolved: vec![[const { None }; 4]; points.len()],
             slots: HashMap::new(),
             open: points.len() * STEPS.len(),
+            idle: 0,
             stop: false,
         };
         Self {
@@ -183,7 +186,9 @@ impl<'a> Scheduler<'a> {
             }
             // Woken by a finished task; the bound is for claims of other processes and for cancellation.
             let bound = if state.claimed_elsewhere.is_empty() { 20 * CLAIMED_RETRY } else { CLAIMED_RETRY };
+            state.idle += 1;
             state = self.changed.wait_timeout(state, bound).unwrap_or_else(PoisonError::into_inner).0;
+            state.idle -= 1;
         }
     }
 
@@ -314,8 +319,11 @@ impl<'a> Scheduler<'a> {
         for task in std::iter::once(task).chain(waiting) {
             state.settle(task, resolved.clone(), report);
         }
+        let somebody_waits = state.idle > 0;
         drop(state);
-        self.changed.notify_all();
+        if somebody_waits {
+            self.changed.notify_all();
+        }
     }
 }
 
