@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use artifact_store::{Digest, OutputKind, Tree};
+use artifact_store::{ActionRecord, Digest, OutputKind, Tree};
 use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::lint;
 use crate::recipe::{Engine, Point};
 use crate::report::RunResult;
 
-use super::{Context, Inputs, Produced, configs, et};
+use super::{Context, Inputs, Produced, configs, et, output_of};
 
 pub(super) const VERSION: u32 = 1;
 pub(super) const OUTPUT: &str = "result.json";
@@ -36,7 +36,7 @@ fn engine_identity(engine: &Engine) -> Value {
 }
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
-    Ok(Preimage::new(StepKind::Run, VERSION, json!({ "engine": engine_identity(&point.engine) }))
+    Ok(Preimage::new(StepKind::Run.as_str(), VERSION, json!({ "engine": engine_identity(&point.engine) }))
         .input("et", inputs.output(StepKind::Et, et::TREE)?)
         .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
         .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?))
@@ -80,6 +80,14 @@ pub(super) fn prepare(
     let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
     lint::refuse(&lint::lint(&network, &system, workload))?;
     Ok((network, system))
+}
+
+/// Takes over the finish time of a known run.
+pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
+    let digest = output_of(StepKind::Run, record, OUTPUT)?;
+    let result = RunResult::decode(&context.content(&digest)?)?;
+    context.note_finish(digest, Nanos(result.finish_ns));
+    Ok(())
 }
 
 /// The traces of all ranks, decoded once per tree.
