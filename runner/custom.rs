@@ -11,6 +11,7 @@ use astra_engine::{CustomCollective, CustomCollectives, CustomTrace};
 use crate::astrasim::{CustomFiles, read_per_node};
 use crate::error::{Error, Result};
 use crate::et::{Bundle, lower_custom};
+use crate::files;
 
 /// Reads the traces of all members, `P.0.et` to `P.<ranks - 1>.et` as far as they are there: a collective in a
 /// communicator group needs only as many as the group has members.
@@ -24,7 +25,7 @@ pub fn load(files: &CustomFiles, ranks: u32) -> Result<CustomCollectives> {
         custom.of_type.insert(kind, loaded.index(prefix)?);
     }
     if let Some(table) = &files.per_node {
-        for (node, prefix) in read_per_node(&read(table)?, table)? {
+        for (node, prefix) in read_per_node(&files::read(Path::new(table))?, table)? {
             custom.of_node.insert(node, loaded.index(&prefix)?);
         }
     }
@@ -60,7 +61,7 @@ fn traces(prefix: &str, ranks: u32) -> Result<BTreeMap<u32, Arc<CustomTrace>>> {
         if !Path::new(&file).exists() {
             continue;
         }
-        let bytes = read(&file)?;
+        let bytes = files::read(Path::new(&file))?;
         let trace = match known.get(&bytes) {
             Some(trace) => Arc::clone(trace),
             None => {
@@ -76,8 +77,4 @@ fn traces(prefix: &str, ranks: u32) -> Result<BTreeMap<u32, Arc<CustomTrace>>> {
         return Err(error.hint("prefixes of custom collectives are relative to the working directory"));
     }
     Ok(traces)
-}
-
-fn read(path: &str) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::input(format!("cannot be read: {e}")).in_file(path))
 }

@@ -66,8 +66,9 @@ pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     Ok(Store::open(&dir, &options(ui, global))?)
 }
 
+/// Also when it cannot be looked at: opening it says why.
 fn is_store(dir: &Path) -> bool {
-    dir.join("FORMAT").exists()
+    dir.join("FORMAT").try_exists().unwrap_or(true)
 }
 
 /// The one blob or action whose digest begins so.

@@ -115,13 +115,18 @@ impl Queue {
         self.lock().last_committed >= number
     }
 
-    /// Waits until everything up to this number is committed.
-    pub(crate) fn wait(&self, number: u64) -> Result<()> {
+    /// Has everything up to this number committed without the usual delay for company.
+    pub(crate) fn hurry(&self, number: u64) {
         let mut state = self.lock();
         if state.last_committed < number {
             state.urgent = state.urgent.max(number);
             self.arrived.notify_one();
         }
+    }
+
+    /// Waits until everything up to this number is committed.
+    pub(crate) fn wait(&self, number: u64) -> Result<()> {
+        let mut state = self.lock();
         while state.last_committed < number {
             if let Some(failure) = &state.failure {
                 return Err(failure.clone());

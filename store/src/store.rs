@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::format;
 use crate::gc::{self, GcMode, GcReport};
 use crate::hit::{self, Damage, Look};
-use crate::locks::{Held, Locks, Mode, Session};
+use crate::locks::{Held, Locks, Mode, Patience, Session};
 use crate::options::Options;
 use crate::payload;
 use crate::publish::{Prepared, Publication, Ticket};
@@ -76,7 +76,7 @@ impl Store {
         if !exists {
             make(directory, &locks, options)?;
         }
-        let in_use = locks.store(Mode::Shared, options)?;
+        let in_use = locks.store_in_use(options)?;
         let db = Db::open(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
         let core = Core {
             db,
@@ -272,7 +272,9 @@ impl Store {
     /// Why a commit failed.
     pub fn flush(&self) -> Result<()> {
         let queue = &self.core().queue;
-        queue.wait(queue.last())
+        let last = queue.last();
+        queue.hurry(last);
+        queue.wait(last)
     }
 
     /// The committed root of that name.
@@ -337,12 +339,20 @@ impl Drop for Shared {
     }
 }
 
-/// Makes an empty store, unless somebody else just has.
+/// Makes an empty store, unless somebody else does.
 fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
-    let _alone = locks.store(Mode::Exclusive, options)?;
-    if !format::check(directory)? {
-        drop(Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?);
-        format::write(directory)?;
+    let mut patience = Patience::new("another process to make the store", options);
+    // Whoever has made it keeps its lock, shared, while using it: the lock tells who may make it, not when it is made.
+    while !format::check(directory)? {
+        match locks.store_alone()? {
+            None => patience.wait(directory)?,
+            Some(_alone) => {
+                if !format::check(directory)? {
+                    drop(Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?);
+                    format::write(directory)?;
+                }
+            }
+        }
     }
     Ok(())
 }
