@@ -4,7 +4,7 @@
 //! A message is stored and forwarded as a whole. Devices are the ranks, then a switch where there is one.
 //! Routes are found hop by hop from the device a message is at and its destination.
 
-use super::event::{Callback, Event};
+use super::event::{Event, Parcel};
 use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
 use super::wheel::Wheel;
 use crate::network::{Dimension, Topology};
@@ -12,8 +12,7 @@ use crate::network::{Dimension, Topology};
 /// A message on its way.
 #[derive(Clone, Copy)]
 struct Message {
-    channel: u32,
-    sent: Callback,
+    parcel: Parcel,
     /// The device it is at, or on its way to.
     at: u32,
     destination: u32,
@@ -59,12 +58,6 @@ impl Key for Ends {
     }
 }
 
-/// A message that has reached its destination.
-pub(super) struct Arrived {
-    pub(super) channel: u32,
-    pub(super) sent: Callback,
-}
-
 /// A message that a link has begun to send: a hop of the message and the end of the transmission are scheduled.
 pub(super) struct Started {
     pub(super) message: u32,
@@ -73,13 +66,16 @@ pub(super) struct Started {
 
 /// What a message that has come to a device concerns.
 pub(super) enum Target {
-    Channel(u32),
+    /// It is at its destination.
+    Receiver(Parcel),
+    /// The link it takes next.
     Link(u32),
 }
 
 /// What becomes of a message that has come to a device.
 pub(super) enum Hop {
-    Arrived(Arrived),
+    /// It has reached its destination.
+    Arrived(Parcel),
     /// It goes on, at once unless the link is busy.
     Forwarded(Option<Started>),
 }
@@ -148,11 +144,10 @@ impl Fabric {
         now: u64,
         ends: (u32, u32),
         size: u64,
-        channel: u32,
-        sent: Callback,
+        parcel: Parcel,
     ) -> Option<Started> {
         let (at, destination) = ends;
-        let message = self.messages.insert(Message { channel, sent, at, destination, size, next: NONE });
+        let message = self.messages.insert(Message { parcel, at, destination, size, next: NONE });
         self.forward(events, now, message)
     }
 
@@ -160,8 +155,7 @@ impl Fabric {
     pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Hop {
         let Message { at, destination, .. } = self.messages[message];
         if at == destination {
-            let Message { channel, sent, .. } = self.messages.remove(message);
-            return Hop::Arrived(Arrived { channel, sent });
+            return Hop::Arrived(self.messages.remove(message).parcel);
         }
         Hop::Forwarded(self.forward(events, now, message))
     }
@@ -221,11 +215,11 @@ impl Fabric {
         (message.at, message.destination) = (at, destination);
     }
 
-    /// The channel of a message that is at its destination, or else the link it takes next.
+    /// What a message that has come to a device concerns.
     pub(super) fn target(&mut self, message: u32) -> Target {
-        let Message { channel, at, destination, .. } = self.messages[message];
+        let Message { parcel, at, destination, .. } = self.messages[message];
         if at == destination {
-            Target::Channel(channel)
+            Target::Receiver(parcel)
         } else {
             Target::Link(self.next_link(at, destination))
         }
@@ -273,14 +267,14 @@ mod tests {
         let mut fabric = Fabric::new(&dimension);
         let mut events = Wheel::new();
         for (channel, &ends) in messages.iter().enumerate() {
-            fabric.send(&mut events, 0, ends, size, channel as u32, Callback::None);
+            fabric.send(&mut events, 0, ends, size, Parcel::Plain { channel: channel as u32 });
         }
         let mut times = vec![0; messages.len()];
         while let Some((now, event)) = events.pop() {
             match event {
                 Event::Hop { message } => {
-                    if let Hop::Arrived(arrived) = fabric.hop(&mut events, now, message) {
-                        times[arrived.channel as usize] = now;
+                    if let Hop::Arrived(Parcel::Plain { channel }) = fabric.hop(&mut events, now, message) {
+                        times[channel as usize] = now;
                     }
                 }
                 Event::LinkFree { link } => {
