@@ -19,7 +19,7 @@
 use super::algorithm::Machine;
 use super::channel::ChannelKey;
 use super::delay::Delays;
-use super::event::{Callback, Event};
+use super::event::{Callback, Event, Parcel};
 use super::fabric::{Fabric, Hop, Started, Target};
 use super::slab::Slab;
 use super::symmetry::Symmetry;
@@ -78,10 +78,10 @@ impl Concern {
 
 /// The network as seen from rank 0, whose links stand for those of all.
 enum Paths {
-    /// With the channel of each message that is on its way.
+    /// With the messages that are on their way.
     Unaware {
         delays: Delays,
-        flights: Slab<u32>,
+        flights: Slab<Parcel>,
     },
     Aware {
         fabric: Fabric,
@@ -140,28 +140,28 @@ impl Mirror {
         ChannelKey { source: self.symmetry.inverse(sent.destination), destination: sent.source, ..sent }
     }
 
-    /// Sends the message whose reflection is of a channel.
-    pub(super) fn send(&mut self, events: &mut Wheel<Event>, now: u64, channel: u32, key: ChannelKey) {
+    /// Sends a message; `key` is that of its reflection.
+    pub(super) fn send(&mut self, events: &mut Wheel<Event>, now: u64, parcel: Parcel, key: ChannelKey) {
         let to = self.symmetry.inverse(key.source);
         match &mut self.paths {
             Paths::Unaware { delays, flights } => {
-                let message = flights.insert(channel);
+                let message = flights.insert(parcel);
                 events.push(now.saturating_add(delays.between(0, to, key.size)), Event::Hop { message });
                 self.schedule_hop(now, message, to);
             }
             Paths::Aware { fabric, .. } => {
-                let started = fabric.send(events, now, (0, to), key.size, channel, Callback::None);
+                let started = fabric.send(events, now, (0, to), key.size, parcel);
                 self.note_start(now, started);
             }
         }
     }
 
-    /// A message has come to the next device; gives its channel if that is its destination.
-    pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Option<u32> {
+    /// A message has come to the next device; gives it back if that is its destination.
+    pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Option<Parcel> {
         match &mut self.paths {
             Paths::Unaware { flights, .. } => Some(flights.remove(message)),
             Paths::Aware { fabric, .. } => match fabric.hop(events, now, message) {
-                Hop::Arrived(arrived) => Some(arrived.channel),
+                Hop::Arrived(parcel) => Some(parcel),
                 Hop::Forwarded(started) => {
                     self.note_start(now, started);
                     None
@@ -223,7 +223,7 @@ impl Mirror {
             Event::Hop { message } => &self.messages[message as usize],
             Event::LinkFree { link } => &self.links[link as usize],
             Event::Agenda { list } => &self.lists[list as usize],
-            Event::Arrival { .. } | Event::Received(_) => {
+            Event::Arrival(_) | Event::Received { .. } => {
                 self.alike = false;
                 return;
             }
@@ -261,7 +261,7 @@ impl Mirror {
     /// What a message concerns that is at a device.
     fn target(&mut self, message: u32) -> Target {
         match &mut self.paths {
-            Paths::Unaware { flights, .. } => Target::Channel(flights[message]),
+            Paths::Unaware { flights, .. } => Target::Receiver(flights[message]),
             Paths::Aware { fabric, .. } => fabric.target(message),
         }
     }
@@ -316,7 +316,8 @@ impl Simulation<'_> {
             Event::LinkFree { link } => Concern::Link(link),
             Event::Hop { message } => match mirror.target(message) {
                 Target::Link(link) => Concern::Link(link),
-                Target::Channel(channel) => match self.channels.next(channel) {
+                Target::Receiver(Parcel::Awaited { .. }) => Concern::Rank,
+                Target::Receiver(Parcel::Plain { channel }) => match self.channels.next(channel) {
                     Some(Callback::Stream { stream })
                         if matches!(self.streams[stream].machine, Machine::Direct(_)) =>
                     {

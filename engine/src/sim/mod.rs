@@ -40,7 +40,7 @@ use channel::Channels;
 use chunk::{Queue, Stream};
 use custom::CustomRuns;
 use delay::Delays;
-use event::{Callback, Event};
+use event::{Callback, Delivery, Event};
 use fabric::{Fabric, Hop};
 use memory::Memories;
 use message::Handshake;
@@ -109,6 +109,9 @@ pub fn simulate_with(
     let count = network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
     system.check(network.dimensions.len()).map_err(Error::System)?;
     workload.check(count).map_err(Error::Workload)?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
     if options.shortcuts
         && !options.node_times
         && let Some(report) = shortcut(network, system, workload, stop)?
@@ -205,6 +208,10 @@ struct Simulation<'a> {
     custom: CustomRuns<'a>,
     channels: Channels,
     handshakes: Slab<Handshake>,
+    /// What belongs to the parcels that are awaited.
+    deliveries: Slab<Delivery>,
+    /// Who is told of receives that found their message already there.
+    found: Slab<Callback>,
     transport: Transport,
     messages: u64,
 }
@@ -255,6 +262,8 @@ impl<'a> Simulation<'a> {
             custom: CustomRuns::new(),
             channels: Channels::new(),
             handshakes: Slab::new(),
+            deliveries: Slab::new(),
+            found: Slab::new(),
             transport,
             messages: 0,
         }
@@ -292,21 +301,22 @@ impl<'a> Simulation<'a> {
                 self.agenda.close(list);
                 Ok(())
             }
-            Event::Arrival { channel, sent } => self.arrive(channel, sent),
-            Event::Received(callback) => self.call(callback),
+            Event::Arrival(parcel) => self.arrive(parcel),
+            Event::Received { found } => {
+                let done = self.found.remove(found);
+                self.call(done)
+            }
             Event::Hop { message } => {
                 let (events, now) = (&mut self.events, self.now);
                 let arrived = match &mut self.transport {
                     Transport::Unaware(_) => None,
                     Transport::Aware(fabric) => match fabric.hop(events, now, message) {
-                        Hop::Arrived(arrived) => Some((arrived.channel, arrived.sent)),
+                        Hop::Arrived(parcel) => Some(parcel),
                         Hop::Forwarded(_) => None,
                     },
-                    Transport::Mirrored(mirror) => {
-                        mirror.hop(events, now, message).map(|channel| (channel, Callback::None))
-                    }
+                    Transport::Mirrored(mirror) => mirror.hop(events, now, message),
                 };
-                arrived.map_or(Ok(()), |(channel, sent)| self.arrive(channel, sent))
+                arrived.map_or(Ok(()), |parcel| self.arrive(parcel))
             }
             Event::LinkFree { link } => {
                 let (events, now) = (&mut self.events, self.now);

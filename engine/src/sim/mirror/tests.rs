@@ -1,7 +1,5 @@
 //! The shortcut against the full simulation, on random cases that are made to have many events at equal times.
 
-#![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
-
 use super::super::{Options, shortcut, simulate_with};
 use crate::*;
 use std::collections::BTreeMap;
