@@ -4,6 +4,8 @@
 
 use std::fmt;
 
+use astra_engine::Stall;
+
 /// Result with this crate's error.
 pub type Result<T, E = Error> = std::result::Result<T, E>;
 
@@ -57,6 +59,7 @@ struct Inner {
     position: Option<(u64, u64)>,
     key: Option<String>,
     hint: Option<String>,
+    stall: Option<Stall>,
 }
 
 impl Error {
@@ -70,6 +73,7 @@ impl Error {
             position: None,
             key: None,
             hint: None,
+            stall: None,
         }))
     }
 
@@ -81,6 +85,13 @@ impl Error {
     /// A step ran and failed.
     pub fn failed(message: impl Into<String>) -> Self {
         Self::new(ErrorKind::Failed, message)
+    }
+
+    /// A simulation stalled; the message explains it in at most twenty lines.
+    pub fn stalled(stall: Stall) -> Self {
+        let mut error = Self::failed(stall.to_string());
+        error.0.stall = Some(stall);
+        error
     }
 
     /// Names the file, unless an inner layer already did.
@@ -148,15 +159,18 @@ impl Error {
         &self.0.message
     }
 
-    /// The hint, if any.
-    pub fn hint_text(&self) -> Option<&str> {
-        self.0.hint.as_deref()
+    /// The stall behind the error, if there is one.
+    pub fn stall(&self) -> Option<&Stall> {
+        self.0.stall.as_ref()
     }
-}
 
-impl fmt::Display for Error {
-    /// `file:line:column: key: message`, as far as each is known, on one line; the hint is not part of it.
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+    /// The error with everything there is to say about a stall, however many lines that takes.
+    pub fn in_full(&self) -> impl fmt::Display {
+        InFull(self)
+    }
+
+    /// `file:line:column: key: `, as far as each is known.
+    fn write_place(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         if let Some(point) = &inner.point {
             write!(f, "point `{point}`: ")?;
@@ -167,10 +181,34 @@ impl fmt::Display for Error {
             (None, Some((line, column))) => write!(f, "line {line}, column {column}: ")?,
             (None, None) => {}
         }
-        if let Some(key) = &inner.key {
-            write!(f, "{key}: ")?;
+        inner.key.as_ref().map_or(Ok(()), |key| write!(f, "{key}: "))
+    }
+
+    /// The hint, if any.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+}
+
+impl fmt::Display for Error {
+    /// Place and message; the hint is not part of it.
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        self.write_place(f)?;
+        f.write_str(&self.0.message)
+    }
+}
+
+struct InFull<'a>(&'a Error);
+
+impl fmt::Display for InFull<'_> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0.stall() {
+            Some(stall) => {
+                self.0.write_place(f)?;
+                stall.in_full().fmt(f)
+            }
+            None => self.0.fmt(f),
         }
-        f.write_str(&inner.message)
     }
 }
 

@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use astra_engine::{Dialect, NetworkModel, RemoteMemory, Report, System};
+use astra_engine::{Dialect, NetworkModel, Options, RemoteMemory, Report, System, Workload};
 
 use crate::Notice;
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
@@ -34,13 +35,26 @@ pub struct SimInputs<'a> {
     pub network_model: NetworkModel,
     /// Whose rules.
     pub dialect: Dialect,
+    /// Whether to say when each node ran.
+    pub node_times: bool,
+}
+
+/// What a simulation of existing files gave.
+#[derive(Debug)]
+pub struct Simulated {
+    /// Figures by rank, and times by node if they were asked for.
+    pub report: Report,
+    /// What was simulated.
+    pub workload: Workload,
+    /// What is worth saying about the files.
+    pub notices: Vec<Notice>,
 }
 
 /// Reads the files, checks them against each other and simulates.
 ///
 /// # Errors
 /// What is missing or wrong, with its file; a simulation in which a rank does not finish.
-pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
+pub fn simulate(inputs: &SimInputs<'_>) -> Result<Simulated> {
     let name = |path: &Path| path.display().to_string();
     let (network, mut notices) = NetworkFile::parse(&files::read(inputs.network)?, &name(inputs.network))?;
     let network = network.network(inputs.network_model).map_err(|e| e.in_file(name(inputs.network)))?;
@@ -64,8 +78,10 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
     }
     lint::refuse(&lint::lint(&network, &system, &workload))?;
     notices.extend(about_system);
-    let report = astra_engine::simulate(&network, &system, &workload).map_err(simulation_error)?;
-    Ok((report, notices))
+    let options = Options { node_times: inputs.node_times, ..Options::default() };
+    let stop = AtomicBool::new(false);
+    let report = astra_engine::simulate_with(&options, &network, &system, &workload, &stop);
+    Ok(Simulated { report: report.map_err(simulation_error)?, workload, notices })
 }
 
 /// The traces of all ranks; equal ones are kept and decoded once.

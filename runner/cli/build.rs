@@ -12,6 +12,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, BuildOptions, Event, Outcome, StepStatus};
 use crate::recipe::Recipe;
+use crate::report::stall_json;
 
 use super::ui::{Ui, counted};
 use super::{Global, locate, table};
@@ -109,6 +110,9 @@ fn summary(outcome: &Outcome) -> Value {
             }
             if let Some(e) = &p.error {
                 value["error"] = e.to_string().into();
+                if let Some(stall) = e.stall() {
+                    value["stall"] = stall_json(stall);
+                }
             }
             value
         })

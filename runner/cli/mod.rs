@@ -65,6 +65,9 @@ pub(crate) struct Global {
     /// Say nothing on stderr but errors.
     #[arg(long, short, global = true)]
     quiet: bool,
+    /// Say everything: all ranks of a simulation that stalled.
+    #[arg(long, short, global = true)]
+    verbose: bool,
     /// How long to wait for another process that has the store locked, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
     lock_timeout: u64,
@@ -93,7 +96,7 @@ fn version() -> String {
 /// Runs the command line of this process and gives its exit code.
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
-    let ui = Ui::new(cli.global.json, cli.global.quiet);
+    let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
     match run(&ui, cli) {
         Ok(()) => ExitCode::SUCCESS,
         Err(e) => {

@@ -124,12 +124,22 @@ fn show_blob(ui: &Ui, store: &Store, digest: &Digest) -> Result<()> {
 }
 
 fn write_result(result: &RunResult, out: &mut dyn Write) -> io::Result<()> {
-    let names = ["rank", "finish", "exposed communication", "compute", "communication"];
+    let columns = [
+        ("finish", &result.rank_finish_ns),
+        ("exposed communication", &result.rank_exposed_ns),
+        ("compute", &result.rank_compute_ns),
+        ("communication", &result.rank_communication_ns),
+        ("overlap", &result.rank_overlap_ns),
+    ];
+    // Few workloads use the CPU or remote memory.
+    let rare = [("CPU", &result.rank_cpu_ns), ("remote memory", &result.rank_memory_ns)];
+    let used = rare.into_iter().filter(|(_, times)| times.iter().any(|time| *time > 0));
+    let columns: Vec<_> = columns.into_iter().chain(used).collect();
+    let names = std::iter::once("rank").chain(columns.iter().map(|(name, _)| *name));
     let mut table = Table::new(names.map(|name| (name, Align::Right)));
-    for (rank, finish) in result.rank_finish_ns.iter().enumerate() {
-        let columns = [&result.rank_exposed_ns, &result.rank_compute_ns, &result.rank_communication_ns]
-            .map(|c| c[rank]);
-        let times = std::iter::once(*finish).chain(columns).map(format_nanos);
+    for rank in 0..result.rank_finish_ns.len() {
+        let times =
+            columns.iter().map(|(_, times)| times.get(rank).copied().map_or_else(String::new, format_nanos));
         table.row(std::iter::once(rank.to_string()).chain(times));
     }
     table.write(out)

@@ -1,14 +1,17 @@
 //! `astra-store sim`: the command line of ASTRA-sim's analytical binary, answered by the built-in engine.
 
+use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
-use astra_engine::{Dialect, NetworkModel};
+use astra_engine::{Dialect, NetworkModel, Rank, RankReport, Report};
 
 use crate::astrasim::SystemOptions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
+use crate::report::{nodes_csv, stall_json};
 use crate::sim::{SimInputs, simulate};
 
 use super::ui::Ui;
@@ -50,6 +53,9 @@ pub(super) struct SimArgs {
     /// Whose rules: astra-sim.
     #[arg(long, value_name = "DIALECT", default_value = "astra-sim")]
     dialect: String,
+    /// Write to this file when each node of each rank ran, as CSV.
+    #[arg(long, value_name = "FILE")]
+    nodes: Option<PathBuf>,
     /// Accepted for compatibility; the original gives it no effect.
     #[arg(long, value_name = "X")]
     compute_scale: Option<f64>,
@@ -87,32 +93,66 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         },
         network_model,
         dialect,
+        node_times: args.nodes.is_some(),
     };
-    let (report, notices) = simulate(&inputs)?;
-    for notice in notices {
+    let simulated = match simulate(&inputs) {
+        Ok(simulated) => simulated,
+        Err(e) => {
+            if let Some(stall) = e.stall().filter(|_| ui.json()) {
+                ui.json_line(&json!({ "error": e.to_string(), "stall": stall_json(stall) }))?;
+            }
+            return Err(e);
+        }
+    };
+    for notice in &simulated.notices {
         ui.warn(notice.to_string());
     }
+    if let (Some(path), Some(times)) = (&args.nodes, &simulated.report.node_times) {
+        files::write(path, nodes_csv(&simulated.workload, times).as_bytes())?;
+    }
     if ui.json() {
-        let of = |f: fn(&astra_engine::RankReport) -> u64| report.ranks.iter().map(f).collect::<Vec<u64>>();
-        return ui.json_line(&json!({
-            "finish_ns": of(|r| r.finish.0),
-            "exposed_ns": of(|r| r.exposed.0),
-            "compute_ns": of(|r| r.gpu.unwrap_or_default().0),
-            "communication_ns": of(|r| r.comm.unwrap_or_default().0),
-            "finish_order": report.finish_order.iter().map(|r| r.0).collect::<Vec<u32>>(),
-        }));
+        return ui.json_line(&figures(&simulated.report));
     }
     ui.data(|out| {
-        for rank in &report.finish_order {
-            let r = &report.ranks[rank.0 as usize];
-            let (finish, exposed) = (r.finish.0, r.exposed.0);
-            writeln!(
-                out,
-                "sys[{}] finished, {finish} cycles, exposed communication {exposed} cycles.",
-                rank.0
-            )?;
-            writeln!(out, "sys[{}], Wall time: {finish}", rank.0)?;
-        }
-        Ok(())
+        simulated
+            .report
+            .finish_order
+            .iter()
+            .try_for_each(|rank| write_rank(out, *rank, &simulated.report.ranks[rank.0 as usize]))
     })
+}
+
+/// The figures of all ranks by name; a kind of work that a rank does not have takes 0.
+fn figures(report: &Report) -> Value {
+    let of = |f: fn(&RankReport) -> u64| report.ranks.iter().map(f).collect::<Vec<u64>>();
+    json!({
+        "finish_ns": of(|r| r.finish.0),
+        "exposed_ns": of(|r| r.exposed.0),
+        "compute_ns": of(|r| r.gpu.unwrap_or_default().0),
+        "communication_ns": of(|r| r.comm.unwrap_or_default().0),
+        "overlap_ns": of(|r| r.overlap.unwrap_or_default().0),
+        "cpu_ns": of(|r| r.cpu.unwrap_or_default().0),
+        "memory_ns": of(|r| r.memory.unwrap_or_default().0),
+        "finish_order": report.finish_order.iter().map(|r| r.0).collect::<Vec<u32>>(),
+    })
+}
+
+/// What the original prints when a rank finishes, in its order, without the time of day and the logger in front.
+fn write_rank(out: &mut dyn Write, rank: Rank, r: &RankReport) -> std::io::Result<()> {
+    let (finish, exposed) = (r.finish.0, r.exposed.0);
+    writeln!(out, "sys[{rank}] finished, {finish} cycles, exposed communication {exposed} cycles.")?;
+    writeln!(out, "sys[{rank}]. Post statistics processing start.")?;
+    writeln!(out, "sys[{rank}]. Post statistics processing end.")?;
+    writeln!(out, "sys[{rank}], Wall time: {finish}")?;
+    for (kind, time) in [("GPU", r.gpu), ("CPU", r.cpu), ("Comm", r.comm), ("Remote mem", r.memory)] {
+        if let Some(time) = time {
+            writeln!(out, "sys[{rank}], {kind} time: {}", time.0)?;
+        }
+    }
+    match r.overlap {
+        Some(overlap) if overlap.0 > 0 => {
+            writeln!(out, "sys[{rank}], Total compute-communication overlap: {}", overlap.0)
+        }
+        _ => Ok(()),
+    }
 }

@@ -11,13 +11,14 @@ use crate::error::{Error, ErrorKind, Result};
 pub(crate) struct Ui {
     json: bool,
     quiet: bool,
+    verbose: bool,
     colour: bool,
 }
 
 impl Ui {
-    pub(crate) fn new(json: bool, quiet: bool) -> Self {
+    pub(crate) fn new(json: bool, quiet: bool, verbose: bool) -> Self {
         let colour = io::stderr().is_terminal() && std::env::var_os("NO_COLOR").is_none();
-        Self { json, quiet, colour }
+        Self { json, quiet, verbose, colour }
     }
 
     /// Whether data is to be JSON.
@@ -46,7 +47,8 @@ impl Ui {
 
     /// An error with its hint.
     pub(crate) fn error(&self, e: &Error) {
-        Self::talk(&format!("{} {e}", self.paint("31", "error:")));
+        let text = if self.verbose { e.in_full().to_string() } else { e.to_string() };
+        Self::talk(&format!("{} {text}", self.paint("31", "error:")));
         if let Some(hint) = e.hint_text() {
             Self::talk(&format!("{} {hint}", self.paint("36", "hint:")));
         }

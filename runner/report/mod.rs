@@ -3,11 +3,15 @@
 //! Values in, text out. Knows neither the store nor terminals.
 
 mod figures;
+mod nodes;
 mod result;
 mod rows;
+mod stall;
 mod table;
 
 pub use figures::{bus_bandwidth, format_bandwidth, format_bytes, format_nanos};
+pub use nodes::nodes_csv;
 pub use result::RunResult;
 pub use rows::{Index, Report, Row};
+pub use stall::stall_json;
 pub use table::{Align, Table};

@@ -18,6 +18,13 @@ pub struct RunResult {
     pub rank_compute_ns: Vec<u64>,
     /// Time with communication in flight.
     pub rank_communication_ns: Vec<u64>,
+    /// Time in which computation and communication overlap, as the original defines it: `compute + communication -
+    /// finish` modulo 2^64; 0 for a rank that does not have both.
+    pub rank_overlap_ns: Vec<u64>,
+    /// Time with a CPU compute node in flight.
+    pub rank_cpu_ns: Vec<u64>,
+    /// Time with a remote memory access in flight.
+    pub rank_memory_ns: Vec<u64>,
     /// Ranks in the order in which they finished.
     pub finish_order: Vec<u32>,
 }
@@ -42,6 +49,9 @@ impl RunResult {
             rank_exposed_ns: of(|r| r.exposed.0),
             rank_compute_ns: of(|r| r.gpu.unwrap_or_default().0),
             rank_communication_ns: of(|r| r.comm.unwrap_or_default().0),
+            rank_overlap_ns: of(|r| r.overlap.unwrap_or_default().0),
+            rank_cpu_ns: of(|r| r.cpu.unwrap_or_default().0),
+            rank_memory_ns: of(|r| r.memory.unwrap_or_default().0),
             finish_order: report.finish_order.iter().map(|r| r.0).collect(),
         })
     }

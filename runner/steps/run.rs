@@ -22,7 +22,7 @@ use crate::report::RunResult;
 
 use super::{Context, Inputs, Produced, configs, et, output_of};
 
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const OUTPUT: &str = "result.json";
 
 /// What decides the numbers an engine gives.
@@ -133,6 +133,7 @@ fn rank_of(name: &str, ranks: usize) -> Result<(&str, usize)> {
 pub fn simulation_error(e: astra_engine::Error) -> Error {
     match e {
         astra_engine::Error::Interrupted => Error::new(ErrorKind::Interrupted, e.to_string()),
+        astra_engine::Error::Stalled(stall) => Error::stalled(*stall),
         e => Error::failed(e.to_string()),
     }
 }
