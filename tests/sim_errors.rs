@@ -239,7 +239,7 @@ fn networks_that_cannot_be_built_are_refused_with_their_key() {
     let good = everywhere(4, &[compute()]);
     let line = |from: &str, to: &str| good.clone().network(ring(4).replace(from, to));
     line("[4]", "[4, 2]").fails(3, "network.yml:2:13: npus_count: 2 entries, but topology has 1");
-    line("[4]", "[1]").fails(3, "npus_count");
+    line("[4]", "[1]").fails(3, "dimension 0: 1 NPUs; a dimension needs at least 2");
     line("[50.0]", "[0]").fails(3, "bandwidth");
     line("[500.0]", "[-1]").fails(3, "latency");
     line("[4]", "[4.5]").fails(3, "network.yml:2:");

@@ -11,7 +11,7 @@ pub fn nodes_csv(workload: &Workload, times: &[Vec<NodeTimes>]) -> String {
         let trace = workload.trace(Rank(rank));
         for (index, NodeTimes { start, end }) in (0..).zip(times) {
             let (id, name) = (trace.id(index), field(trace.name(index)));
-            let line = write!(text, "{rank},{id},{name},{},{}\n", start.0, end.0);
+            let line = writeln!(text, "{rank},{id},{name},{},{}", start.0, end.0);
             line.expect("writing to memory cannot fail");
         }
     }
