@@ -296,7 +296,7 @@ struct Events {
 fn print_events(events: &Events) {
     let total = events.wall.as_secs_f64() * cores() as f64;
     println!(
-        "where the time goes, of {:.0} ms x {} cores (one build with --json):",
+        "where the time goes, of {:.0} ms x {} cores (one build with --json; a step that waits for a core counts):",
         events.wall.as_secs_f64() * 1e3,
         cores()
     );
