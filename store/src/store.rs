@@ -157,7 +157,8 @@ impl Store {
     /// The file cannot be read. A record or output that is missing or damaged is not an error but a miss.
     pub fn hit(&self, key: &ActionKey) -> Result<Option<ActionRecord>> {
         let core = self.core();
-        // What is staged is complete as soon as it is committed: whatever it relies on was queued before it.
+        // What is staged is complete as soon as it is committed: it has its place in the queue, and whatever it
+        // relies on could be seen when it was published, so was in the file or had an earlier place.
         if let Some(record) = core.staged.record(key) {
             return Ok(Some(record));
         }
@@ -243,14 +244,13 @@ impl Store {
     fn prepare(&self, publication: Publication) -> Result<Prepared> {
         let is_known =
             |blob: &Blob| Ok(blob.len() >= LOOK_FIRST_BYTES && self.missing(&[blob.digest()])?.is_empty());
-        let prepared = Prepared::new(publication, is_known)?;
-        self.core().staged.add(&prepared);
-        Ok(prepared)
+        Prepared::new(publication, is_known)
     }
 
     fn enqueue(&self, item: Item) -> Result<u64> {
         self.start_committer()?;
-        self.core().queue.push(item, self.core().options.in_flight_bytes)
+        let core = self.core();
+        core.queue.push(item, core.options.in_flight_bytes, &core.staged)
     }
 
     fn start_committer(&self) -> Result<()> {
