@@ -140,7 +140,7 @@ fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool)
         return Ok(None);
     };
     let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
-    if !dry_run && !latest::is_latest(store, recipe.name(), targets.report)? {
+    if !dry_run && !latest::is_latest(store, recipe.name(), targets)? {
         let roots = latest::roots(recipe.name(), targets, Extent::Complete);
         store.publish(Publication { roots, ..Publication::default() }).wait()?;
     }

@@ -53,9 +53,17 @@ pub(super) fn roots(recipe: &str, targets: Targets, extent: Extent) -> Vec<(Stri
     roots
 }
 
-/// Whether the roots name this report as the recipe's latest.
-pub(super) fn is_latest(store: &Store, recipe: &str, report: Digest) -> Result<bool> {
-    Ok(store.root(&root_name(recipe, REPORT))?.is_some_and(|root| root.target == report))
+/// Whether the roots name this complete build as the recipe's latest, and none of them is damaged or gone. What a
+/// later build that was cut short left may stay beside it.
+pub(super) fn is_latest(store: &Store, recipe: &str, targets: Targets) -> Result<bool> {
+    let incomplete = root_name(recipe, INCOMPLETE);
+    for (name, expected) in roots(recipe, targets, Extent::Complete) {
+        let root = store.root(&name)?;
+        if root.is_none_or(|root| name != incomplete && root.target != expected.target) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
 }
 
 /// The index of a recipe's latest build. `None` when there is none, or none that this version can read.
