@@ -53,7 +53,7 @@ pub(super) fn execute(
     let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
     let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
     let (network, system, warnings) = prepare(&network, &system, &point.engine, &workload)?;
-    context.notify(warnings.iter().map(Notice::to_string));
+    context.notify("traces", warnings.iter().map(Notice::to_string));
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
     let result = RunResult::from_engine(&report)?;
