@@ -164,6 +164,21 @@ impl Error {
         self.0.stall.as_ref()
     }
 
+    /// The key path, if any.
+    pub fn key_path(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
+    /// The 1-based line and column, if known.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        self.0.position
+    }
+
+    /// The hint, if any.
+    pub fn hint_text(&self) -> Option<&str> {
+        self.0.hint.as_deref()
+    }
+
     /// The error with everything there is to say about a stall, however many lines that takes.
     pub fn in_full(&self) -> impl fmt::Display {
         InFull(self)
@@ -182,11 +197,6 @@ impl Error {
             (None, None) => {}
         }
         inner.key.as_ref().map_or(Ok(()), |key| write!(f, "{key}: "))
-    }
-
-    /// The hint, if any.
-    pub fn hint_text(&self) -> Option<&str> {
-        self.0.hint.as_deref()
     }
 }
 

@@ -76,7 +76,7 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<Simulated> {
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
-    lint::refuse(&lint::lint(&network, &system, &workload))?;
+    notices.extend(lint::refuse(&lint::lint(&network, &system, &workload))?);
     notices.extend(about_system);
     let options = Options { node_times: inputs.node_times, ..Options::default() };
     let stop = AtomicBool::new(false);

@@ -128,8 +128,7 @@ fn simulated(name: &str) -> Result<astra_engine::Algorithm> {
         Algorithm::AstraSim(known) => Ok(known),
         Algorithm::DeepFlow(name) => {
             let message = format!("algorithm `{name}` exists in DeepFlow's simulator only");
-            Err(Error::input(message)
-                .hint("choose ring or direct, or use DeepFlow's simulator as the engine"))
+            Err(Error::input(message).hint("choose an algorithm that ASTRA-sim has, such as ring or direct"))
         }
     }
 }

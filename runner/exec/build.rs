@@ -314,7 +314,7 @@ fn step_finished(
     let point = &points[finished.task.point];
     let kind = finished.task.kind;
     let why = match (explainer, &finished.derivation) {
-        (Some(explainer), Some(derivation)) => Some(explainer.why(&point.name, kind, derivation)?),
+        (Some(explainer), Some(derivation)) => Some(explainer.why(point, kind, derivation)?),
         _ => None,
     };
     let Finished { status, key, took, .. } = *finished;

@@ -7,7 +7,8 @@ use serde_json::Value;
 
 use crate::derivation::{Change, PerStep, Preimage, StepKind, changes, json_changes};
 use crate::error::Result;
-use crate::steps::Derivation;
+use crate::recipe::Point;
+use crate::steps::{self, Derivation};
 
 use super::latest;
 
@@ -32,9 +33,9 @@ impl<'a> Explainer<'a> {
     }
 
     /// One line: which input changed, from what to what.
-    pub(super) fn why(&self, point: &str, kind: StepKind, now: &Derivation) -> Result<String> {
+    pub(super) fn why(&self, point: &Point, kind: StepKind, now: &Derivation) -> Result<String> {
         let Some(last) = &self.last else { return Ok("first build of this recipe".to_owned()) };
-        let Some(keys) = last.get(point) else { return Ok("new point".to_owned()) };
+        let Some(keys) = last.get(&point.name) else { return Ok("new point".to_owned()) };
         let Some(before) = keys[kind] else { return Ok("did not succeed in the last build".to_owned()) };
         if before == now.key {
             return Ok("its outputs are no longer in the store".to_owned());
@@ -45,7 +46,7 @@ impl<'a> Explainer<'a> {
         let found = changes(&before, &now);
         let mut parts = Vec::new();
         for change in found.iter().take(NAMED) {
-            parts.push(self.detail(change)?);
+            parts.push(self.detail(point, change)?);
         }
         if found.len() > NAMED {
             parts.push(format!("and {} more", found.len() - NAMED));
@@ -58,7 +59,10 @@ impl<'a> Explainer<'a> {
     }
 
     /// A changed input with what differs inside it, where both sides are at hand and structured.
-    fn detail(&self, change: &Change) -> Result<String> {
+    fn detail(&self, point: &Point, change: &Change) -> Result<String> {
+        if change.path == steps::HARDWARE {
+            return Ok(Change { path: point.hw.to_string(), ..change.clone() }.to_string());
+        }
         let (Some(before), Some(after)) = (self.json(&change.before)?, self.json(&change.after)?) else {
             return Ok(change.to_string());
         };

@@ -28,6 +28,7 @@ pub use check::check;
 pub use context::{Context, Sources, provenance};
 pub(crate) use files::content;
 pub use files::point_files;
+pub use hw::HARDWARE;
 pub use run::simulation_error;
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.

@@ -142,7 +142,7 @@ fn configs_writes_what_a_build_writes() {
     sandbox
         .run("configs nowhere.yaml --ranks 4 --out configs")
         .exits(3)
-        .says(&["nowhere.yaml: cannot be read"]);
+        .says(&["nowhere.yaml: there is no such file"]);
 }
 
 #[test]

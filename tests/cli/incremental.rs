@@ -115,7 +115,7 @@ fn explain_names_the_input_that_changed_and_both_its_values() {
     sandbox.write("hardware.yaml", with(RING_OF_4, "500e-9", "600e-9"));
     let text = sandbox.run("build recipe.json --explain --dry-run").succeeds();
     assert!(
-        text.stderr.lines().any(|l| l.starts_with("would run hw") && l.contains("hardware: ")),
+        text.stderr.lines().any(|l| l.starts_with("would run hw") && l.contains("hardware.yaml: ")),
         "{}",
         text.stderr
     );
@@ -124,7 +124,7 @@ fn explain_names_the_input_that_changed_and_both_its_values() {
     let reasons = build.reasons();
     assert_eq!(reasons.len(), build.steps.executed as usize);
     let of = |step: &str| reasons.iter().find(|(s, _)| *s == step).unwrap().1;
-    assert!(of("hw").starts_with("hardware: ") && of("hw").contains(" → "), "{}", of("hw"));
+    assert!(of("hw").starts_with("hardware.yaml: ") && of("hw").contains(" → "), "{}", of("hw"));
     // The step after it says what in the network is other than before.
     let configs = of("configs");
     assert_eq!(configs, "network-spec.json: dimensions[0].latency_s: 5e-7 → 6e-7");

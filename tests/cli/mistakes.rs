@@ -56,7 +56,7 @@ fn a_hardware_file_that_is_not_there_is_named() {
     build_with_recipe(
         "hardware.yaml",
         "hw/nowhere.yaml",
-        &["hw/nowhere.yaml: cannot be read: ", "hint: paths in a recipe are relative to the recipe"],
+        &["hw/nowhere.yaml: there is no such file", "hint: paths in a recipe are relative to the recipe"],
     );
 }
 
@@ -224,7 +224,7 @@ fn a_truncated_trace_is_told_with_its_file_and_place() {
     sandbox.write("files/all_reduce.2.et", "");
     sandbox.run(sim).exits(3).says(&["files/all_reduce.2.et: "]);
     std::fs::remove_file(sandbox.path("files/all_reduce.2.et")).unwrap();
-    sandbox.run(sim).exits(3).says(&["files/all_reduce.2.et: cannot be read: "]);
+    sandbox.run(sim).exits(3).says(&["files/all_reduce.2.et: there is no such file"]);
 }
 
 #[test]
@@ -239,8 +239,8 @@ fn sim_refuses_what_it_cannot_read_or_understand() {
     };
     let (network, system) = ("files/network_analytical_4.yml", "files/system_native_collectives_4.json");
     sim(network, system, "").succeeds();
-    sim("nowhere.yml", system, "").exits(3).says(&["nowhere.yml: cannot be read: "]);
-    sim(network, "nowhere.json", "").exits(3).says(&["nowhere.json: cannot be read: "]);
+    sim("nowhere.yml", system, "").exits(3).says(&["nowhere.yml: there is no such file"]);
+    sim(network, "nowhere.json", "").exits(3).says(&["nowhere.json: there is no such file"]);
     sandbox.write("broken.json", with(&sandbox.read(system), "{", "{,"));
     sim(network, "broken.json", "").exits(3).says(&["broken.json:"]);
     sandbox.write("short.yml", "topology: [ Ring ]\n");
