@@ -18,6 +18,8 @@ pub enum ErrorKind {
     Input,
     /// The store cannot be opened, read or written: exit 4.
     Store,
+    /// Content that a record names is damaged or gone. A build executes the step that wrote it again: exit 4.
+    Missing,
     /// Somebody else holds what is needed and did not let go in time: exit 5.
     Busy,
     /// A file that is not the store's could not be written, or the system refused something: exit 6.
@@ -33,7 +35,7 @@ impl ErrorKind {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Input => 3,
-            Self::Store => 4,
+            Self::Store | Self::Missing => 4,
             Self::Busy => 5,
             Self::System => 6,
             Self::Interrupted => 130,

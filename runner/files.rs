@@ -1,9 +1,24 @@
-//! Writing files that are not the store's: whole or not at all.
+//! Files that are not the store's: read with a message, written whole or not at all.
 
-use std::io::Write;
+use std::io::{ErrorKind, Write};
 use std::path::Path;
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
+
+/// Reads a file of the user's.
+///
+/// # Errors
+/// When it is not there or cannot be read, with its path.
+pub fn read(path: &Path) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| {
+        let message = match e.kind() {
+            ErrorKind::NotFound => "there is no such file".to_owned(),
+            ErrorKind::IsADirectory => "is a directory, expected a file".to_owned(),
+            _ => format!("cannot be read: {e}"),
+        };
+        Error::input(message).in_file(path.display())
+    })
+}
 
 /// Writes a file through a temporary one beside it, so that a reader sees the old bytes or the new ones.
 /// Directories on the way are created.
@@ -12,7 +27,7 @@ use crate::error::{Error, ErrorKind, Result};
 /// When the system refuses, with the path.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
     let failed = |e: std::io::Error| {
-        Error::new(ErrorKind::System, format!("cannot be written: {e}")).in_file(path.display())
+        Error::new(crate::ErrorKind::System, format!("cannot be written: {e}")).in_file(path.display())
     };
     let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
     std::fs::create_dir_all(dir).map_err(failed)?;

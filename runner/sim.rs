@@ -10,6 +10,7 @@ use crate::Notice;
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::error::{Error, Result};
 use crate::et::{Bundle, lower_bundle};
+use crate::files;
 use crate::lint;
 use crate::steps::simulation_error;
 
@@ -40,13 +41,13 @@ pub struct SimInputs<'a> {
 /// What is missing or wrong, with its file; a simulation in which a rank does not finish.
 pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
     let name = |path: &Path| path.display().to_string();
-    let (network, mut notices) = NetworkFile::parse(&read(inputs.network)?, &name(inputs.network))?;
+    let (network, mut notices) = NetworkFile::parse(&files::read(inputs.network)?, &name(inputs.network))?;
     let network = network.network(inputs.network_model).map_err(|e| e.in_file(name(inputs.network)))?;
     let memory = match inputs.remote_memory {
-        Some(path) => astrasim::read_remote_memory(&read(path)?, &name(path))?,
+        Some(path) => astrasim::read_remote_memory(&files::read(path)?, &name(path))?,
         None => RemoteMemory::None,
     };
-    let (system, about_system) = SystemFile::parse(&read(inputs.system)?, &name(inputs.system))?;
+    let (system, about_system) = SystemFile::parse(&files::read(inputs.system)?, &name(inputs.system))?;
     let system =
         system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
     let ranks = network.check().and(Ok(network.ranks())).map_err(|(dimension, problem)| {
@@ -55,7 +56,7 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
     })?;
     let mut workload = traces(inputs.workload_prefix, ranks.unwrap_or(0))?;
     if let Some(path) = inputs.comm_groups {
-        workload.groups = astrasim::read_groups(&read(path)?, &name(path))?;
+        workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
     lint::refuse(&lint::lint(&network, &system, &workload))?;
     notices.extend(about_system);
@@ -70,7 +71,7 @@ fn traces(prefix: &Path, ranks: u32) -> Result<astra_engine::Workload> {
     let mut files = Vec::new();
     let mut file_of_rank = Vec::with_capacity(ranks as usize);
     for rank in 0..ranks {
-        let bytes: Arc<[u8]> = read(&PathBuf::from(Bundle::file_name(&prefix, rank)))?.into();
+        let bytes: Arc<[u8]> = files::read(&PathBuf::from(Bundle::file_name(&prefix, rank)))?.into();
         let next = files.len() as u32;
         let file = *known.entry(Arc::clone(&bytes)).or_insert(next);
         if file == next {
@@ -79,8 +80,4 @@ fn traces(prefix: &Path, ranks: u32) -> Result<astra_engine::Workload> {
         file_of_rank.push(file);
     }
     lower_bundle(&prefix, &files, &file_of_rank, &BTreeMap::new())
-}
-
-fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| Error::input(format!("cannot be read: {e}")).in_file(path.display()))
 }

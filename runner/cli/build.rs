@@ -13,7 +13,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, BuildOptions, Event, Outcome, StepStatus};
 use crate::recipe::Recipe;
 
-use super::ui::Ui;
+use super::ui::{Ui, counted};
 use super::{Global, locate, table};
 
 /// Build a recipe: run the steps whose inputs changed, print the table of results.
@@ -49,7 +49,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let (store, _temporary) =
         if args.dry_run { locate::open_or_empty(ui, global)? } else { (locate::open(ui, global)?, None) };
-    let cancel = cancel_on_signal(ui)?;
+    let cancel = cancel_on_signal(*ui)?;
     let options = BuildOptions {
         jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
         dry_run: args.dry_run,
@@ -64,29 +64,29 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     for notice in &outcome.notices {
         ui.warn(notice);
     }
-    if let Some(dir) = &args.out {
-        let files = exec::materialise(&store, &recipe, &outcome, dir)?;
-        ui.say(format!("{files} files in {}", dir.display()));
-    }
+    let written = args.out.as_ref().map(|dir| exec::materialise(&store, &recipe, &outcome, dir));
     if ui.json() {
         ui.json_line(&summary(&outcome))?;
     } else {
         print_table(ui, &outcome)?;
         print_totals(ui, &outcome, args.dry_run);
     }
-    verdict(&outcome)
+    verdict(ui, &outcome)?;
+    if let (Some(files), Some(dir)) = (written.transpose()?, &args.out) {
+        ui.say(format!("{files} files in {}", dir.display()));
+    }
+    Ok(())
 }
 
 /// A flag that the first Ctrl-C sets; the second one ends the process.
-fn cancel_on_signal(ui: &Ui) -> Result<Arc<AtomicBool>> {
+fn cancel_on_signal(ui: Ui) -> Result<Arc<AtomicBool>> {
     let cancel = Arc::new(AtomicBool::new(false));
     let flag = Arc::clone(&cancel);
-    let _ = ui;
     ctrlc::set_handler(move || {
         if flag.swap(true, Ordering::SeqCst) {
             std::process::exit(i32::from(ErrorKind::Interrupted.exit_code()));
         }
-        eprintln!("stopping: what is finished is kept; press Ctrl-C again to leave at once");
+        ui.say("stopping: what is finished is kept; press Ctrl-C again to leave at once");
     })
     .map_err(|e| Error::new(ErrorKind::System, format!("cannot listen for Ctrl-C: {e}")))?;
     Ok(cancel)
@@ -149,24 +149,41 @@ fn print_totals(ui: &Ui, outcome: &Outcome, dry_run: bool) {
     if s.failed > 0 {
         parts.push(format!("{} failed", s.failed));
     }
-    let points = outcome.points.len();
-    ui.say(format!("{points} points, steps: {}; {:.3} s", parts.join(", "), outcome.elapsed.as_secs_f64()));
+    let points = counted(outcome.points.len(), "point");
+    ui.say(format!("{points}, steps: {}; {:.3} s", parts.join(", "), outcome.elapsed.as_secs_f64()));
 }
 
-/// The error that the command ends with, if any: the first failed point's, or that it was interrupted.
-fn verdict(outcome: &Outcome) -> Result<()> {
+/// How many errors are printed before the rest is counted.
+const PRINTED_ERRORS: usize = 10;
+
+/// The error that the command ends with, if any. Of several failed points every error is printed, equal ones once.
+fn verdict(ui: &Ui, outcome: &Outcome) -> Result<()> {
     if outcome.interrupted {
         return Err(Error::new(ErrorKind::Interrupted, "interrupted; finished steps are kept")
             .hint("run the same command again to go on"));
     }
-    let failed: Vec<_> = outcome.points.iter().filter_map(|p| Some((p, p.error.as_deref()?))).collect();
-    let Some(&(point, error)) = failed.first() else { return Ok(()) };
+    let mut errors: Vec<(&str, &Error)> = Vec::new();
+    let mut failed = 0;
+    for point in &outcome.points {
+        let Some(error) = point.error.as_deref() else { continue };
+        failed += 1;
+        if !errors.iter().any(|(_, known)| known.to_string() == error.to_string()) {
+            errors.push((&point.row.name, error));
+        }
+    }
     let several = outcome.points.len() > 1;
-    let error = if several { Error::clone(error).in_point(&point.row.name) } else { Error::clone(error) };
-    Err(match failed.len() {
-        1 => error,
-        n => error.hint(format!("{n} points failed; `--json` lists every error")),
-    })
+    let named =
+        |(point, e): &(&str, &Error)| if several { (*e).clone().in_point(point) } else { (*e).clone() };
+    let Some(first) = errors.first() else { return Ok(()) };
+    if failed == 1 {
+        return Err(named(first));
+    }
+    for error in errors.iter().take(PRINTED_ERRORS) {
+        ui.error(&named(error));
+    }
+    let more = errors.len().saturating_sub(PRINTED_ERRORS);
+    let unprinted = if more > 0 { format!("; {more} more errors with --json") } else { String::new() };
+    Err(Error::new(first.1.kind(), format!("{failed} of {} points failed{unprinted}", outcome.points.len())))
 }
 
 /// Shows events: JSON lines, or a bar on a terminal, or explanations.

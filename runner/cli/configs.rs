@@ -6,7 +6,7 @@ use clap::Args;
 use serde_json::json;
 
 use crate::astrasim::{self, ConfigRequest, SystemOverrides};
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::files;
 use crate::hw::{Axis, Document};
 
@@ -43,8 +43,7 @@ pub(super) struct ConfigsArgs {
 
 pub(super) fn run(ui: &Ui, args: &ConfigsArgs) -> Result<()> {
     let file = args.hw.display().to_string();
-    let bytes =
-        std::fs::read(&args.hw).map_err(|e| Error::input(format!("cannot be read: {e}")).in_file(&file))?;
+    let bytes = files::read(&args.hw)?;
     let (spec, notices) = Document::parse(&bytes, &file)?.network_spec(&[])?;
     for notice in notices {
         ui.warn(format!("{file}: {notice}"));

@@ -47,7 +47,12 @@ pub(super) fn open(ui: &Ui, global: &Global) -> Result<Store> {
 /// the returned directory.
 pub(super) fn open_or_empty(ui: &Ui, global: &Global) -> Result<(Store, Option<TempDir>)> {
     let dir = directory(global)?;
-    if is_store(&dir) {
+    // Opening says what is wrong with a directory that holds something else.
+    let is_nothing = match std::fs::read_dir(&dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+    };
+    if !is_nothing {
         return Ok((Store::open(&dir, &options(ui, global))?, None));
     }
     let temporary = tempfile::tempdir()
@@ -66,8 +71,9 @@ pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     Ok(Store::open(&dir, &options(ui, global))?)
 }
 
+/// Also when it cannot be looked at: opening it says why.
 fn is_store(dir: &Path) -> bool {
-    dir.join("FORMAT").exists()
+    dir.join("FORMAT").try_exists().unwrap_or(true)
 }
 
 /// The one blob or action whose digest begins so.

@@ -6,7 +6,7 @@ use artifact_store::{ActionKey, Digest, Found, Store, Tree};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{LatestBuild, PointStatus};
 use crate::report::{Align, RunResult, Table, format_bytes, format_nanos};
 
@@ -33,10 +33,21 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     if let Some(build) = LatestBuild::load(&store, &args.what)? {
         return show_recipe(ui, build);
     }
+    if !args.what.bytes().all(|b| b.is_ascii_hexdigit()) {
+        return Err(unknown_recipe(&store, &args.what)?);
+    }
     match locate::find(&store, &args.what)? {
         Found::Action(key) => show_action(ui, &store, &key),
         Found::Blob(digest) => show_blob(ui, &store, &digest),
     }
+}
+
+fn unknown_recipe(store: &Store, name: &str) -> Result<Error> {
+    let builds = LatestBuild::all(store)?;
+    let message = format!("the store has no recipe `{name}`, and that is not a digest");
+    Ok(Error::new(ErrorKind::Usage, message)
+        .suggest(name, builds.iter().map(|build| build.report.recipe.as_str()))
+        .hint("`astra-store ls` lists the recipes"))
 }
 
 fn show_recipe(ui: &Ui, build: LatestBuild) -> Result<()> {

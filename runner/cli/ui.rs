@@ -33,23 +33,28 @@ impl Ui {
     /// A line for the person at the terminal.
     pub(crate) fn say(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{}", text.as_ref());
+            Self::talk(text.as_ref());
         }
     }
 
     /// A line that starts with `warning:`.
     pub(crate) fn warn(&self, text: impl AsRef<str>) {
         if !self.quiet {
-            eprintln!("{} {}", self.paint("33", "warning:"), text.as_ref());
+            Self::talk(&format!("{} {}", self.paint("33", "warning:"), text.as_ref()));
         }
     }
 
     /// An error with its hint.
     pub(crate) fn error(&self, e: &Error) {
-        eprintln!("{} {e}", self.paint("31", "error:"));
+        Self::talk(&format!("{} {e}", self.paint("31", "error:")));
         if let Some(hint) = e.hint_text() {
-            eprintln!("{} {hint}", self.paint("36", "hint:"));
+            Self::talk(&format!("{} {hint}", self.paint("36", "hint:")));
         }
+    }
+
+    fn talk(text: &str) {
+        // Nobody may be listening any more; that must not end the work.
+        let _ = writeln!(io::stderr().lock(), "{text}");
     }
 
     fn paint(&self, code: &str, text: &str) -> String {
@@ -74,4 +79,9 @@ impl Ui {
             writeln!(out)
         })
     }
+}
+
+/// A number of things: `1 point`, `2 points`.
+pub(crate) fn counted(number: usize, thing: &str) -> String {
+    if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
 }

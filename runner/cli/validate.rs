@@ -9,7 +9,7 @@ use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::steps::{self, Sources};
 
-use super::ui::Ui;
+use super::ui::{Ui, counted};
 
 /// Check a recipe, the hardware files it names and every point, and simulate and write nothing.
 #[derive(Debug, Args)]
@@ -29,5 +29,5 @@ pub(super) fn run(ui: &Ui, args: &ValidateArgs) -> Result<()> {
     for notice in notices {
         ui.warn(notice);
     }
-    ui.data(|out| writeln!(out, "{}: {} points, nothing wrong", recipe.name(), points.len()))
+    ui.data(|out| writeln!(out, "{}: {}, nothing wrong", recipe.name(), counted(points.len(), "point")))
 }

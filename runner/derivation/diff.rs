@@ -85,15 +85,14 @@ fn walk(path: &str, before: Option<&Value>, after: Option<&Value>, out: &mut Vec
 #[cfg(test)]
 mod tests {
     use super::*;
-    use crate::derivation::StepKind;
     use artifact_store::Digest;
     use serde_json::json;
 
     #[test]
     fn changes_name_the_input_and_the_parameter_that_differ() {
-        let before = Preimage::new(StepKind::Run, 1, json!({"network": "congestion_aware", "list": [1, 2]}))
+        let before = Preimage::new("run", 1, json!({"network": "congestion_aware", "list": [1, 2]}))
             .input("et", Digest::of(b"1"));
-        let after = Preimage::new(StepKind::Run, 1, json!({"network": "congestion_unaware", "list": [1, 3]}))
+        let after = Preimage::new("run", 1, json!({"network": "congestion_unaware", "list": [1, 3]}))
             .input("et", Digest::of(b"2"));
         let found = changes(&before, &after);
         let paths: Vec<&str> = found.iter().map(|c| c.path.as_str()).collect();

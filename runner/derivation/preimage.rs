@@ -4,7 +4,6 @@
 //! record, so that `why`, `--explain` and `diff` can say later what a key was made of.
 
 use std::collections::BTreeMap;
-use std::fmt;
 
 use artifact_store::Digest;
 use serde::{Deserialize, Serialize};
@@ -12,49 +11,14 @@ use serde_json::Value;
 
 use super::Hex;
 
-/// The kinds of derivation. The order is the order in which a point goes through them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
-#[serde(rename_all = "lowercase")]
-pub enum StepKind {
-    /// Hardware YAML → canonical network specification.
-    Hw,
-    /// Workload → execution traces, one per rank.
-    Et,
-    /// Network specification, decisions, rank count → simulator configuration files.
-    Configs,
-    /// Configuration files, traces, engine → per-rank times.
-    Run,
-    /// A whole recipe → report and index over all its points.
-    Build,
-}
-
-impl StepKind {
-    /// The name used in keys, events and messages.
-    pub const fn as_str(self) -> &'static str {
-        match self {
-            Self::Hw => "hw",
-            Self::Et => "et",
-            Self::Configs => "configs",
-            Self::Run => "run",
-            Self::Build => "build",
-        }
-    }
-}
-
-impl fmt::Display for StepKind {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.pad(self.as_str())
-    }
-}
-
 /// What goes into an action key.
 #[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]
 pub struct Preimage {
     /// Names of what the step reads → digests of the content.
     pub inputs: BTreeMap<String, Hex<Digest>>,
-    /// The kind of step.
-    pub kind: StepKind,
+    /// The kind of step, or `build` for a whole recipe.
+    pub kind: String,
     /// Everything else that decides the outputs.
     pub params: Value,
     /// Semantic version of the step kind; bumped when equal inputs would give other outputs.
@@ -63,8 +27,8 @@ pub struct Preimage {
 
 impl Preimage {
     /// A preimage without inputs; add them with [`Preimage::input`].
-    pub fn new(kind: StepKind, version: u32, params: Value) -> Self {
-        Self { inputs: BTreeMap::new(), kind, params, version }
+    pub fn new(kind: impl Into<String>, version: u32, params: Value) -> Self {
+        Self { inputs: BTreeMap::new(), kind: kind.into(), params, version }
     }
 
     /// Adds a named input.
@@ -92,7 +56,7 @@ mod tests {
 
     #[test]
     fn the_encoding_and_the_key_are_golden() {
-        let preimage = Preimage::new(StepKind::Run, 1, json!({"b": 1.5, "a": [1, "x"]}))
+        let preimage = Preimage::new("run", 1, json!({"b": 1.5, "a": [1, "x"]}))
             .input("network.yml", Digest::of(b"network"))
             .input("et", Digest::of(b"et"));
         let encoded = preimage.encode();

@@ -12,7 +12,7 @@ use std::time::{Duration, Instant};
 use artifact_store::{ActionKey, Blob, Closure, NewAction, OutputKind, Publication, Store};
 use serde_json::{Value, json};
 
-use crate::derivation::{Preimage, StepKind};
+use crate::derivation::{PerStep, Preimage, StepKind};
 use crate::error::{Error, Result};
 use crate::recipe::{Point, Recipe};
 use crate::report::{Index, Report};
@@ -21,7 +21,7 @@ use crate::steps::{self, Context, Derivation, Produced, Sources};
 use super::explain::Explainer;
 use super::latest::{self, Extent, INDEX, REPORT, Targets};
 use super::rows;
-use super::scheduler::{Finished, Message, RUN, Resolved, STEPS, Scheduler};
+use super::scheduler::{Finished, Message, Resolved, Scheduler};
 use super::{Event, PointStatus, StepStatus};
 
 /// Bumped when the report or the index of equal points would differ.
@@ -118,12 +118,11 @@ pub fn build(
 /// The derivation of the whole build.
 fn derivation(sources: &Sources) -> Derivation {
     let versions: serde_json::Map<String, Value> =
-        steps::VERSIONS.iter().map(|(kind, version)| (kind.as_str().to_owned(), (*version).into())).collect();
+        StepKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), steps::version(*kind).into())).collect();
     let params = json!({ "engine_version": astra_engine::SEMANTIC_VERSION, "steps": versions });
-    let mut preimage =
-        Preimage::new(StepKind::Build, VERSION, params).input("recipe", sources.recipe.digest());
+    let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
     for (name, source) in &sources.files {
-        preimage = preimage.input(format!("source {name}"), source.digest());
+        preimage = preimage.input(format!("source {name}"), source.blob.digest());
     }
     Derivation::of(&preimage)
 }
@@ -140,8 +139,8 @@ fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool)
         return Ok(None);
     };
     let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
-    if !dry_run && !latest::is_latest(store, recipe.name(), targets.report)? {
-        let roots = latest::roots(recipe.name(), targets, Extent::Complete);
+    let roots = latest::roots_of_complete(recipe.name(), targets);
+    if !dry_run && !latest::hold(store, &roots)? {
         store.publish(Publication { roots, ..Publication::default() }).wait()?;
     }
     let report = Report::decode(&report_bytes)?;
@@ -158,7 +157,7 @@ fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool)
         index: Index::decode(&index_bytes)?,
         steps,
         elapsed: Duration::ZERO,
-        notices: Vec::new(),
+        notices: report.notices,
         interrupted: false,
         dry_run,
     }))
@@ -180,7 +179,7 @@ impl Build<'_> {
             self.store.publish(Publication { blobs: self.context.sources.blobs(), ..Publication::default() });
         }
         let (resolved, counts) = self.resolve(&points, sink)?;
-        let rows = rows::rows(self.context, &points, &resolved)?;
+        let rows = rows::rows(self.context, &points, &resolved);
         let index = rows::index(&points, &resolved);
         let report = Report {
             recipe: self.recipe.name().to_owned(),
@@ -188,6 +187,7 @@ impl Build<'_> {
                 .first()
                 .map_or_else(Vec::new, |p| p.axes.iter().map(|(label, _)| label.to_string()).collect()),
             steps: counts.executed + counts.hit,
+            notices: self.context.take_notices(),
             points: rows,
         };
         let extent = extent(&resolved);
@@ -195,7 +195,7 @@ impl Build<'_> {
             self.publish(&report, &index, extent)?;
         }
         let outcomes = report.points.into_iter().zip(&resolved).map(|(row, resolved)| {
-            let (status, error) = status_of(&resolved[RUN]);
+            let (status, error) = status_of(&resolved[StepKind::Run]);
             PointOutcome { row, status, error }
         });
         Ok(Outcome {
@@ -205,7 +205,7 @@ impl Build<'_> {
             index,
             steps: counts,
             elapsed: Duration::ZERO,
-            notices: self.context.take_notices(),
+            notices: report.notices,
             interrupted: self.options.cancel.load(Ordering::Relaxed) && extent == Extent::Cut,
             dry_run: self.options.dry_run,
         })
@@ -216,7 +216,7 @@ impl Build<'_> {
         &self,
         points: &[Point],
         sink: &mut dyn FnMut(Event<'_>),
-    ) -> Result<(Vec<[Resolved; 4]>, StepCounts)> {
+    ) -> Result<(Vec<PerStep<Resolved>>, StepCounts)> {
         let options = self.options;
         let scheduler =
             Scheduler::new(self.context, points, options.dry_run, options.keep_going, options.cancel);
@@ -230,7 +230,11 @@ impl Build<'_> {
         let outcome = std::thread::scope(|scope| {
             for _ in 0..options.jobs.max(1) {
                 let (report, scheduler) = (report.clone(), &scheduler);
-                scope.spawn(move || scheduler.work(&report));
+                scope.spawn(move || {
+                    scheduler.work(&report);
+                    // Nothing more to come that a commit could wait for. A failure is told by the tickets.
+                    drop(self.store.flush());
+                });
             }
             drop(report);
             for message in finished {
@@ -259,27 +263,29 @@ impl Build<'_> {
 
     /// Makes the build known: report, index, closure, roots and, when every point has a result, the record.
     fn publish(&self, report: &Report, index: &Index, extent: Extent) -> Result<()> {
-        let complete = extent == Extent::Complete;
+        let recipe = self.recipe.name();
         let mut produced = Produced::default();
         let report = produced.output(OutputKind::Blob, REPORT, report.encode());
         let index_digest = produced.output(OutputKind::Blob, INDEX, index.encode());
         let mut blobs = vec![report, index_digest];
         blobs.extend(self.context.sources.blobs().iter().map(Blob::digest));
         let mut actions: Vec<ActionKey> = index.keys.iter().map(|k| k.0).collect();
-        if complete {
+        if extent == Extent::Complete {
             actions.push(self.derivation.key);
+        } else if let Some(before) = latest::finished_before(self.store, recipe)? {
+            actions.extend(before.actions());
+            blobs.extend(before.blobs());
         }
         let closure = produced.output(OutputKind::Closure, CLOSURE, Closure::new(actions, blobs).encode());
         let targets = Targets { report, index: index_digest, closure };
-        let mut publication = Publication {
-            blobs: produced.blobs,
-            roots: latest::roots(self.recipe.name(), targets, extent),
-            ..Publication::default()
-        };
-        if complete {
+        let mut publication = Publication { blobs: produced.blobs, ..Publication::default() };
+        if extent == Extent::Complete {
             let preimage = self.derivation.encoded.clone();
-            publication.action =
-                Some(NewAction::new(preimage, produced.record, steps::provenance(Duration::ZERO)));
+            let provenance = steps::provenance(Duration::ZERO);
+            publication.action = Some(NewAction::new(preimage, produced.record, provenance));
+            publication.roots = latest::roots_of_complete(recipe, targets);
+        } else {
+            publication.roots = latest::roots_of_incomplete(recipe, targets, extent);
         }
         self.store.publish(publication).wait()?;
         Ok(())
@@ -295,7 +301,7 @@ fn step_finished(
     sink: &mut dyn FnMut(Event<'_>),
 ) -> Result<()> {
     if let Some(ticket) = &finished.ticket {
-        ticket.wait()?;
+        ticket.wait_for_batch()?;
     }
     let count = match finished.status {
         StepStatus::Hit => &mut counts.hit,
@@ -306,9 +312,9 @@ fn step_finished(
     };
     *count += 1;
     let point = &points[finished.task.point];
-    let kind = STEPS[finished.task.step];
+    let kind = finished.task.kind;
     let why = match (explainer, &finished.derivation) {
-        (Some(explainer), Some(derivation)) => Some(explainer.why(&point.name, kind, derivation)?),
+        (Some(explainer), Some(derivation)) => Some(explainer.why(point, kind, derivation)?),
         _ => None,
     };
     let Finished { status, key, took, .. } = *finished;
@@ -317,11 +323,12 @@ fn step_finished(
 }
 
 /// How far a build came, from what its points came to.
-fn extent(resolved: &[[Resolved; 4]]) -> Extent {
-    let all = |f: fn(&Resolved) -> bool| resolved.iter().all(|point| f(&point[RUN]));
-    if all(|run| matches!(run, Resolved::Done { .. })) {
+fn extent(resolved: &[PerStep<Resolved>]) -> Extent {
+    let runs = || resolved.iter().map(|point| &point[StepKind::Run]);
+    let done = runs().filter(|run| matches!(run, Resolved::Done { .. })).count();
+    if done == resolved.len() {
         Extent::Complete
-    } else if all(|run| !matches!(run, Resolved::Skipped)) {
+    } else if done > 0 && !runs().any(|run| matches!(run, Resolved::Skipped)) {
         Extent::Ended
     } else {
         Extent::Cut

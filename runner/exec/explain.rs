@@ -5,12 +5,12 @@ use std::collections::HashMap;
 use artifact_store::{ActionKey, Digest, Store};
 use serde_json::Value;
 
-use crate::derivation::{Change, Preimage, StepKind, changes, json_changes};
+use crate::derivation::{Change, PerStep, Preimage, StepKind, changes, json_changes};
 use crate::error::Result;
-use crate::steps::Derivation;
+use crate::recipe::Point;
+use crate::steps::{self, Derivation};
 
 use super::latest;
-use super::scheduler::STEPS;
 
 /// How many differences a line names before it counts the rest.
 const NAMED: usize = 3;
@@ -20,7 +20,7 @@ const COMPARED_BYTES: usize = 1 << 20;
 pub(super) struct Explainer<'a> {
     store: &'a Store,
     /// The keys of the points of the last build, if there was one.
-    last: Option<HashMap<String, [Option<ActionKey>; 4]>>,
+    last: Option<HashMap<String, PerStep<Option<ActionKey>>>>,
 }
 
 impl<'a> Explainer<'a> {
@@ -33,11 +33,10 @@ impl<'a> Explainer<'a> {
     }
 
     /// One line: which input changed, from what to what.
-    pub(super) fn why(&self, point: &str, kind: StepKind, now: &Derivation) -> Result<String> {
+    pub(super) fn why(&self, point: &Point, kind: StepKind, now: &Derivation) -> Result<String> {
         let Some(last) = &self.last else { return Ok("first build of this recipe".to_owned()) };
-        let Some(keys) = last.get(point) else { return Ok("new point".to_owned()) };
-        let before = STEPS.iter().position(|k| *k == kind).and_then(|i| keys[i]);
-        let Some(before) = before else { return Ok("did not succeed in the last build".to_owned()) };
+        let Some(keys) = last.get(&point.name) else { return Ok("new point".to_owned()) };
+        let Some(before) = keys[kind] else { return Ok("did not succeed in the last build".to_owned()) };
         if before == now.key {
             return Ok("its outputs are no longer in the store".to_owned());
         }
@@ -47,7 +46,7 @@ impl<'a> Explainer<'a> {
         let found = changes(&before, &now);
         let mut parts = Vec::new();
         for change in found.iter().take(NAMED) {
-            parts.push(self.detail(change)?);
+            parts.push(self.detail(point, change)?);
         }
         if found.len() > NAMED {
             parts.push(format!("and {} more", found.len() - NAMED));
@@ -60,7 +59,10 @@ impl<'a> Explainer<'a> {
     }
 
     /// A changed input with what differs inside it, where both sides are at hand and structured.
-    fn detail(&self, change: &Change) -> Result<String> {
+    fn detail(&self, point: &Point, change: &Change) -> Result<String> {
+        if change.path == steps::HARDWARE {
+            return Ok(Change { path: point.hw.to_string(), ..change.clone() }.to_string());
+        }
         let (Some(before), Some(after)) = (self.json(&change.before)?, self.json(&change.after)?) else {
             return Ok(change.to_string());
         };

@@ -3,7 +3,7 @@
 //! A build that fails or is cut short keeps what it finished beside what the latest complete build needs, never in
 //! its place: a typo must not hand good results to collection.
 
-use artifact_store::{Digest, OutputKind, Root, Store};
+use artifact_store::{Closure, Digest, OutputKind, Root, Store};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Index, Report};
@@ -27,35 +27,53 @@ pub(super) struct Targets {
 pub(super) enum Extent {
     /// Every point has a result.
     Complete,
-    /// Every point was attempted; some failed.
+    /// Every point was attempted; some have a result, some failed.
     Ended,
-    /// Some points were not attempted.
+    /// Some points were not attempted, or none has a result.
     Cut,
 }
 
-/// The root of a part of a recipe's latest build.
+/// The root of a part of a recipe's builds.
 fn root_name(recipe: &str, part: &str) -> String {
     format!("{PREFIX}{recipe}/{part}")
 }
 
-/// The roots to set for a build.
-pub(super) fn roots(recipe: &str, targets: Targets, extent: Extent) -> Vec<(String, Root)> {
+/// The roots to set for a build in which every point has a result. What incomplete builds left is of no more use.
+pub(super) fn roots_of_complete(recipe: &str, targets: Targets) -> Vec<(String, Root)> {
     let closure = |part| (root_name(recipe, part), Root::now(targets.closure, OutputKind::Closure));
-    let blob = |part, digest| (root_name(recipe, part), Root::now(digest, OutputKind::Blob));
-    // What an incomplete build left is of no more use once a complete one is there.
-    let mut roots = vec![closure(INCOMPLETE)];
-    if extent != Extent::Cut {
-        roots.extend([blob(INDEX, targets.index), blob(REPORT, targets.report)]);
-    }
-    if extent == Extent::Complete {
-        roots.push(closure(COMPLETE));
-    }
+    let mut roots = shown(recipe, targets);
+    roots.extend([closure(COMPLETE), closure(INCOMPLETE)]);
     roots
 }
 
-/// Whether the roots name this report as the recipe's latest.
-pub(super) fn is_latest(store: &Store, recipe: &str, report: Digest) -> Result<bool> {
-    Ok(store.root(&root_name(recipe, REPORT))?.is_some_and(|root| root.target == report))
+/// The roots to set for any other build: its closure, which holds what earlier incomplete builds finished too, and
+/// what is shown of it when there is something to show.
+pub(super) fn roots_of_incomplete(recipe: &str, targets: Targets, extent: Extent) -> Vec<(String, Root)> {
+    let mut roots = if extent == Extent::Cut { Vec::new() } else { shown(recipe, targets) };
+    roots.push((root_name(recipe, INCOMPLETE), Root::now(targets.closure, OutputKind::Closure)));
+    roots
+}
+
+fn shown(recipe: &str, targets: Targets) -> Vec<(String, Root)> {
+    let blob = |part, digest| (root_name(recipe, part), Root::now(digest, OutputKind::Blob));
+    vec![blob(INDEX, targets.index), blob(REPORT, targets.report)]
+}
+
+/// Whether the store's roots are these already.
+pub(super) fn hold(store: &Store, roots: &[(String, Root)]) -> Result<bool> {
+    for (name, root) in roots {
+        if store.root(name)?.is_none_or(|held| held.target != root.target) {
+            return Ok(false);
+        }
+    }
+    Ok(true)
+}
+
+/// What incomplete builds since the latest complete one have finished.
+pub(super) fn finished_before(store: &Store, recipe: &str) -> Result<Option<Closure>> {
+    let Some(root) = store.root(&root_name(recipe, INCOMPLETE))? else { return Ok(None) };
+    // A damaged list is no reason to refuse a build; what it listed is found again by key.
+    Ok(store.get(&root.target)?.and_then(|bytes| Closure::decode(&bytes).ok()))
 }
 
 /// The index of a recipe's latest build. `None` when there is none, or none that this version can read.

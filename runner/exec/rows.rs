@@ -5,20 +5,23 @@ use std::collections::HashMap;
 use artifact_store::ActionKey;
 use astra_engine::Nanos;
 
-use crate::derivation::{Hex, StepKind};
-use crate::error::Result;
+use crate::derivation::{Hex, PerStep, StepKind};
 use crate::recipe::{Point, Workload};
 use crate::report::{Index, Row, bus_bandwidth};
 use crate::steps::Context;
 
-use super::scheduler::{RUN, Resolved};
+use super::scheduler::Resolved;
 
 /// One row per point; points without a result keep their place.
-pub(super) fn rows(context: &Context, points: &[Point], resolved: &[[Resolved; 4]]) -> Result<Vec<Row>> {
-    points.iter().zip(resolved).map(|(point, resolved)| row(context, point, &resolved[RUN])).collect()
+pub(super) fn rows(context: &Context, points: &[Point], resolved: &[PerStep<Resolved>]) -> Vec<Row> {
+    points
+        .iter()
+        .zip(resolved)
+        .map(|(point, resolved)| row(context, point, &resolved[StepKind::Run]))
+        .collect()
 }
 
-fn row(context: &Context, point: &Point, run: &Resolved) -> Result<Row> {
+fn row(context: &Context, point: &Point, run: &Resolved) -> Row {
     let mut row = Row {
         name: point.name.clone(),
         axes: point.axes.iter().map(|(_, value)| value.to_string()).collect(),
@@ -27,13 +30,13 @@ fn row(context: &Context, point: &Point, run: &Resolved) -> Result<Row> {
         bus_bandwidth_bytes_per_s: None,
         result: None,
     };
-    if let Resolved::Done { record, .. } = run {
-        let (digest, finish) = context.finish_of(StepKind::Run, record)?;
+    let done = if let Resolved::Done { record, .. } = run { context.finish_of(record) } else { None };
+    if let Some((digest, finish)) = done {
         row.finish_ns = Some(finish.0);
         row.result = Some(Hex(digest));
         row.bus_bandwidth_bytes_per_s = bandwidth(&point.workload, finish);
     }
-    Ok(row)
+    row
 }
 
 fn bandwidth(workload: &Workload, finish: Nanos) -> Option<f64> {
@@ -46,11 +49,11 @@ fn bandwidth(workload: &Workload, finish: Nanos) -> Option<f64> {
 }
 
 /// The keys behind each point, distinct keys numbered in the order of the points.
-pub(super) fn index(points: &[Point], resolved: &[[Resolved; 4]]) -> Index {
+pub(super) fn index(points: &[Point], resolved: &[PerStep<Resolved>]) -> Index {
     let mut index = Index::default();
     let mut positions: HashMap<ActionKey, u32> = HashMap::new();
     for (point, resolved) in points.iter().zip(resolved) {
-        let of_steps = resolved.each_ref().map(|resolved| match resolved {
+        let of_steps = PerStep::of(|kind| match &resolved[kind] {
             Resolved::Done { key, .. } => Some(*positions.entry(*key).or_insert_with(|| {
                 index.keys.push(Hex(*key));
                 (index.keys.len() - 1) as u32

@@ -6,6 +6,7 @@
 //! one: what has to wait is parked and picked up again.
 
 use std::collections::HashMap;
+use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc::Sender;
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
@@ -13,18 +14,11 @@ use std::time::{Duration, Instant};
 
 use artifact_store::{ActionKey, ActionRecord, Claim, Ticket};
 
-use crate::derivation::StepKind;
+use crate::derivation::{PerStep, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::steps::{self, Derivation, Inputs};
 
 use super::StepStatus;
-
-/// The derivations of a point, in the order of [`Task::step`].
-pub(super) const STEPS: [StepKind; 4] = [StepKind::Hw, StepKind::Et, StepKind::Configs, StepKind::Run];
-const HW: usize = 0;
-const ET: usize = 1;
-const CONFIGS: usize = 2;
-pub(super) const RUN: usize = 3;
 
 /// How long a step that another process executes is left alone before it is looked at again.
 const CLAIMED_RETRY: Duration = Duration::from_millis(5);
@@ -32,8 +26,7 @@ const CLAIMED_RETRY: Duration = Duration::from_millis(5);
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Task {
     pub(super) point: usize,
-    /// Index into [`STEPS`].
-    pub(super) step: usize,
+    pub(super) kind: StepKind,
 }
 
 /// What came of a derivation.
@@ -91,10 +84,14 @@ struct State {
     ready: Vec<Task>,
     /// Tasks whose step another process executes, and when to look again.
     claimed_elsewhere: Vec<(Instant, Task, Arc<Derivation>)>,
-    resolved: Vec<[Option<Resolved>; 4]>,
+    resolved: Vec<PerStep<Option<Resolved>>>,
+    /// How often steps of a point were attempted again because their outputs were gone.
+    again: HashMap<usize, usize>,
     slots: HashMap<ActionKey, Slot>,
     /// Tasks without a result.
     open: usize,
+    /// Workers that wait for `changed`.
+    idle: usize,
     stop: bool,
 }
 
@@ -118,14 +115,16 @@ impl<'a> Scheduler<'a> {
     ) -> Self {
         let ready = (0..points.len())
             .rev()
-            .flat_map(|point| [Task { point, step: ET }, Task { point, step: HW }])
+            .flat_map(|point| [StepKind::Et, StepKind::Hw].map(|kind| Task { point, kind }))
             .collect();
         let state = State {
             ready,
             claimed_elsewhere: Vec::new(),
-            resolved: vec![[const { None }; 4]; points.len()],
+            resolved: vec![PerStep::default(); points.len()],
+            again: HashMap::new(),
             slots: HashMap::new(),
-            open: points.len() * STEPS.len(),
+            open: points.len() * StepKind::ALL.len(),
+            idle: 0,
             stop: false,
         };
         Self {
@@ -150,9 +149,12 @@ impl<'a> Scheduler<'a> {
     }
 
     /// What every task came to; tasks never attempted are `Skipped`.
-    pub(super) fn into_resolved(self) -> Vec<[Resolved; 4]> {
+    pub(super) fn into_resolved(self) -> Vec<PerStep<Resolved>> {
         let state = self.state.into_inner().unwrap_or_else(PoisonError::into_inner);
-        state.resolved.into_iter().map(|point| point.map(|r| r.unwrap_or(Resolved::Skipped))).collect()
+        let of_point = |mut point: PerStep<Option<Resolved>>| {
+            PerStep::of(|kind| point[kind].take().unwrap_or(Resolved::Skipped))
+        };
+        state.resolved.into_iter().map(of_point).collect()
     }
 
     /// No new step begins after this.
@@ -183,19 +185,21 @@ impl<'a> Scheduler<'a> {
             }
             // Woken by a finished task; the bound is for claims of other processes and for cancellation.
             let bound = if state.claimed_elsewhere.is_empty() { 20 * CLAIMED_RETRY } else { CLAIMED_RETRY };
+            state.idle += 1;
             state = self.changed.wait_timeout(state, bound).unwrap_or_else(PoisonError::into_inner).0;
+            state.idle -= 1;
         }
     }
 
     fn attempt(&self, task: Task, known: Option<Arc<Derivation>>, report: &Sender<Message>) -> Attempt {
         let inputs = self.inputs(task);
-        let kind = STEPS[task.step];
         let point = &self.points[task.point];
         let owned_before = known.is_some();
         let derivation = match known {
             Some(derivation) => derivation,
-            None => match steps::derive(self.context, point, kind, &inputs) {
+            None => match guarded(task, || steps::derive(self.context, point, task.kind, &inputs)) {
                 Ok(derivation) => Arc::new(derivation),
+                Err(e) if self.attempt_again(task, None, &e) => return Attempt::Parked,
                 Err(e) => {
                     let e = Arc::new(e);
                     tell(report, Finished::new(task, StepStatus::Failed, None));
@@ -226,6 +230,7 @@ impl<'a> Scheduler<'a> {
                 Attempt::Parked
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => Attempt::Resolved(Some(key), Resolved::Skipped),
+            Err(e) if self.attempt_again(task, Some(key), &e) => Attempt::Parked,
             Err(e) => {
                 let finished = Finished::new(task, StepStatus::Failed, Some(key));
                 tell(report, Finished { derivation: Some(derivation), ..finished });
@@ -243,8 +248,8 @@ impl<'a> Scheduler<'a> {
         report: &Sender<Message>,
     ) -> Result<Option<Resolved>> {
         let key = derivation.key;
-        if let Some(record) = self.context.store.hit(&key)? {
-            return Ok(Some(self.hit(task, key, record, report)));
+        if let Some(record) = self.known(task, &key)? {
+            return Ok(Some(hit(task, key, record, report)));
         }
         if self.dry_run {
             let finished = Finished::new(task, StepStatus::WouldRun, Some(key));
@@ -253,15 +258,49 @@ impl<'a> Scheduler<'a> {
         }
         let Some(claim) = self.context.store.claim(&key)? else { return Ok(None) };
         // Between the look and the claim another process may have published it.
-        if let Some(record) = self.context.store.hit(&key)? {
-            return Ok(Some(self.hit(task, key, record, report)));
+        if let Some(record) = self.known(task, &key)? {
+            return Ok(Some(hit(task, key, record, report)));
         }
         self.execute(task, derivation, inputs, claim, report).map(Some)
     }
 
-    fn hit(&self, task: Task, key: ActionKey, record: ActionRecord, report: &Sender<Message>) -> Resolved {
-        tell(report, Finished::new(task, StepStatus::Hit, Some(key)));
-        Resolved::Done { key, record: Arc::new(record), executed: false }
+    /// The record of a step whose outputs are all there, as far as this build will look at them.
+    fn known(&self, task: Task, key: &ActionKey) -> Result<Option<ActionRecord>> {
+        let Some(record) = self.context.store.hit(key)? else { return Ok(None) };
+        match steps::recall(self.context, &self.points[task.point], task.kind, &record) {
+            Ok(()) => Ok(Some(record)),
+            Err(e) if e.kind() == ErrorKind::Missing => Ok(None),
+            Err(e) => Err(e),
+        }
+    }
+
+    /// Whether a task that failed because content was gone is attempted again, after the steps that wrote what it
+    /// reads. Once for each step of a point: what is gone the next time is not mended by executing it again.
+    fn attempt_again(&self, task: Task, owned: Option<ActionKey>, e: &Error) -> bool {
+        if e.kind() != ErrorKind::Missing || self.dry_run || task.kind.needs().is_empty() {
+            return false;
+        }
+        let mut state = self.lock();
+        let again = state.again.entry(task.point).or_default();
+        *again += 1;
+        if *again > StepKind::ALL.len() {
+            return false;
+        }
+        if let Some(Slot::InProgress(waiting)) = owned.and_then(|key| state.slots.remove(&key)) {
+            state.ready.extend(waiting);
+        }
+        for &kind in task.kind.needs() {
+            if let Some(Resolved::Done { key, .. }) = state.resolved[task.point][kind].take() {
+                state.open += 1;
+                if matches!(state.slots.get(&key), Some(Slot::Resolved(_))) {
+                    state.slots.remove(&key);
+                }
+            }
+            state.ready.push(Task { kind, ..task });
+        }
+        drop(state);
+        self.changed.notify_all();
+        true
     }
 
     fn execute(
@@ -274,7 +313,7 @@ impl<'a> Scheduler<'a> {
     ) -> Result<Resolved> {
         let started = Instant::now();
         let point = &self.points[task.point];
-        let produced = steps::execute(self.context, point, STEPS[task.step], inputs, self.cancel)?;
+        let produced = guarded(task, || steps::execute(self.context, point, task.kind, inputs, self.cancel))?;
         let took = started.elapsed();
         let record = Arc::new(produced.record.clone());
         let ticket = self.context.store.publish(produced.into_publication(derivation, took, claim));
@@ -291,9 +330,9 @@ impl<'a> Scheduler<'a> {
     fn inputs(&self, task: Task) -> Inputs {
         let state = self.lock();
         let mut inputs = Inputs::default();
-        for &step in needs(task.step) {
-            if let Some(Resolved::Done { record, .. }) = &state.resolved[task.point][step] {
-                inputs.insert(STEPS[step], Arc::clone(record));
+        for &kind in task.kind.needs() {
+            if let Some(Resolved::Done { record, .. }) = &state.resolved[task.point][kind] {
+                inputs.insert(kind, Arc::clone(record));
             }
         }
         inputs
@@ -314,8 +353,11 @@ impl<'a> Scheduler<'a> {
         for task in std::iter::once(task).chain(waiting) {
             state.settle(task, resolved.clone(), report);
         }
+        let somebody_waits = state.idle > 0;
         drop(state);
-        self.changed.notify_all();
+        if somebody_waits {
+            self.changed.notify_all();
+        }
     }
 }
 
@@ -328,24 +370,17 @@ enum Attempt {
 impl State {
     /// Notes what a task came to. A step that depends on it becomes ready, or comes to its end with it.
     fn settle(&mut self, task: Task, resolved: Resolved, report: &Sender<Message>) {
-        let Task { point, step } = task;
-        if step == RUN {
-            let _ = report.send(Message::Point(point, resolved.clone()));
-        }
+        let Task { point, kind } = task;
         if matches!(resolved, Resolved::Unknown) {
             tell(report, Finished::new(task, StepStatus::Unknown, None));
         }
-        self.resolved[point][step] = Some(resolved);
-        self.open -= 1;
-        let next = match step {
-            HW => CONFIGS,
-            ET | CONFIGS => RUN,
-            _ => return,
-        };
-        if self.resolved[point][next].is_some() {
-            return;
+        if kind == StepKind::Run {
+            let _ = report.send(Message::Point(point, resolved.clone()));
         }
-        let task = Task { point, step: next };
+        self.resolved[point][kind] = Some(resolved);
+        self.open -= 1;
+        let Some(next) = kind.feeds().filter(|next| self.resolved[point][*next].is_none()) else { return };
+        let task = Task { point, kind: next };
         match self.standing(task) {
             Standing::Ready => self.ready.push(task),
             Standing::Waits => {}
@@ -356,8 +391,8 @@ impl State {
     /// What the steps that a task reads mean for it.
     fn standing(&self, task: Task) -> Standing {
         let mut standing = Standing::Ready;
-        for &step in needs(task.step) {
-            match &self.resolved[task.point][step] {
+        for &kind in task.kind.needs() {
+            match &self.resolved[task.point][kind] {
                 Some(Resolved::Done { .. }) => {}
                 Some(Resolved::Failed(e)) => return Standing::Over(Resolved::Failed(Arc::clone(e))),
                 Some(Resolved::Skipped) => return Standing::Over(Resolved::Skipped),
@@ -376,11 +411,17 @@ enum Standing {
     Over(Resolved),
 }
 
-/// The steps whose outputs a step reads.
-const fn needs(step: usize) -> &'static [usize] {
-    match step {
-        CONFIGS => &[HW],
-        RUN => &[ET, CONFIGS],
-        _ => &[],
-    }
+fn hit(task: Task, key: ActionKey, record: ActionRecord, report: &Sender<Message>) -> Resolved {
+    tell(report, Finished::new(task, StepStatus::Hit, Some(key)));
+    Resolved::Done { key, record: Arc::new(record), executed: false }
+}
+
+/// Turns a panic, which is a defect of this program, into the failure of one step: other steps and the store go on.
+fn guarded<T>(task: Task, work: impl FnOnce() -> Result<T>) -> Result<T> {
+    catch_unwind(AssertUnwindSafe(work)).unwrap_or_else(|panic| {
+        let said = panic.downcast_ref::<String>().map(String::as_str);
+        let said = said.or_else(|| panic.downcast_ref::<&str>().copied()).unwrap_or("no message");
+        Err(Error::failed(format!("step `{}` panicked: {said}", task.kind))
+            .hint("this is a defect of astra-store; please report it with the recipe"))
+    })
 }

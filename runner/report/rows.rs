@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use artifact_store::{ActionKey, Digest};
 use serde::{Deserialize, Serialize};
 
-use crate::derivation::Hex;
+use crate::derivation::{Hex, PerStep};
 use crate::error::{Error, Result};
 
 /// One point of a report.
@@ -36,6 +36,8 @@ pub struct Report {
     pub axes: Vec<String>,
     /// Number of distinct steps behind the points.
     pub steps: u64,
+    /// What is worth saying about the input, each thing once.
+    pub notices: Vec<String>,
     /// One row per point.
     pub points: Vec<Row>,
 }
@@ -45,8 +47,8 @@ pub struct Report {
 pub struct Index {
     /// Distinct keys; the points refer to them by position.
     pub keys: Vec<Hex<ActionKey>>,
-    /// Per point: its name and the positions of its `hw`, `et`, `configs` and `run` keys.
-    pub points: Vec<(String, [Option<u32>; 4])>,
+    /// Per point: its name and the positions of the keys of its steps.
+    pub points: Vec<(String, PerStep<Option<u32>>)>,
 }
 
 impl Report {
@@ -79,17 +81,17 @@ impl Index {
     }
 
     /// The keys of each point, in the order of the points.
-    pub fn keys(&self) -> impl Iterator<Item = [Option<ActionKey>; 4]> {
+    pub fn keys(&self) -> impl Iterator<Item = PerStep<Option<ActionKey>>> {
         self.points.iter().map(|(_, positions)| self.resolve(positions))
     }
 
     /// The keys of each point, by its name.
-    pub fn by_name(&self) -> HashMap<&str, [Option<ActionKey>; 4]> {
+    pub fn by_name(&self) -> HashMap<&str, PerStep<Option<ActionKey>>> {
         self.points.iter().map(|(name, positions)| (name.as_str(), self.resolve(positions))).collect()
     }
 
-    fn resolve(&self, positions: &[Option<u32>; 4]) -> [Option<ActionKey>; 4] {
-        positions.map(|p| p.and_then(|p| self.keys.get(p as usize)).map(|k| k.0))
+    fn resolve(&self, positions: &PerStep<Option<u32>>) -> PerStep<Option<ActionKey>> {
+        PerStep::of(|kind| positions[kind].and_then(|p| self.keys.get(p as usize)).map(|k| k.0))
     }
 }
 

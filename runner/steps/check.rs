@@ -28,7 +28,9 @@ pub fn check(sources: &Sources, points: &[Point]) -> Result<Vec<String>> {
                     entry.insert(et::lowered(&point.workload)?)
                 }
             };
-            run::prepare(files.network_yml.as_bytes(), files.system_json.as_bytes(), &point.engine, traces)?;
+            let network = run::read_network(files.network_yml.as_bytes())?;
+            let system = run::read_system(files.system_json.as_bytes())?;
+            run::prepare(&network, &system, &point.engine, traces)?;
             Ok(found)
         };
         let found = checked()

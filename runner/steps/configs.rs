@@ -88,7 +88,7 @@ pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Res
         "ranks": point.workload.ranks(),
         "system": system,
     });
-    Ok(Preimage::new(StepKind::Configs, VERSION, params).input(hw::OUTPUT, spec))
+    Ok(Preimage::new(StepKind::Configs.as_str(), VERSION, params).input(hw::OUTPUT, spec))
 }
 
 pub(super) fn execute(context: &Context, point: &Point, inputs: &Inputs) -> Result<Produced> {

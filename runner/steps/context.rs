@@ -2,7 +2,7 @@
 //!
 //! Sources are read once, when the build begins; afterwards only those bytes count, whatever happens to the files.
 
-use std::collections::{BTreeMap, HashMap};
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 use std::hash::Hash;
 use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
@@ -11,13 +11,22 @@ use std::time::{Duration, SystemTime, UNIX_EPOCH};
 use artifact_store::{ActionRecord, Blob, Digest, Provenance, Store};
 use astra_engine::Nanos;
 
-use crate::derivation::StepKind;
+use crate::astrasim::{NetworkFile, SystemFile};
 use crate::error::{Error, ErrorKind, Result};
+use crate::files;
 use crate::hw::{Document, NetworkSpec};
 use crate::recipe::Recipe;
-use crate::report::RunResult;
 
-use super::{files, run};
+use super::run;
+
+/// A file that a recipe names.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its path as the user can open it, for messages only: it differs between machines.
+    pub path: String,
+    /// The bytes.
+    pub blob: Blob,
+}
 
 /// A recipe and the files it names, as they were when they were read.
 #[derive(Debug)]
@@ -25,7 +34,7 @@ pub struct Sources {
     /// The recipe in canonical form.
     pub recipe: Blob,
     /// The files under the names by which the recipe calls them.
-    pub files: BTreeMap<String, Blob>,
+    pub files: BTreeMap<String, Source>,
     documents: Memo<String, Document>,
 }
 
@@ -36,27 +45,31 @@ impl Sources {
     /// When one cannot be read.
     pub fn read(recipe: &Recipe) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
-        let mut files = BTreeMap::new();
+        let mut sources = BTreeMap::new();
         for name in recipe.sources() {
             let path = beside.join(&name);
-            let bytes = std::fs::read(&path).map_err(|e| unreadable(&e).in_file(path.display()))?;
-            files.insert(name, Blob::new(bytes));
+            let bytes =
+                files::read(&path).map_err(|e| e.hint("paths in a recipe are relative to the recipe"))?;
+            sources.insert(name, Source { path: path.display().to_string(), blob: Blob::new(bytes) });
         }
-        Ok(Self { recipe: Blob::new(recipe.canonical()), files, documents: Memo::new(64) })
+        Ok(Self { recipe: Blob::new(recipe.canonical()), files: sources, documents: Memo::new(64) })
     }
 
     /// Recipe and files, to be kept in the store.
     pub fn blobs(&self) -> Vec<Blob> {
-        std::iter::once(&self.recipe).chain(self.files.values()).cloned().collect()
+        std::iter::once(&self.recipe).chain(self.files.values().map(|s| &s.blob)).cloned().collect()
     }
 
-    pub(super) fn file(&self, name: &str) -> Result<&Blob> {
+    pub(super) fn file(&self, name: &str) -> Result<&Source> {
         let missing = || Error::failed(format!("`{name}` is not among the sources of the recipe"));
         self.files.get(name).ok_or_else(missing)
     }
 
     pub(super) fn document(&self, name: &str) -> Result<Arc<Document>> {
-        self.documents.get_or(name.to_owned(), || Document::parse(self.file(name)?.bytes(), name))
+        self.documents.get_or(name.to_owned(), || {
+            let Source { path, blob } = self.file(name)?;
+            Document::parse(blob.bytes(), path)
+        })
     }
 }
 
@@ -68,10 +81,13 @@ pub struct Context {
     /// What the build is made from.
     pub sources: Sources,
     specs: Memo<Digest, NetworkSpec>,
+    networks: Memo<Digest, NetworkFile>,
+    systems: Memo<Digest, SystemFile>,
     pub(super) workloads: Memo<Digest, astra_engine::Workload>,
     /// Finish times of runs of this build, so that the report need not read results back.
     finished: Mutex<HashMap<Digest, Nanos>>,
-    notices: Mutex<Vec<String>>,
+    notice_lists: Memo<Digest, Vec<String>>,
+    told: Mutex<BTreeSet<String>>,
 }
 
 impl Context {
@@ -81,9 +97,12 @@ impl Context {
             store,
             sources,
             specs: Memo::new(4096),
+            networks: Memo::new(4096),
+            systems: Memo::new(4096),
             workloads: Memo::new(64),
             finished: Mutex::default(),
-            notices: Mutex::default(),
+            notice_lists: Memo::new(4096),
+            told: Mutex::default(),
         }
     }
 
@@ -92,55 +111,51 @@ impl Context {
         self.specs.get_or(digest, || NetworkSpec::from_bytes(&self.content(&digest)?))
     }
 
+    /// The network configuration with this digest.
+    pub(super) fn network(&self, digest: Digest) -> Result<Arc<NetworkFile>> {
+        self.networks.get_or(digest, || run::read_network(&self.content(&digest)?))
+    }
+
+    /// The system configuration with this digest.
+    pub(super) fn system(&self, digest: Digest) -> Result<Arc<SystemFile>> {
+        self.systems.get_or(digest, || run::read_system(&self.content(&digest)?))
+    }
+
     /// The bytes of an input that a record named.
     ///
     /// # Errors
     /// When they are gone or damaged: the store was changed from outside during the build.
     pub fn content(&self, digest: &Digest) -> Result<Arc<[u8]>> {
-        files::content(&self.store, digest)
+        super::files::content(&self.store, digest)
     }
 
-    /// The result of a run and when its last rank finished.
-    ///
-    /// # Errors
-    /// When the record or the result cannot be read.
-    pub fn finish_of(&self, kind: StepKind, record: &ActionRecord) -> Result<(Digest, Nanos)> {
-        let output = record.outputs.get(run::OUTPUT).ok_or_else(|| {
-            Error::new(ErrorKind::Store, format!("the record of a step `{kind}` has no `{}`", run::OUTPUT))
-        })?;
-        if let Some(finish) = lock(&self.finished).get(&output.digest) {
-            return Ok((output.digest, *finish));
-        }
-        let result = RunResult::decode(&self.content(&output.digest)?)?;
-        Ok((output.digest, Nanos(result.finish_ns)))
+    /// The result of a run of this build, executed or recalled, and when its last rank finished.
+    pub fn finish_of(&self, record: &ActionRecord) -> Option<(Digest, Nanos)> {
+        let digest = record.outputs.get(run::OUTPUT)?.digest;
+        lock(&self.finished).get(&digest).map(|finish| (digest, *finish))
     }
 
     pub(super) fn note_finish(&self, result: Digest, finish: Nanos) {
         lock(&self.finished).insert(result, finish);
     }
 
-    pub(super) fn notify(&self, notices: impl IntoIterator<Item = String>) {
-        let mut all = lock(&self.notices);
-        for notice in notices {
-            if !all.contains(&notice) {
-                all.push(notice);
-            }
-        }
+    /// The sentences in a list of notices.
+    pub(super) fn notices(&self, digest: Digest) -> Result<Arc<Vec<String>>> {
+        self.notice_lists.get_or(digest, || {
+            serde_json::from_slice(&self.content(&digest)?)
+                .map_err(|e| Error::new(ErrorKind::Store, format!("stored notices cannot be read: {e}")))
+        })
+    }
+
+    /// Notes what is worth saying about a source.
+    pub(super) fn notify(&self, source: &str, notices: impl IntoIterator<Item = String>) {
+        let mut all = lock(&self.told);
+        all.extend(notices.into_iter().map(|notice| format!("{source}: {notice}")));
     }
 
     /// What is worth saying about the input, each thing once.
     pub fn take_notices(&self) -> Vec<String> {
-        let mut notices = std::mem::take(&mut *lock(&self.notices));
-        notices.sort_unstable();
-        notices
-    }
-}
-
-fn unreadable(e: &std::io::Error) -> Error {
-    let error = Error::input(format!("cannot be read: {e}"));
-    match e.kind() {
-        std::io::ErrorKind::NotFound => error.hint("paths in a recipe are relative to the recipe"),
-        _ => error,
+        std::mem::take(&mut *lock(&self.told)).into_iter().collect()
     }
 }
 

@@ -22,7 +22,7 @@ pub(super) const TREE: &str = "et";
 pub(super) const MANIFEST: &str = "manifest.json";
 
 pub(super) fn preimage(point: &Point) -> Result<Preimage> {
-    Ok(Preimage::new(StepKind::Et, VERSION, json!({ "workload": *point.workload })))
+    Ok(Preimage::new(StepKind::Et.as_str(), VERSION, json!({ "workload": *point.workload })))
 }
 
 pub(super) fn execute(point: &Point) -> Result<Produced> {

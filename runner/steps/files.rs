@@ -4,7 +4,7 @@ use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, Store, Tree};
 
-use crate::derivation::StepKind;
+use crate::derivation::{PerStep, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
 use crate::recipe::Point;
@@ -19,11 +19,11 @@ use super::{Inputs, configs, et, hw, run};
 pub fn point_files(
     store: &Store,
     point: &Point,
-    keys: &[Option<ActionKey>; 4],
+    keys: &PerStep<Option<ActionKey>>,
 ) -> Result<Vec<(String, Digest)>> {
     let mut records = Inputs::default();
-    for (kind, key) in [StepKind::Hw, StepKind::Et, StepKind::Configs, StepKind::Run].into_iter().zip(keys) {
-        if let Some(record) = key.map(|key| store.hit(&key)).transpose()?.flatten() {
+    for kind in StepKind::ALL {
+        if let Some(record) = keys[kind].map(|key| store.hit(&key)).transpose()?.flatten() {
             records.insert(kind, Arc::new(record));
         }
     }
@@ -50,9 +50,9 @@ pub fn point_files(
 }
 
 /// The bytes of a blob that a record names.
-pub(super) fn content(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
+pub(crate) fn content(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
     store.get(digest)?.ok_or_else(|| {
-        Error::new(ErrorKind::Store, format!("blob {digest} is no longer in the store"))
-            .hint("run the same command again; the step that wrote it will be executed again")
+        Error::new(ErrorKind::Missing, format!("blob {digest} is damaged or gone"))
+            .hint("build the recipe again: the step that wrote it will be executed again")
     })
 }

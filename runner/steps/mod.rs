@@ -26,16 +26,20 @@ use crate::recipe::Point;
 
 pub use check::check;
 pub use context::{Context, Sources, provenance};
+pub(crate) use files::content;
 pub use files::point_files;
+pub use hw::HARDWARE;
 pub use run::simulation_error;
 
-/// The semantic versions of all step kinds: bumped when equal inputs would give other outputs.
-pub const VERSIONS: [(StepKind, u32); 4] = [
-    (StepKind::Hw, hw::VERSION),
-    (StepKind::Et, et::VERSION),
-    (StepKind::Configs, configs::VERSION),
-    (StepKind::Run, run::VERSION),
-];
+/// The semantic version of a kind of step: bumped when equal inputs would give other outputs.
+pub fn version(kind: StepKind) -> u32 {
+    match kind {
+        StepKind::Hw => hw::VERSION,
+        StepKind::Et => et::VERSION,
+        StepKind::Configs => configs::VERSION,
+        StepKind::Run => run::VERSION,
+    }
+}
 
 /// A step with its key made.
 #[derive(Debug)]
@@ -66,15 +70,22 @@ impl Inputs {
 
     /// The digest of an output of a step that this one reads.
     fn output(&self, kind: StepKind, name: &str) -> Result<Digest> {
-        self.optional(kind, name).ok_or_else(|| {
-            Error::new(ErrorKind::Store, format!("the record of a step `{kind}` has no output `{name}`"))
-                .hint("it was written by another version of astra-store; run `astra-store gc` or use a new store")
-        })
+        self.optional(kind, name).ok_or_else(|| no_output(kind, name))
     }
 
     fn optional(&self, kind: StepKind, name: &str) -> Option<Digest> {
         self.0.get(&kind)?.outputs.get(name).map(|o| o.digest)
     }
+}
+
+/// The digest of an output.
+fn output_of(kind: StepKind, record: &ActionRecord, name: &str) -> Result<Digest> {
+    record.outputs.get(name).map(|o| o.digest).ok_or_else(|| no_output(kind, name))
+}
+
+fn no_output(kind: StepKind, name: &str) -> Error {
+    Error::new(ErrorKind::Store, format!("the record of a step `{kind}` has no output `{name}`"))
+        .hint("it was written by another version of astra-store; build in a new store")
 }
 
 /// What an executed step wrote: the content and the record that names it.
@@ -138,7 +149,6 @@ pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs)
         StepKind::Et => et::preimage(point),
         StepKind::Configs => configs::preimage(context, point, inputs),
         StepKind::Run => run::preimage(point, inputs),
-        StepKind::Build => unreachable_build(),
     }?;
     Ok(Derivation::of(&preimage))
 }
@@ -159,10 +169,17 @@ pub fn execute(
         StepKind::Et => et::execute(point),
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel),
-        StepKind::Build => unreachable_build(),
     }
 }
 
-fn unreachable_build<T>() -> Result<T> {
-    Err(Error::failed("`build` is a derivation over a whole recipe, not a step of a point"))
+/// Takes from a known step what a build says of it: the notices of a hardware file, the finish time of a run.
+///
+/// # Errors
+/// [`ErrorKind::Missing`] when that is damaged or gone: then the step is not known after all.
+pub fn recall(context: &Context, point: &Point, kind: StepKind, record: &ActionRecord) -> Result<()> {
+    match kind {
+        StepKind::Hw => hw::recall(context, point, record),
+        StepKind::Run => run::recall(context, record),
+        StepKind::Et | StepKind::Configs => Ok(()),
+    }
 }

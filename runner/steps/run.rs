@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use artifact_store::{Digest, OutputKind, Tree};
+use artifact_store::{ActionRecord, Digest, OutputKind, Tree};
 use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
@@ -20,7 +20,7 @@ use crate::lint;
 use crate::recipe::{Engine, Point};
 use crate::report::RunResult;
 
-use super::{Context, Inputs, Produced, configs, et};
+use super::{Context, Inputs, Produced, configs, et, output_of};
 
 pub(super) const VERSION: u32 = 1;
 pub(super) const OUTPUT: &str = "result.json";
@@ -36,7 +36,7 @@ fn engine_identity(engine: &Engine) -> Value {
 }
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
-    Ok(Preimage::new(StepKind::Run, VERSION, json!({ "engine": engine_identity(&point.engine) }))
+    Ok(Preimage::new(StepKind::Run.as_str(), VERSION, json!({ "engine": engine_identity(&point.engine) }))
         .input("et", inputs.output(StepKind::Et, et::TREE)?)
         .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
         .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?))
@@ -48,10 +48,10 @@ pub(super) fn execute(
     inputs: &Inputs,
     cancel: &AtomicBool,
 ) -> Result<Produced> {
-    let network_yml = context.content(&inputs.output(StepKind::Configs, configs::NETWORK)?)?;
-    let system_json = context.content(&inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
+    let network = context.network(inputs.output(StepKind::Configs, configs::NETWORK)?)?;
+    let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
     let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
-    let (network, system) = prepare(&network_yml, &system_json, &point.engine, &workload)?;
+    let (network, system) = prepare(&network, &system, &point.engine, &workload)?;
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
     let result = RunResult::from_engine(&report)?;
@@ -61,19 +61,33 @@ pub(super) fn execute(
     Ok(produced)
 }
 
-/// Reads the configuration files and checks them against the traces.
+pub(super) fn read_network(network_yml: &[u8]) -> Result<NetworkFile> {
+    Ok(NetworkFile::parse(network_yml, configs::NETWORK)?.0)
+}
+
+pub(super) fn read_system(system_json: &[u8]) -> Result<SystemFile> {
+    Ok(SystemFile::parse(system_json, configs::SYSTEM)?.0)
+}
+
+/// What the engine is to simulate, from the configuration files, checked against the traces.
 pub(super) fn prepare(
-    network_yml: &[u8],
-    system_json: &[u8],
+    network: &NetworkFile,
+    system: &SystemFile,
     engine: &Engine,
     workload: &Workload,
 ) -> Result<(Network, System)> {
-    let (network, _) = NetworkFile::parse(network_yml, configs::NETWORK)?;
     let network = network.network(engine.network)?;
-    let (system, _) = SystemFile::parse(system_json, configs::SYSTEM)?;
     let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
     lint::refuse(&lint::lint(&network, &system, workload))?;
     Ok((network, system))
+}
+
+/// Takes over the finish time of a known run.
+pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
+    let digest = output_of(StepKind::Run, record, OUTPUT)?;
+    let result = RunResult::decode(&context.content(&digest)?)?;
+    context.note_finish(digest, Nanos(result.finish_ns));
+    Ok(())
 }
 
 /// The traces of all ranks, decoded once per tree.

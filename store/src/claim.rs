@@ -1,6 +1,6 @@
 //! Claims: the right to run one action, among all processes that use a store.
 //!
-//! Keys are spread over a few thousand lock files. Within a process each key is claimed for itself; among
+//! Keys are spread over a thousand lock files. Within a process each key is claimed for itself; among
 //! processes a lock file stands for all keys that fall on it, which at worst delays somebody without need.
 
 use crate::digest::ActionKey;
@@ -12,7 +12,7 @@ use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 /// How many lock files there are at most; they are made when first needed.
-const SLOTS: u16 = 4096;
+const SLOTS: u16 = 1024;
 
 /// What one open store has claimed.
 #[derive(Debug)]

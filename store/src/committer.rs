@@ -13,6 +13,7 @@ use crate::options::Notice;
 use crate::payload::Payload;
 use crate::publish::Prepared;
 use crate::record::OutputKind;
+use crate::staged::Staged;
 use crate::store::Core;
 use std::collections::{BTreeMap, VecDeque};
 use std::sync::{Condvar, Mutex, MutexGuard, PoisonError};
@@ -78,8 +79,9 @@ impl Queue {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
 
-    /// Appends an item and gives its number; waits while too much is in flight.
-    pub(crate) fn push(&self, item: Item, most_in_flight: usize) -> Result<u64> {
+    /// Appends an item and gives its number; waits while too much is in flight. What it brings can be read as
+    /// soon as, and only if, it has its place: whoever relies on that comes behind it.
+    pub(crate) fn push(&self, item: Item, most_in_flight: usize, staged: &Staged) -> Result<u64> {
         let bytes = item.memory_bytes();
         let mut state = self.lock();
         while state.failure.is_none()
@@ -92,6 +94,10 @@ impl Queue {
         }
         if let Some(failure) = &state.failure {
             return Err(failure.clone());
+        }
+        // While the queue is locked: nobody can see what is staged and still get ahead of it.
+        if let Item::Publication(publication) = &item {
+            staged.add(publication);
         }
         state.items.push_back(item);
         state.queued_bytes += bytes;
@@ -115,13 +121,18 @@ impl Queue {
         self.lock().last_committed >= number
     }
 
-    /// Waits until everything up to this number is committed.
-    pub(crate) fn wait(&self, number: u64) -> Result<()> {
+    /// Has everything up to this number committed without the usual delay for company.
+    pub(crate) fn hurry(&self, number: u64) {
         let mut state = self.lock();
         if state.last_committed < number {
             state.urgent = state.urgent.max(number);
             self.arrived.notify_one();
         }
+    }
+
+    /// Waits until everything up to this number is committed.
+    pub(crate) fn wait(&self, number: u64) -> Result<()> {
+        let mut state = self.lock();
         while state.last_committed < number {
             if let Some(failure) = &state.failure {
                 return Err(failure.clone());
@@ -220,7 +231,7 @@ impl Drop for FailOnPanic<'_> {
 fn remember_if_complete(core: &Core, key: &ActionKey) {
     // A failure only means that the next hit looks for itself, and reports what is wrong.
     if let Ok(Look::Complete { deletions, .. }) = core.db.view().and_then(|view| look(&view, key)) {
-        let _ = core.queue.push(Item::Checked { key: *key, deletions }, usize::MAX);
+        let _ = core.queue.push(Item::Checked { key: *key, deletions }, usize::MAX, &core.staged);
     }
 }
 
@@ -280,8 +291,9 @@ fn write_blobs(change: &Change<'_>, batch: &[Item]) -> Result<()> {
 }
 
 fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core) -> Result<()> {
-    let actions: BTreeMap<&ActionKey, _> =
-        publications(batch).filter_map(|p| p.action.as_ref()).map(|action| (&action.key, action)).collect();
+    let mut actions: Vec<_> = publications(batch).filter_map(|p| p.action.as_ref()).collect();
+    // Keeps the order of what has one key: the last counts, and a difference is noticed.
+    actions.sort_by_key(|action| action.key);
     if actions.is_empty() {
         return Ok(());
     }
@@ -289,7 +301,8 @@ fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core) -> Result<()>
     let mut preimages = change.table(Table::Preimages)?;
     let mut chunks = change.table(Table::Chunks)?;
     let mut provenance = change.table(Table::Provenance)?;
-    for (key, action) in actions {
+    for action in actions {
+        let key = &action.key;
         let record = action.record.encode();
         let changed = records.get(key.as_bytes())?.map(|before| *before != *record);
         if changed == Some(true) {
@@ -347,8 +360,37 @@ mod tests {
             assert_eq!(result.unwrap_err().kind(), ErrorKind::Busy);
         }
         assert!(!failed.is_done() && !after.is_done());
+        let lost = [1, 2].map(|n| Blob::new([n]).digest());
+        assert_eq!(store.missing(&lost).unwrap(), lost, "what will never be committed can be read");
         drop(store);
         assert_eq!(other.stats().unwrap().blobs, 0);
         other.publish(blob(3)).wait().unwrap();
+    }
+
+    #[test]
+    fn nothing_can_be_relied_on_before_it_has_its_place_in_the_queue() {
+        let directory = tempfile::tempdir().unwrap();
+        let options = Options { in_flight_bytes: 150_000, ..Options::default() };
+        let store = Store::open(directory.path(), &options).unwrap();
+        let other = Store::open(directory.path(), &options).unwrap();
+        let [first, second] = [1, 2].map(|n| Blob::new(vec![n; 100_000]));
+        let only = |blob: &Blob| Publication { blobs: vec![blob.clone()], ..Publication::default() };
+
+        let in_the_way = other.core().db.try_begin().unwrap().unwrap();
+        store.publish(only(&first));
+        std::thread::scope(|scope| {
+            let waiting = scope.spawn(|| store.publish(only(&second)));
+            // Only a publication that waits for room is in a hurry here.
+            while store.core().queue.lock().urgent == 0 {
+                std::thread::yield_now();
+            }
+            assert_eq!(store.missing(&[first.digest()]).unwrap(), [], "it is in the queue");
+            // Otherwise a step that needs it would leave it out, and be committed before it.
+            assert_eq!(store.missing(&[second.digest()]).unwrap(), [second.digest()]);
+            assert_eq!(store.get(&second.digest()).unwrap(), None);
+            drop(in_the_way);
+            waiting.join().unwrap().wait().unwrap();
+        });
+        assert_eq!(other.missing(&[first.digest(), second.digest()]).unwrap(), []);
     }
 }

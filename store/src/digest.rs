@@ -51,7 +51,7 @@ macro_rules! name_of_32_bytes {
 
         impl fmt::Display for $name {
             fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-                self.0.iter().try_for_each(|byte| write!(f, "{byte:02x}"))
+                f.pad(&blake3::Hash::from_bytes(self.0).to_hex())
             }
         }
 
@@ -66,10 +66,8 @@ macro_rules! name_of_32_bytes {
 
             /// Reads 64 hex digits of either case.
             fn from_str(text: &str) -> Result<Self> {
-                match HexPrefix::from_str(text) {
-                    Ok(HexPrefix { first, last }) if first == last => Ok(Self(first)),
-                    _ => Err(Error::invalid(format!("`{text}` is not {}: expected 64 hex digits", $what))),
-                }
+                let wrong = |_| Error::invalid(format!("`{text}` is not {}: expected 64 hex digits", $what));
+                blake3::Hash::from_hex(text).map(|hash| Self(hash.into())).map_err(wrong)
             }
         }
     };

@@ -21,6 +21,8 @@ pub enum ErrorKind {
     NewerFormat,
     /// The system does not let this user read or write here.
     Permission,
+    /// The store was opened with [`crate::Options::read_only`].
+    ReadOnly,
     /// The directory is something else than a store.
     NotAStore,
     /// The store's file is damaged as a whole. (A damaged blob is not an error but a miss.)

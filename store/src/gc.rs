@@ -1,20 +1,19 @@
 //! Collection: mark from the roots, sweep the rest.
 //!
 //! The plan is a value: `Plan` shows it, `Execute` shows it and deletes exactly what it names. Nobody relies on
-//! anything meanwhile, because collection holds the activity lock that every build shares.
+//! anything meanwhile, because collection holds the activity lock that every build shares. When it cannot be told
+//! what is needed, nothing is dead.
 
-use crate::closure::Closure;
 use crate::committer;
 use crate::db::{Change, ReadRows, Table, View};
 use crate::digest::{ActionKey, Digest, HexPrefix};
 use crate::error::{Error, Result};
-use crate::hit::read_verified;
+use crate::hit::Damage;
+use crate::mark::{Unreadable, mark};
 use crate::payload::Head;
-use crate::quarantine::{count_deletion, remove_actions, remove_blobs};
-use crate::record::{ActionRecord, OutputKind};
-use crate::root::Root;
+use crate::quarantine::{self, count_deletion, remove_actions, remove_blobs};
+use crate::roots;
 use crate::store::Core;
-use crate::tree::Tree;
 use std::collections::HashSet;
 
 /// A deleting change ends after so many blobs or actions, so that others can write in between.
@@ -48,7 +47,7 @@ impl Amount {
 /// What a collection keeps and removes.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct GcReport {
-    /// Roots that it started from.
+    /// Roots that it started from, readable or not.
     pub roots: u64,
     /// Blobs that a root needs.
     pub live_blobs: Amount,
@@ -62,30 +61,25 @@ pub struct GcReport {
     pub dead_actions: Vec<ActionKey>,
     /// Their amount.
     pub dead_actions_amount: Amount,
-    /// Blobs and records that a root needs and that are missing or damaged; they will be made again when needed.
+    /// Blobs that a root needs, that nothing lies behind, and that are missing; they will be made again when
+    /// needed.
     pub broken: u64,
+    /// What hides from collection what else is needed. Unless this is empty nothing counts as dead, and
+    /// [`GcMode::Execute`] refuses; it is to be made again first.
+    pub unreadable: Vec<Unreadable>,
     /// Whether the dead have been removed. Their space in the file is used again; the file does not shrink.
     pub executed: bool,
-}
-
-/// All roots, by name.
-pub(crate) fn roots(view: &View<'_>) -> Result<Vec<(String, Root)>> {
-    let mut roots = Vec::new();
-    let table = view.table(Table::Roots)?;
-    table.scan(&[][..]..=&[0xff][..], &mut |name, row| {
-        let damaged = || Error::corrupt("a root is damaged").hint("restore the store from a copy");
-        let name = String::from_utf8(name.to_vec()).map_err(|_| damaged())?;
-        let root = Root::decode(row).map_err(|_| damaged())?;
-        roots.push((name, root));
-        Ok(true)
-    })?;
-    Ok(roots)
 }
 
 /// Plans, and executes what was planned. The caller holds the activity lock and has nothing queued.
 pub(crate) fn run(core: &Core, mode: GcMode) -> Result<GcReport> {
     let mut report = plan(&core.db.view()?).map_err(|e| e.at(core.db.path()))?;
     if mode == GcMode::Execute {
+        if report.broken > 0 || !report.unreadable.is_empty() {
+            // Looks that are remembered from before would hide from the next build what it has to make again.
+            delete(core, |_| Ok(()))?;
+        }
+        refuse_unreadable(core, &report.unreadable)?;
         sweep(core, &report)?;
         report.executed = true;
     }
@@ -93,106 +87,38 @@ pub(crate) fn run(core: &Core, mode: GcMode) -> Result<GcReport> {
 }
 
 fn plan(view: &View<'_>) -> Result<GcReport> {
-    let roots = roots(view)?;
-    let (heads, chunks) = (view.table(Table::Blobs)?, view.table(Table::Chunks)?);
-    let records = view.table(Table::Actions)?;
-    let mut mark = Mark {
-        heads: &heads,
-        chunks: &chunks,
-        records: &records,
-        blobs: HashSet::new(),
-        actions: HashSet::new(),
-        to_read: Vec::new(),
-        broken: 0,
-    };
-    for (_, root) in &roots {
-        mark.output(root.kind, root.target)?;
+    let roots = roots::all(&view.table(Table::Roots)?)?;
+    let needed = mark(view, &roots)?;
+    let mut report = GcReport { roots: roots.len() as u64, broken: needed.missing, ..GcReport::default() };
+    sort_blobs(&view.table(Table::Blobs)?, &needed.blobs, &mut report)?;
+    sort_actions(view, &needed.actions, &mut report)?;
+    if !needed.unreadable.is_empty() {
+        // Whatever was not found may be needed all the same.
+        (report.dead_blobs, report.dead_blobs_amount) = Default::default();
+        (report.dead_actions, report.dead_actions_amount) = Default::default();
+        report.unreadable = needed.unreadable;
     }
-    mark.follow()?;
-    let Mark { blobs, actions, broken, .. } = mark;
-    let mut report = GcReport { roots: roots.len() as u64, broken, ..GcReport::default() };
-    sort_blobs(&heads, &blobs, &mut report)?;
-    sort_actions(view, &actions, &mut report)?;
     Ok(report)
 }
 
-/// What roots need, found by following references. A list instead of recursion, as references may be deep.
-struct Mark<'a, R> {
-    heads: &'a R,
-    chunks: &'a R,
-    records: &'a R,
-    blobs: HashSet<Digest>,
-    actions: HashSet<ActionKey>,
-    to_read: Vec<(OutputKind, Digest)>,
-    broken: u64,
-}
-
-impl<R: ReadRows> Mark<'_, R> {
-    fn output(&mut self, kind: OutputKind, digest: Digest) -> Result<()> {
-        if kind == OutputKind::Blob {
-            return self.blob(digest);
-        }
-        // Also when the blob is known already: it may have been met as plain bytes first.
-        self.to_read.push((kind, digest));
-        Ok(())
-    }
-
-    fn blob(&mut self, digest: Digest) -> Result<()> {
-        if self.blobs.insert(digest) && !self.heads.contains(digest.as_bytes())? {
-            self.broken += 1;
-        }
-        Ok(())
-    }
-
-    fn follow(&mut self) -> Result<()> {
-        let mut read = HashSet::new();
-        while let Some((kind, digest)) = self.to_read.pop() {
-            if read.insert((kind, digest)) {
-                self.blob(digest)?;
-                self.listed(kind, &digest)?;
-            }
-        }
-        Ok(())
-    }
-
-    fn listed(&mut self, kind: OutputKind, digest: &Digest) -> Result<()> {
-        let Some(bytes) = read_verified(self.heads, self.chunks, digest)? else {
-            // Counted already when it is missing; counted here when it is damaged.
-            self.broken += u64::from(self.heads.contains(digest.as_bytes())?);
-            return Ok(());
-        };
-        match kind {
-            OutputKind::Blob => Ok(()),
-            OutputKind::Tree => match Tree::decode(&bytes) {
-                Ok(tree) => tree.entries().iter().try_for_each(|entry| self.blob(entry.digest)),
-                Err(_) => self.wrong_kind(),
-            },
-            OutputKind::Closure => match Closure::decode(&bytes) {
-                Ok(closure) => {
-                    closure.blobs().iter().try_for_each(|digest| self.blob(*digest))?;
-                    closure.actions().iter().try_for_each(|key| self.action(key))
-                }
-                Err(_) => self.wrong_kind(),
-            },
+/// An error when something is unreadable. What is damaged is removed, so that it is missed and made again: bytes
+/// that are there are not written a second time.
+fn refuse_unreadable(core: &Core, unreadable: &[Unreadable]) -> Result<()> {
+    let Some(first) = unreadable.first() else { return Ok(()) };
+    for part in unreadable {
+        match part {
+            Unreadable::Root(_) => {}
+            Unreadable::List { digest, .. } => quarantine::remove(core, Damage::Blob(*digest))?,
+            Unreadable::Record { key, .. } => quarantine::remove(core, Damage::Record(*key))?,
         }
     }
-
-    fn wrong_kind(&mut self) -> Result<()> {
-        self.broken += 1;
-        Ok(())
-    }
-
-    fn action(&mut self, key: &ActionKey) -> Result<()> {
-        if !self.actions.insert(*key) {
-            return Ok(());
-        }
-        match self.records.get(key.as_bytes())?.and_then(|row| ActionRecord::decode(&row).ok()) {
-            Some(record) => {
-                record.outputs.values().try_for_each(|output| self.output(output.kind, output.digest))
-            }
-            None => self.wrong_kind(),
-        }
-    }
+    let more = match unreadable.len() - 1 {
+        0 => String::new(),
+        more => format!(" (and {more} more like it)"),
+    };
+    let message = format!("{first}{more}: what else is needed is not known, so nothing was collected");
+    let hint = format!("build again what the root `{}` stands for, then collect again", first.root());
+    Err(Error::corrupt(message).at(core.db.path()).hint(hint))
 }
 
 fn sort_blobs(heads: &impl ReadRows, live: &HashSet<Digest>, report: &mut GcReport) -> Result<()> {

@@ -12,6 +12,8 @@ use std::time::{Duration, Instant};
 /// After this long the user is told what is being waited for.
 const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 
+const STORE_LOCK: &str = "store.lock";
+
 /// Bounded, announced waiting for something that somebody else holds.
 pub(crate) struct Patience<'a> {
     what: &'static str,
@@ -91,9 +93,14 @@ impl Locks {
         self.directory.join("steps")
     }
 
-    /// Held shared by everybody who has the store open, exclusively by who makes or rewrites its file.
-    pub(crate) fn store(&self, mode: Mode, options: &Options) -> Result<Held> {
-        self.acquire("store.lock", mode, "the store to be made or rewritten", options)
+    /// Held by everybody who has the store open.
+    pub(crate) fn store_in_use(&self, options: &Options) -> Result<Held> {
+        self.acquire(STORE_LOCK, Mode::Shared, "the store to be made or rewritten", options)
+    }
+
+    /// Held by who makes the store's file. `None` when somebody does, or has it open.
+    pub(crate) fn store_alone(&self) -> Result<Option<Held>> {
+        Held::try_take(&self.directory.join(STORE_LOCK))
     }
 
     /// Held shared by builds, exclusively by collection: what a build relies on must not be collected.

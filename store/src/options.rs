@@ -15,6 +15,10 @@ pub struct Options {
     pub lock_timeout: Duration,
     /// How many bytes may be published and not yet committed before [`crate::Store::publish`] waits.
     pub in_flight_bytes: usize,
+    /// Change nothing that the store holds, and make no store where there is none: what is damaged is missed but
+    /// stays, looks are not remembered, and what would write is refused with [`crate::ErrorKind::ReadOnly`].
+    /// Locks are taken as ever, so the directory must be writable; after a crash the file is put in order.
+    pub read_only: bool,
     /// Is told what the user may want to know. Called on whatever thread notices; must not call the store.
     pub on_notice: Arc<dyn Fn(&Notice) + Send + Sync>,
 }
@@ -25,6 +29,7 @@ impl Default for Options {
             page_cache_bytes: 128 << 20,
             lock_timeout: Duration::from_secs(60),
             in_flight_bytes: 256 << 20,
+            read_only: false,
             on_notice: Arc::new(|_| {}),
         }
     }
@@ -36,6 +41,7 @@ impl fmt::Debug for Options {
             .field("page_cache_bytes", &self.page_cache_bytes)
             .field("lock_timeout", &self.lock_timeout)
             .field("in_flight_bytes", &self.in_flight_bytes)
+            .field("read_only", &self.read_only)
             .finish_non_exhaustive()
     }
 }
@@ -51,10 +57,14 @@ pub enum Notice {
         /// Who holds it, where the system tells: `process 4711 (cc)`.
         holder: Option<String>,
     },
-    /// A blob was not what its name says, and was removed; whoever needs it makes it again.
+    /// A blob is not what its name says. It counts as missing and is removed; whoever needs it makes it again.
     CorruptBlob(Digest),
-    /// The entry of an action could not be read, and was removed; whoever needs it runs the action again.
+    /// The entry of an action cannot be read. It counts as missing and is removed; whoever needs it runs the action
+    /// again.
     CorruptAction(ActionKey),
+    /// The root of this name cannot be read. It counts as missing but stays, and nothing is collected until it is
+    /// set again or removed.
+    CorruptRoot(String),
     /// An action was run again and gave other outputs than before; the new ones are kept.
     RecordChanged(ActionKey),
 }
@@ -64,9 +74,12 @@ impl fmt::Display for Notice {
         match self {
             Self::Waiting { what, holder: Some(holder) } => write!(f, "waiting for {what}: {holder}"),
             Self::Waiting { what, holder: None } => write!(f, "waiting for {what}"),
-            Self::CorruptBlob(digest) => write!(f, "blob {digest} was damaged and has been removed"),
+            Self::CorruptBlob(digest) => write!(f, "blob {digest} is damaged and counts as missing"),
             Self::CorruptAction(key) => {
-                write!(f, "the entry of action {key} was damaged and has been removed")
+                write!(f, "the entry of action {key} is damaged and counts as missing")
+            }
+            Self::CorruptRoot(name) => {
+                write!(f, "the root `{name}` is damaged; build again what it stands for")
             }
             Self::RecordChanged(key) => {
                 write!(f, "action {key} was run twice and gave different outputs; it is not deterministic")

@@ -116,6 +116,17 @@ impl Ticket {
     /// # Errors
     /// Why this or an earlier commit failed; nothing is committed after a failure.
     pub fn wait(&self) -> Result<()> {
+        let number = self.number.clone()?;
+        self.queue.hurry(number);
+        self.queue.wait(number)
+    }
+
+    /// Waits for the commit and lets it gather company as usual: for who tells of each of many commits and holds
+    /// up nothing meanwhile. Waiting for each with [`Self::wait`] would make each a commit of its own.
+    ///
+    /// # Errors
+    /// As for [`Self::wait`].
+    pub fn wait_for_batch(&self) -> Result<()> {
         self.queue.wait(self.number.clone()?)
     }
 

@@ -1,6 +1,7 @@
 //! Removing what turned out to be damaged, so that it is missed, made again and whole.
 //!
-//! The damage is looked for again inside the deleting change: another process may have repaired it meanwhile.
+//! The damage is looked for again inside the deleting change: another process may have repaired it meanwhile. A
+//! store that is open for reading only leaves it to others.
 
 use crate::committer;
 use crate::db::{Change, ReadRows, Table};
@@ -13,22 +14,24 @@ use crate::record::ActionRecord;
 use crate::store::Core;
 use std::sync::atomic::Ordering;
 
-/// Removes what is damaged, unless it is whole by now.
+/// Notices what is damaged and removes it, unless it is whole by now.
 pub(crate) fn remove(core: &Core, damage: Damage) -> Result<()> {
+    let notice = match damage {
+        Damage::Blob(digest) => Notice::CorruptBlob(digest),
+        Damage::Record(key) => Notice::CorruptAction(key),
+    };
+    if core.options.read_only {
+        (core.options.on_notice)(&notice);
+        return Ok(());
+    }
     let change = committer::begin(core)?;
     if !is_still_damaged(&change, damage)? {
         return Ok(());
     }
-    let notice = match damage {
-        Damage::Blob(digest) => {
-            remove_blobs(&change, &[digest])?;
-            Notice::CorruptBlob(digest)
-        }
-        Damage::Record(key) => {
-            remove_actions(&change, &[key])?;
-            Notice::CorruptAction(key)
-        }
-    };
+    match damage {
+        Damage::Blob(digest) => remove_blobs(&change, &[digest])?,
+        Damage::Record(key) => remove_actions(&change, &[key])?,
+    }
     count_deletion(&change)?;
     change.commit()?;
     core.damaged.fetch_add(1, Ordering::Relaxed);

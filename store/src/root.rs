@@ -9,7 +9,7 @@ use std::time::{SystemTime, UNIX_EPOCH};
 const MAGIC: Magic = Magic { letters: b"root", version: 1, what: "a root" };
 
 /// Longest name of a root, in bytes.
-const MAX_NAME_BYTES: usize = 1024;
+pub(crate) const MAX_NAME_BYTES: usize = 1024;
 
 /// What a name stands for, since when.
 #[derive(Clone, Debug, PartialEq, Eq)]

@@ -35,7 +35,7 @@ impl Staged {
         records.get(key).map(|(_, record)| record.clone())
     }
 
-    /// Adds what a publication brings; to be called before it is queued.
+    /// Adds what a publication brings; to be called at the moment it is queued, with the queue locked.
     pub(crate) fn add(&self, publication: &Prepared) {
         if !publication.blobs.is_empty() {
             let mut staged = self.blobs.write().unwrap_or_else(PoisonError::into_inner);
@@ -64,8 +64,15 @@ impl Staged {
 }
 
 fn increase<K: Hash + Eq, V>(map: &mut Counted<K, V>, key: K, value: V) {
-    let entry = map.entry(key).or_insert((0, value));
-    entry.0 += 1;
+    match map.entry(key) {
+        Entry::Occupied(mut entry) => {
+            let (count, latest) = entry.get_mut();
+            *count += 1;
+            // As in the file, what comes later replaces what came before.
+            *latest = value;
+        }
+        Entry::Vacant(entry) => drop(entry.insert((1, value))),
+    }
 }
 
 fn decrease<K: Hash + Eq, V>(map: &mut Counted<K, V>, key: K) {

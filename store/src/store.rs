@@ -9,17 +9,16 @@ use crate::claim::{Claim, Claims};
 use crate::committer::{self, Item, Queue};
 use crate::db::{self, Db, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::format;
 use crate::gc::{self, GcMode, GcReport};
 use crate::hit::{self, Damage, Look};
-use crate::locks::{Held, Locks, Mode, Session};
+use crate::locks::{Held, Locks, Mode, Patience, Session};
 use crate::options::Options;
 use crate::payload;
 use crate::publish::{Prepared, Publication, Ticket};
 use crate::quarantine;
 use crate::record::{ActionRecord, Provenance};
-use crate::root::Root;
 use crate::staged::Staged;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -59,13 +58,19 @@ pub(crate) struct Core {
 }
 
 impl Store {
-    /// Opens the store in a directory, and makes it (and the directory) when there is none.
+    /// Opens the store in a directory, and makes it (and the directory) when there is none, unless it is for
+    /// reading only.
     ///
     /// # Errors
     /// A directory of a newer format, with foreign files, or that may not be written; a damaged file; a lock
     /// that was not freed in time.
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let directory = directory.as_ref();
+        if options.read_only && !format::check(directory)? {
+            return Err(Error::new(ErrorKind::NotAStore, "there is no store to read")
+                .at(directory)
+                .hint("name a directory that is a store"));
+        }
         let create = |e| Error::io("create the directory", directory, &e);
         std::fs::create_dir_all(directory).map_err(create)?;
         let exists = format::check(directory)?;
@@ -76,7 +81,7 @@ impl Store {
         if !exists {
             make(directory, &locks, options)?;
         }
-        let in_use = locks.store(Mode::Shared, options)?;
+        let in_use = locks.store_in_use(options)?;
         let db = Db::open(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
         let core = Core {
             db,
@@ -157,14 +162,15 @@ impl Store {
     /// The file cannot be read. A record or output that is missing or damaged is not an error but a miss.
     pub fn hit(&self, key: &ActionKey) -> Result<Option<ActionRecord>> {
         let core = self.core();
-        // What is staged is complete as soon as it is committed: whatever it relies on was queued before it.
+        // What is staged is complete as soon as it is committed: it has its place in the queue, and whatever it
+        // relies on could be seen when it was published, so was in the file or had an earlier place.
         if let Some(record) = core.staged.record(key) {
             return Ok(Some(record));
         }
         let found = hit::look(&core.db.view()?, key)?;
         match found {
             Look::Complete { record, deletions, news } => {
-                if news {
+                if news && !core.options.read_only {
                     self.enqueue(Item::Checked { key: *key, deletions })?;
                 }
                 Ok(Some(record))
@@ -236,21 +242,32 @@ impl Store {
     /// What is wrong with the publication is told by the ticket; a failed commit by every ticket from then on and
     /// by [`Self::flush`].
     pub fn publish(&self, publication: Publication) -> Ticket {
-        let number = self.prepare(publication).and_then(|prepared| self.enqueue(prepared.into()));
+        let number = self
+            .check_writable()
+            .and_then(|()| self.prepare(publication))
+            .and_then(|prepared| self.enqueue(prepared.into()));
         Ticket { queue: Arc::clone(&self.core().queue), number }
+    }
+
+    pub(crate) fn check_writable(&self) -> Result<()> {
+        if self.core().options.read_only {
+            return Err(Error::new(ErrorKind::ReadOnly, "the store is open for reading only")
+                .at(self.directory())
+                .hint("open it for writing"));
+        }
+        Ok(())
     }
 
     fn prepare(&self, publication: Publication) -> Result<Prepared> {
         let is_known =
             |blob: &Blob| Ok(blob.len() >= LOOK_FIRST_BYTES && self.missing(&[blob.digest()])?.is_empty());
-        let prepared = Prepared::new(publication, is_known)?;
-        self.core().staged.add(&prepared);
-        Ok(prepared)
+        Prepared::new(publication, is_known)
     }
 
     fn enqueue(&self, item: Item) -> Result<u64> {
         self.start_committer()?;
-        self.core().queue.push(item, self.core().options.in_flight_bytes)
+        let core = self.core();
+        core.queue.push(item, core.options.in_flight_bytes, &core.staged)
     }
 
     fn start_committer(&self) -> Result<()> {
@@ -272,42 +289,22 @@ impl Store {
     /// Why a commit failed.
     pub fn flush(&self) -> Result<()> {
         let queue = &self.core().queue;
-        queue.wait(queue.last())
-    }
-
-    /// The committed root of that name.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn root(&self, name: &str) -> Result<Option<Root>> {
-        let roots = self.core().db.view()?.table(Table::Roots)?;
-        roots
-            .get(name.as_bytes())?
-            .map(|row| Root::decode(&row))
-            .transpose()
-            .map_err(|e| self.bad_root(name, &e))
-    }
-
-    /// All committed roots, by name.
-    ///
-    /// # Errors
-    /// The file cannot be read.
-    pub fn roots(&self) -> Result<Vec<(String, Root)>> {
-        gc::roots(&self.core().db.view()?).map_err(|e| e.at(self.core().db.path()))
-    }
-
-    fn bad_root(&self, name: &str, why: &Error) -> Error {
-        Error::corrupt(format!("the root `{name}` is damaged: {why}"))
-            .at(self.core().db.path())
-            .hint("build what the root stands for again")
+        let last = queue.last();
+        queue.hurry(last);
+        queue.wait(last)
     }
 
     /// Removes everything that no root needs, or says what would be removed. Waits for builds (see
     /// [`Self::session`]), and builds wait for it.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Busy`] when builds do not end in time; the file cannot be read or written.
+    /// [`crate::ErrorKind::Busy`] when builds do not end in time; [`crate::ErrorKind::Corrupt`] when something
+    /// is to be removed but a root, list or record that would say what is needed cannot be read (see
+    /// [`GcReport::unreadable`]); the file cannot be read or written.
     pub fn gc(&self, mode: GcMode) -> Result<GcReport> {
+        if mode == GcMode::Execute {
+            self.check_writable()?;
+        }
         let core = self.core();
         let _alone = core.locks.activity(Mode::Exclusive, &core.options)?;
         self.flush()?;
@@ -337,12 +334,20 @@ impl Drop for Shared {
     }
 }
 
-/// Makes an empty store, unless somebody else just has.
+/// Makes an empty store, unless somebody else does.
 fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
-    let _alone = locks.store(Mode::Exclusive, options)?;
-    if !format::check(directory)? {
-        drop(Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?);
-        format::write(directory)?;
+    let mut patience = Patience::new("another process to make the store", options);
+    // Whoever has made it keeps its lock, shared, while using it: the lock tells who may make it, not when it is made.
+    while !format::check(directory)? {
+        match locks.store_alone()? {
+            None => patience.wait(directory)?,
+            Some(_alone) => {
+                if !format::check(directory)? {
+                    drop(Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?);
+                    format::write(directory)?;
+                }
+            }
+        }
     }
     Ok(())
 }

@@ -1,42 +1,9 @@
 //! Collection keeps what a root needs and removes the rest.
 
-use crate::harness::{Place, noise, only_blobs, plain_step, step};
-use artifact_store::{
-    ActionKey, Blob, Closure, Digest, ErrorKind, GcMode, Options, OutputKind, Publication, Root, Store, Tree,
-    TreeEntry,
-};
+use crate::harness::{Place, noise, only_blobs, plain_step, publish_a_build, rooted, step};
+use artifact_store::{Blob, Closure, ErrorKind, GcMode, Options, OutputKind, Publication, Store};
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::time::Duration;
-
-fn rooted(name: &str, publication: Publication, target: &Blob, kind: OutputKind) -> Publication {
-    let root = Root::now(target.digest(), kind);
-    Publication { roots: vec![(name.to_owned(), root)], ..publication }
-}
-
-/// A recipe's result: a closure over a step with a tree, a step with a chunked blob, and a source.
-fn publish_a_build(store: &Store, name: &str, seed: u64) -> (Vec<Digest>, Vec<ActionKey>) {
-    let source = Blob::new(noise(10, seed));
-    let leaf = Blob::new(noise(6_000, seed + 1));
-    let large = Blob::new(noise(300_000, seed + 2));
-    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
-    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
-    let first = step(&format!("{name} tree {seed}"), vec![(tree.clone(), OutputKind::Tree)]);
-    let second = step(&format!("{name} large {seed}"), vec![(large.clone(), OutputKind::Blob)]);
-    let own = format!("{name} all {seed}");
-    let keys = vec![
-        *first.action.as_ref().unwrap().key(),
-        *second.action.as_ref().unwrap().key(),
-        ActionKey::of_preimage(own.as_bytes()),
-    ];
-    let closure = Blob::new(Closure::new(keys.clone(), vec![source.digest()]).encode());
-    let all = step(&own, vec![(closure.clone(), OutputKind::Closure)]);
-    let digests = [&source, &leaf, &large, &tree, &closure].map(Blob::digest).to_vec();
-    store.publish(only_blobs(vec![source, leaf]));
-    store.publish(first);
-    store.publish(second);
-    store.publish(rooted(name, all, &closure, OutputKind::Closure)).wait().unwrap();
-    (digests, keys)
-}
 
 #[test]
 fn gc_keeps_what_a_root_needs_and_removes_the_rest() {

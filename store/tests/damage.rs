@@ -1,19 +1,8 @@
 //! Damaged bytes are missed, noticed, removed and made again; never returned.
 
-use crate::harness::{Place, noise, only_blobs, plain_step, step};
+use crate::harness::{Place, damage, noise, only_blobs, plain_step, step};
 use artifact_store::{ActionKey, Blob, Notice, OutputKind, Tree, TreeEntry};
 use std::fs;
-
-/// Flips one bit in the middle of every place where the store's file has these bytes.
-fn damage(place: &Place, bytes: &[u8]) {
-    let path = place.path().join("store.redb");
-    let mut file = fs::read(&path).unwrap();
-    let at: Vec<usize> =
-        file.windows(bytes.len()).enumerate().filter(|(_, w)| *w == bytes).map(|(i, _)| i).collect();
-    assert!(!at.is_empty(), "the bytes are not in the file");
-    at.iter().for_each(|at| file[at + bytes.len() / 2] ^= 1);
-    fs::write(&path, file).unwrap();
-}
 
 #[test]
 fn a_flipped_bit_in_an_inline_row_or_a_chunk_is_a_miss_and_heals() {

@@ -1,8 +1,10 @@
 //! A fresh store per test, and content for it.
 
 use artifact_store::{
-    ActionRecord, Blob, NewAction, Notice, Options, Output, OutputKind, Provenance, Publication, Store,
+    ActionKey, ActionRecord, Blob, Closure, Digest, NewAction, Notice, Options, Output, OutputKind,
+    Provenance, Publication, Root, Store, Tree, TreeEntry,
 };
+use std::fs;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -78,4 +80,54 @@ pub(crate) fn plain_step(preimage: &str, output: &[u8]) -> Publication {
 /// Publishes blobs alone.
 pub(crate) fn only_blobs(blobs: Vec<Blob>) -> Publication {
     Publication { blobs, ..Publication::default() }
+}
+
+/// The same, and a root that names one of its blobs.
+pub(crate) fn rooted(name: &str, publication: Publication, target: &Blob, kind: OutputKind) -> Publication {
+    let root = Root::now(target.digest(), kind);
+    Publication { roots: vec![(name.to_owned(), root)], ..publication }
+}
+
+/// A recipe's result: a closure over a step with a tree, a step with a chunked blob, and a source. Gives the blobs
+/// (source, leaf of the tree, chunked blob, tree, closure) and the actions.
+pub(crate) fn publish_a_build(store: &Store, name: &str, seed: u64) -> (Vec<Digest>, Vec<ActionKey>) {
+    let source = Blob::new(noise(10, seed));
+    let leaf = Blob::new(noise(6_000, seed + 1));
+    let large = Blob::new(noise(300_000, seed + 2));
+    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
+    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
+    let first = step(&format!("{name} tree {seed}"), vec![(tree.clone(), OutputKind::Tree)]);
+    let second = step(&format!("{name} large {seed}"), vec![(large.clone(), OutputKind::Blob)]);
+    let own = format!("{name} all {seed}");
+    let keys = vec![
+        *first.action.as_ref().unwrap().key(),
+        *second.action.as_ref().unwrap().key(),
+        ActionKey::of_preimage(own.as_bytes()),
+    ];
+    let closure = Blob::new(Closure::new(keys.clone(), vec![source.digest()]).encode());
+    let all = step(&own, vec![(closure.clone(), OutputKind::Closure)]);
+    let digests = [&source, &leaf, &large, &tree, &closure].map(Blob::digest).to_vec();
+    store.publish(only_blobs(vec![source, leaf]));
+    store.publish(first);
+    store.publish(second);
+    store.publish(rooted(name, all, &closure, OutputKind::Closure)).wait().unwrap();
+    (digests, keys)
+}
+
+/// Flips one bit in the middle of every place where the store's file has these bytes.
+pub(crate) fn damage(place: &Place, bytes: &[u8]) {
+    let mut flipped = bytes.to_vec();
+    flipped[bytes.len() / 2] ^= 1;
+    overwrite(place, bytes, &flipped);
+}
+
+/// Replaces these bytes by others of the same length wherever the store's file has them.
+pub(crate) fn overwrite(place: &Place, bytes: &[u8], by: &[u8]) {
+    let path = place.path().join("store.redb");
+    let mut file = fs::read(&path).unwrap();
+    let places = file.windows(bytes.len()).enumerate().filter(|(_, window)| *window == bytes);
+    let places: Vec<usize> = places.map(|(at, _)| at).collect();
+    assert!(!places.is_empty(), "the bytes are not in the file");
+    places.iter().for_each(|at| file[*at..at + by.len()].copy_from_slice(by));
+    fs::write(&path, file).unwrap();
 }

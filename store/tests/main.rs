@@ -9,4 +9,6 @@ mod harness;
 mod opening;
 mod processes;
 mod publishing;
+mod read_only;
 mod round_trips;
+mod unreadable;

@@ -4,6 +4,7 @@ use crate::harness::{Place, plain_step};
 use artifact_store::{Error, ErrorKind, Options, Store};
 use std::fs;
 use std::path::Path;
+use std::time::Duration;
 
 fn refusal(directory: &Path) -> Error {
     let error = Store::open(directory, &Options::default()).expect_err("it was opened");
@@ -20,6 +21,26 @@ fn a_directory_is_made_with_its_parents_and_opened_again() {
     drop(Store::open(&deep, &Options::default()).unwrap());
     let format = fs::read_to_string(deep.join("FORMAT")).unwrap();
     assert!(format.starts_with("format 1\nredb multi-writer\ncreated by artifact-store "), "{format}");
+}
+
+#[test]
+fn a_store_that_another_process_makes_is_opened_while_that_process_uses_it() {
+    let place = Place::new();
+    fs::create_dir_all(place.path().join("locks")).unwrap();
+    // As who makes the store and goes on to use it: the lock is never free from here on.
+    let lock = fs::File::create(place.path().join("locks/store.lock")).unwrap();
+    lock.lock_shared().unwrap();
+    let opening = std::thread::spawn({
+        let (path, options) = (place.path(), place.options());
+        move || Store::open(path, &options).map(drop)
+    });
+    std::thread::sleep(Duration::from_millis(20));
+    let made = Place::new();
+    drop(made.open());
+    for file in ["store.redb", "FORMAT"] {
+        fs::copy(made.path().join(file), place.path().join(file)).unwrap();
+    }
+    opening.join().unwrap().unwrap();
 }
 
 #[test]

@@ -160,3 +160,19 @@ fn an_action_that_gives_other_outputs_than_before_is_noticed() {
     assert_eq!(place.notices(), [artifact_store::Notice::RecordChanged(key)]);
     assert_eq!(store.hit(&key).unwrap().unwrap().outputs["0"].digest, Digest::of(b"two"));
 }
+
+#[test]
+fn the_latest_of_several_records_counts_even_before_it_is_committed() {
+    let place = Place::new();
+    let store = place.open();
+    let key = ActionKey::of_preimage(b"step");
+    let latest = || store.hit(&key).unwrap().unwrap().outputs["0"].digest;
+    // Nobody waits in between, so most of them share a commit.
+    for i in 0..20u64 {
+        store.publish(plain_step("step", &i.to_le_bytes()));
+        assert_eq!(latest(), Digest::of(&i.to_le_bytes()));
+    }
+    store.flush().unwrap();
+    assert_eq!(latest(), Digest::of(&19u64.to_le_bytes()));
+    assert_eq!(place.notices(), vec![artifact_store::Notice::RecordChanged(key); 19]);
+}

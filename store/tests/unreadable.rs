@@ -1,0 +1,196 @@
+//! When what a root needs cannot be told, nothing is collected until it can.
+
+use crate::harness::{Place, damage, noise, only_blobs, overwrite, publish_a_build, rooted, step};
+use artifact_store::{
+    ActionKey, Blob, Closure, Digest, Error, ErrorKind, GcMode, Notice, OutputKind, Publication, Root, Store,
+    Tree, Unreadable,
+};
+
+/// Collects, which must be refused and leave all this behind.
+fn refused(store: &Store, keep: &[Digest]) -> Error {
+    let error = store.gc(GcMode::Execute).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
+    assert_eq!(store.missing(keep).unwrap(), [], "{error}");
+    error
+}
+
+#[test]
+fn gc_deletes_nothing_when_a_list_cannot_be_read() {
+    // The tree and the closure of the build.
+    for list in [3, 4] {
+        let place = Place::new();
+        let store = place.open();
+        let (blobs, _) = publish_a_build(&store, "recipe", 1);
+        let dead = Blob::new(noise(100, 50));
+        store.publish(only_blobs(vec![dead.clone()])).wait().unwrap();
+        let bytes = store.get(&blobs[list]).unwrap().unwrap();
+        drop(store);
+        damage(&place, &bytes);
+
+        let store = place.open();
+        let unreadable = Unreadable::List { root: "recipe".to_owned(), digest: blobs[list] };
+        let plan = store.gc(GcMode::Plan).unwrap();
+        assert_eq!(plan.unreadable, [unreadable.clone()]);
+        assert_eq!((plan.dead_blobs.len(), plan.dead_actions.len()), (0, 0));
+
+        let mut others = blobs.clone();
+        others.remove(list);
+        others.push(dead.digest());
+        let error = refused(&store, &others);
+        assert!(error.message().starts_with(&unreadable.to_string()), "{error}");
+        assert_eq!(
+            error.hint_text(),
+            Some("build again what the root `recipe` stands for, then collect again")
+        );
+        refused(&place.open(), &others);
+
+        // What the hint says helps.
+        assert_eq!(publish_a_build(&store, "recipe", 1).0, blobs);
+        let report = store.gc(GcMode::Execute).unwrap();
+        assert_eq!((report.unreadable, report.dead_blobs), (vec![], vec![dead.digest()]));
+        assert_eq!(store.missing(&blobs).unwrap(), []);
+    }
+}
+
+#[test]
+fn gc_deletes_nothing_when_a_record_cannot_be_read() {
+    let place = Place::new();
+    let (blobs, keys) = publish_a_build(&place.open(), "recipe", 1);
+    damage(&place, b"recd\x01\x01");
+
+    let store = place.open();
+    let mut unreadable = store.gc(GcMode::Plan).unwrap().unreadable;
+    unreadable.sort_by_key(ToString::to_string);
+    let mut expected: Vec<_> =
+        keys.iter().map(|key| Unreadable::Record { root: "recipe".to_owned(), key: *key }).collect();
+    expected.sort_by_key(ToString::to_string);
+    assert_eq!(unreadable, expected);
+    let error = refused(&store, &blobs);
+    assert!(error.message().contains("(and 2 more like it)"), "{error}");
+
+    publish_a_build(&store, "recipe", 1);
+    assert_eq!(store.gc(GcMode::Execute).unwrap().unreadable, []);
+    assert!(keys.iter().all(|key| store.hit(key).unwrap().is_some()));
+}
+
+#[test]
+fn a_missing_list_or_record_is_no_less_unreadable() {
+    let place = Place::new();
+    let store = place.open();
+    let unknown = ActionKey::of_preimage(b"never run");
+    let closure = Blob::new(Closure::new(vec![unknown], vec![]).encode());
+    let publication = rooted("lists", only_blobs(vec![closure.clone()]), &closure, OutputKind::Closure);
+    store.publish(publication);
+    let never = Blob::new(&b"never published"[..]);
+    store.publish(rooted("names", Publication::default(), &never, OutputKind::Tree)).wait().unwrap();
+    let report = store.gc(GcMode::Plan).unwrap();
+    let expected = [
+        Unreadable::Record { root: "lists".to_owned(), key: unknown },
+        Unreadable::List { root: "names".to_owned(), digest: never.digest() },
+    ];
+    assert_eq!((&report.unreadable[..], report.broken), (&expected[..], 0));
+    refused(&store, &[closure.digest()]);
+}
+
+#[test]
+fn a_refused_collection_makes_the_next_hit_look_again() {
+    let place = Place::new();
+    let store = place.open();
+    let (blobs, keys) = publish_a_build(&store, "recipe", 1);
+    assert!(store.hit(&keys[2]).unwrap().is_some());
+    store.flush().unwrap();
+    let closure = store.get(&blobs[4]).unwrap().unwrap();
+    drop(store);
+    damage(&place, &closure);
+
+    let store = place.open();
+    assert!(store.hit(&keys[2]).unwrap().is_some(), "it had been looked through before the damage");
+    refused(&store, &blobs[..4]);
+    assert_eq!(store.hit(&keys[2]).unwrap(), None, "the build would never make it again");
+}
+
+/// Two builds, the root of the second of which is damaged.
+fn with_a_damaged_root(place: &Place) -> Vec<Digest> {
+    let store = place.open();
+    let (mut blobs, _) = publish_a_build(&store, "good", 1);
+    // The only tree among the roots.
+    let target = Blob::new(Tree::new(vec![]).unwrap().encode());
+    let publication = step("bad", vec![(target.clone(), OutputKind::Tree)]);
+    store.publish(rooted("bad", publication, &target, OutputKind::Tree)).wait().unwrap();
+    blobs.push(target.digest());
+    drop(store);
+    damage(place, b"root\x01\x01");
+    blobs
+}
+
+#[test]
+fn a_damaged_root_is_named_and_the_others_are_listed() {
+    let place = Place::new();
+    with_a_damaged_root(&place);
+    let store = place.open();
+    let names: Vec<String> = store.roots().unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["good"]);
+    assert_eq!(place.notices(), [Notice::CorruptRoot("bad".to_owned())]);
+    assert_eq!(store.root("bad").unwrap(), None);
+    assert!(store.root("good").unwrap().is_some());
+}
+
+#[test]
+fn gc_deletes_nothing_while_a_root_is_damaged() {
+    let place = Place::new();
+    let blobs = with_a_damaged_root(&place);
+    let store = place.open();
+    let plan = store.gc(GcMode::Plan).unwrap();
+    assert_eq!((plan.unreadable, plan.roots), (vec![Unreadable::Root("bad".to_owned())], 2));
+    assert!(plan.dead_blobs.is_empty() && plan.dead_actions.is_empty());
+    let error = refused(&store, &blobs);
+    assert!(error.message().starts_with("the root `bad` is damaged"), "{error}");
+    assert!(error.hint_text().is_some_and(|hint| hint.contains("`bad`")), "{error:?}");
+
+    let root = Root::now(blobs[5], OutputKind::Tree);
+    let again = Publication { roots: vec![("bad".to_owned(), root.clone())], ..Publication::default() };
+    store.publish(again).wait().unwrap();
+    assert_eq!(store.root("bad").unwrap(), Some(root));
+    assert_eq!(store.gc(GcMode::Execute).unwrap().dead_blobs, []);
+}
+
+#[test]
+fn a_removed_root_keeps_nothing_any_more() {
+    let place = Place::new();
+    let blobs = with_a_damaged_root(&place);
+    let store = place.open();
+    assert!(store.remove_root("bad").unwrap());
+    assert!(!store.remove_root("bad").unwrap(), "it was removed twice");
+    assert!(!store.remove_root("goo").unwrap(), "there is no root of this name");
+    assert_eq!(store.gc(GcMode::Execute).unwrap().dead_blobs, [blobs[5]]);
+
+    // Also one that is still on its way.
+    let root = Root::now(blobs[0], OutputKind::Blob);
+    store.publish(Publication { roots: vec![("new".to_owned(), root)], ..Publication::default() });
+    assert!(store.remove_root("new").unwrap());
+    let names: Vec<String> = place.open().roots().unwrap().into_iter().map(|(name, _)| name).collect();
+    assert_eq!(names, ["good"]);
+    assert_eq!(place.notices(), []);
+}
+
+#[test]
+fn a_root_whose_name_is_damaged_can_be_removed_as_it_is_shown() {
+    let place = Place::new();
+    let store = place.open();
+    let blob = Blob::new(&b"content"[..]);
+    for name in ["one", "recipe of many words"] {
+        let publication = only_blobs(vec![blob.clone()]);
+        store.publish(rooted(name, publication, &blob, OutputKind::Blob)).wait().unwrap();
+    }
+    drop(store);
+    // No longer UTF-8, and after every name that is.
+    overwrite(&place, b"recipe of many words", &[0xff; 20]);
+
+    let store = place.open();
+    assert_eq!(store.roots().unwrap().len(), 1);
+    let shown = "\u{fffd}".repeat(20);
+    assert_eq!(place.notices(), [Notice::CorruptRoot(shown.clone())]);
+    refused(&store, &[blob.digest()]);
+    assert!(store.remove_root(&shown).unwrap());
+    assert_eq!(store.gc(GcMode::Execute).unwrap().roots, 1);
+}

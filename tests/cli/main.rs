@@ -1,0 +1,21 @@
+//! The command as its users meet it: real processes, real files, a fresh directory and store for each test.
+//!
+//! Knows the program only by its command line, its exit codes and what it prints. `sandbox` is the harness, `study` the
+//! recipes and hardware files that tests vary; every other module is about one part of what the command promises.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
+
+mod build;
+mod collection;
+mod commands;
+mod discovery;
+mod figures;
+mod help;
+mod incremental;
+mod interruption;
+mod mistakes;
+mod processes;
+mod reference;
+mod sandbox;
+mod stores;
+mod study;

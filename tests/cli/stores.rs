@@ -1,0 +1,195 @@
+//! Directories that cannot be used as a store, and what is said about each.
+
+use std::os::unix::fs::PermissionsExt;
+use std::path::Path;
+use std::process::Command;
+
+use crate::sandbox::{PROGRAM, Sandbox, finish, skipped};
+use crate::study::{ONE_ALL_REDUCE, RING_OF_4, with};
+
+fn built() -> Sandbox {
+    let sandbox = Sandbox::new();
+    sandbox.write("hardware.yaml", RING_OF_4);
+    sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    sandbox.run("build recipe.json").succeeds();
+    sandbox
+}
+
+const COMMANDS: [&str; 4] = ["build recipe.json", "ls", "show one-all-reduce", "gc"];
+
+#[test]
+fn a_store_of_a_newer_format_is_left_alone() {
+    let sandbox = built();
+    let format = sandbox.read("store/FORMAT");
+    sandbox.write("store/FORMAT", with(&format, "format 1\n", "format 7\n"));
+    let before = sandbox.files("store");
+    for command in COMMANDS {
+        let newer = ["store: this store has format 7", "formats up to 1", "hint: use a newer version"];
+        sandbox.run(command).exits(4).says(&newer);
+    }
+    assert!(sandbox.files("store") == before);
+    sandbox.write("store/FORMAT", format);
+    assert_eq!(sandbox.build("").steps.executed, 0);
+}
+
+#[test]
+fn a_format_file_that_says_nothing_is_told() {
+    let sandbox = built();
+    for nonsense in ["", "formt 1\n", "format one\n"] {
+        sandbox.write("store/FORMAT", nonsense);
+        sandbox.run("build recipe.json").exits(4).says(&["store/FORMAT: found ", "`format 1` was expected"]);
+    }
+}
+
+#[test]
+fn a_file_in_the_place_of_a_store_is_told_and_kept() {
+    let sandbox = built();
+    sandbox.write("taken", "a letter to a friend");
+    for command in COMMANDS {
+        sandbox.run(&format!("{command} --store taken")).exits(4).says(&["taken: ", "hint: "]);
+    }
+    assert_eq!(sandbox.read("taken"), "a letter to a friend");
+}
+
+#[test]
+fn somebody_elses_directory_is_not_made_a_store() {
+    let sandbox = built();
+    sandbox.write("photos/cat.jpg", "meow");
+    let foreign = ["photos: this is not a store", "cat.jpg", "hint: "];
+    sandbox.run("build recipe.json --store photos").exits(4).says(&foreign);
+    assert_eq!(sandbox.files("photos").len(), 1);
+}
+
+#[test]
+fn a_damaged_store_file_is_told_and_not_overwritten() {
+    let sandbox = built();
+    let whole = sandbox.bytes("store/store.redb");
+    let noise: Vec<u8> = (0..5000_u32).map(|i| (i.wrapping_mul(2_654_435_761) >> 13) as u8).collect();
+    let headless = [&noise[..512], &whole[512..]].concat();
+    for damaged in [&noise[..], &[], &whole[..10_000], &headless[..]] {
+        sandbox.write("store/store.redb", damaged);
+        for command in COMMANDS {
+            sandbox.run(command).exits(4).says(&["store/store.redb: ", "damaged", "hint: "]);
+        }
+        assert!(sandbox.bytes("store/store.redb") == damaged);
+    }
+    sandbox.write("store/store.redb", whole);
+    assert_eq!(sandbox.build("").steps.executed, 0);
+}
+
+#[test]
+fn a_store_whose_file_is_missing_is_told() {
+    let sandbox = built();
+    std::fs::remove_file(sandbox.path("store/store.redb")).unwrap();
+    sandbox
+        .run("build recipe.json")
+        .exits(4)
+        .says(&["store/store.redb: the file of the store is missing", "hint: "]);
+}
+
+#[test]
+fn damage_in_the_middle_of_the_file_never_gives_a_wrong_result() {
+    let sandbox = built();
+    let whole = sandbox.bytes("store/store.redb");
+    let mut survived = 0;
+    for place in (4096..whole.len()).step_by(4096 * 2 + 511) {
+        let mut damaged = whole.clone();
+        damaged[place] ^= 0x40;
+        sandbox.write("store/store.redb", damaged);
+        let finished = sandbox.run("build recipe.json --json");
+        match finished.status.code() {
+            Some(0) => {
+                survived += 1;
+                assert_eq!(finished.build().finish_of("one-all-reduce"), 43_000, "byte {place}");
+            }
+            // The database may have panicked over it, which is caught, but told on stderr before the error.
+            code => {
+                assert_eq!(code, Some(4), "byte {place}: {}", finished.says(&["error: ", "damaged"]).stderr)
+            }
+        }
+    }
+    assert!(survived > 0);
+}
+
+/// Runs the command as a user who owns nothing, or with this user when it is an ordinary one.
+fn as_somebody_else(sandbox: &Sandbox, arguments: &str) -> Option<Command> {
+    let command = sandbox.command(arguments);
+    let id = Command::new("id").arg("-u").output().ok()?;
+    if id.stdout != b"0\n" {
+        return Some(command);
+    }
+    let drop_privileges = ["--reuid=65534", "--regid=65534", "--clear-groups"];
+    let may_run = Command::new("setpriv").args(drop_privileges).args([PROGRAM, "--version"]).output();
+    if !may_run.is_ok_and(|output| output.status.success()) {
+        skipped("no second user to run the program as (setpriv)");
+        return None;
+    }
+    let mut other = Command::new("setpriv");
+    other.args(drop_privileges).arg(PROGRAM).args(arguments.split_whitespace());
+    other.current_dir(sandbox.path("")).env("ASTRA_STORE", sandbox.path("store"));
+    Some(other)
+}
+
+fn set_mode(path: &Path, mode: u32) {
+    std::fs::set_permissions(path, std::fs::Permissions::from_mode(mode)).unwrap();
+}
+
+#[test]
+fn a_store_that_may_not_be_written_is_told() {
+    let sandbox = built();
+    set_mode(&sandbox.path(""), 0o755);
+    for path in walk_with_directories(&sandbox.path("store")) {
+        set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    let permission =
+        ["store", "ermission denied", "hint: a store needs a directory that this user may write"];
+    for arguments in COMMANDS {
+        let Some(mut command) = as_somebody_else(&sandbox, arguments) else { return };
+        finish(&mut command).exits(4).says(&permission);
+    }
+    for path in walk_with_directories(&sandbox.path("store")) {
+        set_mode(&path, if path.is_dir() { 0o755 } else { 0o644 });
+    }
+    assert_eq!(sandbox.build("").steps.executed, 0);
+}
+
+#[test]
+fn a_store_that_may_not_be_looked_into_is_told() {
+    let sandbox = built();
+    set_mode(&sandbox.path(""), 0o755);
+    set_mode(&sandbox.path("store"), 0o000);
+    for arguments in COMMANDS {
+        let Some(mut command) = as_somebody_else(&sandbox, arguments) else { break };
+        finish(&mut command).exits(4).says(&["store", "ermission denied"]);
+    }
+    set_mode(&sandbox.path("store"), 0o755);
+    assert_eq!(sandbox.build("").steps.executed, 0);
+}
+
+#[test]
+fn a_store_that_may_not_be_made_is_told() {
+    let sandbox = built();
+    set_mode(&sandbox.path(""), 0o555);
+    if let Some(mut command) = as_somebody_else(&sandbox, "build recipe.json --store new") {
+        finish(&mut command).exits(4).says(&["error: new: cannot create the directory", "ermission denied"]);
+    }
+    set_mode(&sandbox.path(""), 0o755);
+    assert!(!sandbox.path("new").exists());
+}
+
+#[test]
+fn a_directory_for_files_that_may_not_be_written_is_told_and_the_build_is_kept() {
+    let sandbox = built();
+    sandbox.write("taken", "");
+    sandbox.run("build recipe.json --out taken").exits(6).says(&["taken"]);
+    assert_eq!(sandbox.build("").steps.executed, 0);
+}
+
+fn walk_with_directories(root: &Path) -> Vec<std::path::PathBuf> {
+    let mut found = vec![root.to_owned()];
+    for entry in std::fs::read_dir(root).unwrap() {
+        let path = entry.unwrap().path();
+        if path.is_dir() { found.extend(walk_with_directories(&path)) } else { found.push(path) }
+    }
+    found
+}
