@@ -14,7 +14,7 @@ use std::time::{Duration, Instant};
 
 use artifact_store::Digest;
 use astra_engine::{CollectiveType, Dialect, NetworkModel, RemoteMemory};
-use astra_store::astrasim::{self, ConfigRequest, SystemFile, SystemOptions, SystemOverrides};
+use astra_store::astrasim::{self, ConfigRequest, PolicyChoices, SystemFile, SystemOptions, SystemOverrides};
 use astra_store::et::build::{NodeIds, SingleCollective};
 use astra_store::et::lower_bundle;
 use astra_store::hw::Document;
@@ -169,7 +169,7 @@ impl Bench {
             let layout =
                 astrasim::layout(&spec, &ConfigRequest { ranks: RANKS, ..ConfigRequest::default() })?;
             let overrides = SystemOverrides::default();
-            let table = astrasim::decide(&spec, &layout, &overrides)?;
+            let table = astrasim::decide(&spec, &layout, &PolicyChoices::new(), &overrides)?;
             let files = astrasim::write(&layout, &table, &spec.sys_options, &overrides);
             let (system, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json")?;
             let system = system.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None)?;

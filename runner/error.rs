@@ -148,6 +148,16 @@ impl Error {
         &self.0.message
     }
 
+    /// The key path, if any.
+    pub fn key_path(&self) -> Option<&str> {
+        self.0.key.as_deref()
+    }
+
+    /// The 1-based line and column, if known.
+    pub fn position(&self) -> Option<(u64, u64)> {
+        self.0.position
+    }
+
     /// The hint, if any.
     pub fn hint_text(&self) -> Option<&str> {
         self.0.hint.as_deref()
@@ -155,7 +165,7 @@ impl Error {
 }
 
 impl fmt::Display for Error {
-    /// `file:line:column: key: message`, as far as each is known, on one line; the hint is not part of it.
+    /// `file:line:column: key: message`, as far as each is known; the hint is not part of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         let inner = &*self.0;
         if let Some(point) = &inner.point {

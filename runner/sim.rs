@@ -61,7 +61,7 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
-    lint::refuse(&lint::lint(&network, &system, &workload))?;
+    notices.extend(lint::refuse(&lint::lint(&network, &system, &workload))?);
     notices.extend(about_system);
     let options = Options { shortcuts: !inputs.no_shortcuts };
     let report = astra_engine::simulate_with(&options, &network, &system, &workload, &AtomicBool::new(false))

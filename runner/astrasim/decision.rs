@@ -2,6 +2,8 @@
 //!
 //! A value of its own between the policy and the configuration files, in canonical form.
 
+use std::collections::BTreeMap;
+
 use astra_policy::{Choice, Collective, DecidedBy, Request};
 use serde::{Deserialize, Serialize};
 
@@ -32,6 +34,7 @@ pub struct Decision {
 #[serde(remote = "DecidedBy", rename_all = "snake_case")]
 enum DecidedByName {
     SystemOverride,
+    RecipePolicy,
     DimensionOverride,
     GlobalChoice,
     Policy,
@@ -85,17 +88,47 @@ impl DecisionTable {
     }
 }
 
-/// Asks the default policy about every collective; a list in the recipe's `system` block decides without it.
+/// Algorithms that a recipe fixes for one collective.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[serde(untagged)]
+pub enum Algorithms {
+    /// The same on every network dimension.
+    Everywhere(String),
+    /// One for each network dimension, fastest-varying first.
+    PerDimension(Vec<String>),
+}
+
+/// What a recipe's `policy.collectives` fixes.
+pub type PolicyChoices = BTreeMap<Collective, Algorithms>;
+
+/// The algorithms of a run: a list in the recipe's `system` block decides first, then the recipe's
+/// `policy.collectives`, then the default policy, which knows what the hardware file fixes.
 ///
 /// # Errors
 ///
-/// A list in `overrides` with another length than there are dimensions.
-pub fn decide(spec: &NetworkSpec, layout: &Layout, overrides: &SystemOverrides) -> Result<DecisionTable> {
-    let decisions = |collective| match overrides.algorithms(collective) {
-        Some(list) => overridden(collective, list, layout),
-        None => {
-            let choices = astra_policy_topology::decide(&request(spec, layout, collective));
-            Ok(choices.into_iter().map(Decision::from).collect())
+/// A list of the recipe with another length than there are dimensions, with its key.
+pub fn decide(
+    spec: &NetworkSpec,
+    layout: &Layout,
+    policy: &PolicyChoices,
+    overrides: &SystemOverrides,
+) -> Result<DecisionTable> {
+    let decisions = |collective| {
+        if let Some(list) = overrides.algorithms(collective) {
+            return fixed(DecidedBy::SystemOverride, collective, list, layout);
+        }
+        match policy.get(&collective) {
+            Some(Algorithms::Everywhere(name)) => {
+                let list = vec![name.clone(); layout.dimensions.len()];
+                fixed(DecidedBy::RecipePolicy, collective, list, layout)
+            }
+            Some(Algorithms::PerDimension(list)) => {
+                fixed(DecidedBy::RecipePolicy, collective, list.clone(), layout)
+            }
+            None => {
+                let choices = astra_policy_topology::decide(&request(spec, layout, collective));
+                Ok(choices.into_iter().map(Decision::from).collect())
+            }
         }
     };
     Ok(DecisionTable {
@@ -129,7 +162,14 @@ fn request(spec: &NetworkSpec, layout: &Layout, collective: Collective) -> Reque
     }
 }
 
-fn overridden(collective: Collective, list: Vec<String>, layout: &Layout) -> Result<Vec<Decision>> {
+/// A list of the recipe, one algorithm for each dimension.
+fn fixed(
+    decided_by: DecidedBy,
+    collective: Collective,
+    list: Vec<String>,
+    layout: &Layout,
+) -> Result<Vec<Decision>> {
+    let key = recipe_key(decided_by, collective);
     // An algorithm over all ranks ends the list: the simulator reads no further.
     let complete = list.len() == layout.dimensions.len()
         || matches!(list.last().map(|name| Algorithm::parse(name)), Some(Ok(Algorithm::AstraSim(last)))
@@ -142,40 +182,17 @@ fn overridden(collective: Collective, list: Vec<String>, layout: &Layout) -> Res
             names.len(),
             names.join(", ")
         );
-        let key = algorithm_key(collective);
-        return Err(Error::input(message)
-            .key(format!("system.{key}"))
-            .hint("give one algorithm per dimension"));
+        return Err(Error::input(message).key(key).hint("give one algorithm per dimension"));
     }
-    let decision = |algorithm| Decision {
-        algorithm,
-        decided_by: DecidedBy::SystemOverride,
-        reason: "list in the recipe's system block".to_owned(),
-    };
+    let reason = format!("`{key}` of the recipe");
+    let decision = |algorithm| Decision { algorithm, decided_by, reason: reason.clone() };
     Ok(list.into_iter().map(decision).collect())
 }
 
-/// Checks that every algorithm can do what the workload asks of it; collectives it does not use are not looked at.
-///
-/// # Errors
-///
-/// The first algorithm that cannot, with its dimension and who chose it.
-pub fn check_algorithms(layout: &Layout, table: &DecisionTable, used: &[Collective]) -> Result<()> {
-    for collective in used {
-        for (dimension, decision) in layout.dimensions.iter().zip(table.get(*collective)) {
-            let name = &decision.algorithm;
-            let check = Algorithm::parse(name)?.supports(*collective, dimension.link.npus, layout.ranks);
-            check.map_err(|cannot| {
-                let message = format!(
-                    "{collective} on dimension `{}` ({} of {}): {name} {cannot} ({})",
-                    dimension.id, dimension.link.topology, dimension.link.npus, decision.reason
-                );
-                Error::input(message).hint(format!(
-                    "choose another algorithm, for example ring or direct, under `collective_override` of the \
-                     dimension or `execution_backend.astra.collectives.{collective}`"
-                ))
-            })?;
-        }
+/// The key of a recipe with which its author decided.
+pub(super) fn recipe_key(decided_by: DecidedBy, collective: Collective) -> String {
+    match decided_by {
+        DecidedBy::SystemOverride => format!("system.{}", algorithm_key(collective)),
+        _ => format!("policy.collectives.{collective}"),
     }
-    Ok(())
 }

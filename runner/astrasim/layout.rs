@@ -29,12 +29,25 @@ pub struct ConfigRequest {
 /// One dimension as written to the network file.
 #[derive(Clone, Debug, PartialEq)]
 pub struct WrittenDimension {
-    /// The user's name of the hardware dimension it comes from.
+    /// Position of the hardware dimension it comes from.
+    pub index: usize,
+    /// The user's name of that dimension.
     pub id: String,
     /// Topology, size, bandwidth and latency, rounded as in the file.
     pub link: Link,
     /// The algorithms the user fixed for it.
     pub collectives: CollectiveChoices,
+}
+
+impl WrittenDimension {
+    /// The key path of its hardware dimension.
+    pub(super) fn key(&self) -> String {
+        dimension_key(self.index)
+    }
+}
+
+fn dimension_key(index: usize) -> String {
+    format!("network.dimensions[{index}]")
 }
 
 /// The network of a run.
@@ -99,7 +112,7 @@ struct Selected<'a> {
 
 impl Selected<'_> {
     fn key(&self) -> String {
-        format!("network.dimensions[{}]", self.index)
+        dimension_key(self.index)
     }
 
     fn parts(&self, flatten: bool) -> Result<Vec<Part>> {
@@ -112,17 +125,18 @@ impl Selected<'_> {
         let gib_per_s = rounded(self.dimension.bandwidth_bytes_per_s / (1_u64 << 30) as f64, 6);
         if gib_per_s == 0.0 {
             let message = format!(
-                "a bandwidth of {} bytes/s is 0 in the network file, which counts in 10^-6 GiB/s",
+                "a bandwidth of {:e} bytes/s is 0 in the network file, which counts in 10^-6 GiB/s",
                 self.dimension.bandwidth_bytes_per_s
             );
             return Err(Error::input(message).key("topology.bandwidth").under(&self.key()));
         }
         let latency_ns = rounded(self.dimension.latency_s * 1e9, 3);
         if !latency_ns.is_finite() {
-            let message = format!("a latency of {} s is beyond any number of ns", self.dimension.latency_s);
+            let message = format!("a latency of {:e} s is beyond any number of ns", self.dimension.latency_s);
             return Err(Error::input(message).key("topology.latency").under(&self.key()));
         }
         Ok(WrittenDimension {
+            index: self.index,
             id: self.dimension.id.clone(),
             link: Link {
                 topology: part.topology,
@@ -195,7 +209,7 @@ fn data_parallel_is_outermost(spec: &NetworkSpec, last_active: Option<usize>) ->
                 "dp lies on dimension `{}`, but the last dimension with more than 1 NPU is `{}`",
                 spec.dimensions[index].id, spec.dimensions[last].id
             );
-            let key = format!("network.dimensions[{index}].parallelisms");
+            let key = format!("{}.parallelisms", dimension_key(index));
             Err(Error::input(message).key(key).hint("put dp on the last dimension in use"))
         }
         _ => {

@@ -1,9 +1,10 @@
 //! ASTRA-sim's configuration files: which network a run sees, and the text of its files, written and read.
 //!
-//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, [`write()`] makes the
-//! files; the `*File` types read such files (ours or anybody's) into the engine's values. Depends on [`crate::hw`],
+//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, the checks say what the
+//! engine cannot simulate of both, [`write()`] makes the files; the `*File` types read such files (ours or anybody's) into the engine's values. Depends on [`crate::hw`],
 //! the policy vocabulary and the engine's types. It must never know of the store or of steps.
 
+mod check;
 mod decision;
 mod groups;
 mod layout;
@@ -15,7 +16,10 @@ mod system_file;
 mod system_keys;
 mod write;
 
-pub use decision::{Decision, DecisionTable, TABLE_VERSION, check_algorithms, decide};
+/// Version of the default policy's rules.
+pub use astra_policy_topology::VERSION as POLICY_VERSION;
+pub use check::{check_algorithms, check_network};
+pub use decision::{Algorithms, Decision, DecisionTable, PolicyChoices, TABLE_VERSION, decide};
 pub use groups::read_groups;
 pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;

@@ -56,7 +56,9 @@ impl NetworkFile {
             _ => return Ok(Network { model, dimensions: self.dimensions.clone() }),
         };
         let message = "an extension of DeepFlow's simulator, which the built-in engine does not simulate";
-        Err(Error::input(message).key(extension).hint("remove it, or use DeepFlow's simulator as the engine"))
+        Err(Error::input(message)
+            .key(extension)
+            .hint("remove it; only DeepFlow's own simulator can run this file as it is"))
     }
 }
 
@@ -152,7 +154,11 @@ mod tests {
         for (from, to, expected) in [
             ("[ 50.0, 25 ]", "[ 50.0 ]", "n.yml:3:12: bandwidth: 1 entries, but topology has 2"),
             ("[ 4, 2 ]", "8", "n.yml:2:13: npus_count: expected a list, found `8`"),
-            ("[ 4, 2 ]", "[ 4, 2.5 ]", "n.yml:2:18: npus_count[1]: expected an integer ≥ 1, found `2.5`"),
+            (
+                "[ 4, 2 ]",
+                "[ 4, 2.5 ]",
+                "n.yml:2:18: npus_count[1]: expected an integer from 1 to 4294967295, found `2.5`",
+            ),
             ("Switch", "switch", "n.yml:1:19: topology[1]: unknown topology `switch`"),
             ("latency", "latncy", "n.yml:4:1: latncy: unknown key"),
             ("latency: [ 500.0, 936.25 ]\n", "", "n.yml:1:1: latency: missing required key"),

@@ -98,7 +98,7 @@ impl SystemFile {
             let message = "not simulated by the built-in engine";
             return Err(Error::input(message)
                 .key(key)
-                .hint("remove it, or use an external simulator as the engine"));
+                .hint("remove it; only ASTRA-sim itself can run this file as it is"));
         }
         let [all_reduce, all_gather, reduce_scatter, all_to_all] = Collective::ALL.map(|collective| {
             let names = self.algorithms(collective).iter();
@@ -135,8 +135,7 @@ fn simulated(name: &str) -> Result<astra_engine::Algorithm> {
         Algorithm::AstraSim(known) => Ok(known),
         Algorithm::DeepFlow(name) => {
             let message = format!("algorithm `{name}` exists in DeepFlow's simulator only");
-            Err(Error::input(message)
-                .hint("choose ring or direct, or use DeepFlow's simulator as the engine"))
+            Err(Error::input(message).hint("choose an algorithm that ASTRA-sim has, such as ring or direct"))
         }
     }
 }

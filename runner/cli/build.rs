@@ -48,7 +48,7 @@ pub(super) struct BuildArgs {
 pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let (store, _temporary) =
-        if args.dry_run { locate::open_or_empty(ui, global)? } else { (locate::open(ui, global)?, None) };
+        if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
     let cancel = cancel_on_signal(*ui)?;
     let options = BuildOptions {
         jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),

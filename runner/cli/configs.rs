@@ -5,7 +5,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::json;
 
-use crate::astrasim::{self, ConfigRequest, SystemOverrides};
+use crate::astrasim::{self, ConfigRequest, PolicyChoices, SystemOverrides};
 use crate::error::Result;
 use crate::files;
 use crate::hw::{Axis, Document};
@@ -62,7 +62,7 @@ pub(super) fn run(ui: &Ui, args: &ConfigsArgs) -> Result<()> {
     };
     let overrides = SystemOverrides::default();
     let layout = astrasim::layout(&spec, &request).map_err(|e| e.in_file(&file))?;
-    let table = astrasim::decide(&spec, &layout, &overrides)?;
+    let table = astrasim::decide(&spec, &layout, &PolicyChoices::new(), &overrides)?;
     let written = astrasim::write(&layout, &table, &spec.sys_options, &overrides);
     let named = [
         ("network", &written.network_name, &written.network_yml),

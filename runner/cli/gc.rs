@@ -26,6 +26,12 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &GcArgs) -> Result<()> {
     let store = locate::open_existing(ui, global)?;
     let mode = if args.dry_run { GcMode::Plan } else { GcMode::Execute };
     let report = store.gc(mode)?;
+    for part in &report.unreadable {
+        ui.warn(format!(
+            "{part}: nothing is dropped before what `{}` stands for has been built again",
+            part.root()
+        ));
+    }
     let amount = |a: Amount| json!({ "count": a.count, "bytes": a.bytes });
     if ui.json() {
         return ui.json_line(&json!({
@@ -33,6 +39,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &GcArgs) -> Result<()> {
             "live": { "blobs": amount(report.live_blobs), "actions": amount(report.live_actions) },
             "dead": { "blobs": amount(report.dead_blobs_amount), "actions": amount(report.dead_actions_amount) },
             "broken": report.broken,
+            "unreadable": report.unreadable.iter().map(ToString::to_string).collect::<Vec<_>>(),
         }));
     }
     let text = |blobs: Amount, actions: Amount| {

@@ -43,9 +43,9 @@ pub(super) fn open(ui: &Ui, global: &Global) -> Result<Store> {
     Ok(Store::open(&directory(global)?, &options(ui, global))?)
 }
 
-/// Opens the store for a command that must not create one: when it is not there, an empty one that disappears with
-/// the returned directory.
-pub(super) fn open_or_empty(ui: &Ui, global: &Global) -> Result<(Store, Option<TempDir>)> {
+/// Opens the store for a command that must neither create nor change one: when it is not there, an empty one that
+/// disappears with the returned directory.
+pub(super) fn open_unchanged(ui: &Ui, global: &Global) -> Result<(Store, Option<TempDir>)> {
     let dir = directory(global)?;
     // Opening says what is wrong with a directory that holds something else.
     let is_nothing = match std::fs::read_dir(&dir) {
@@ -53,7 +53,7 @@ pub(super) fn open_or_empty(ui: &Ui, global: &Global) -> Result<(Store, Option<T
         Err(e) => e.kind() == std::io::ErrorKind::NotFound,
     };
     if !is_nothing {
-        return Ok((Store::open(&dir, &options(ui, global))?, None));
+        return Ok((Store::open(&dir, &Options { read_only: true, ..options(ui, global) })?, None));
     }
     let temporary = tempfile::tempdir()
         .map_err(|e| Error::new(ErrorKind::System, format!("no temporary directory can be made: {e}")))?;

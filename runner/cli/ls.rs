@@ -20,18 +20,7 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &LsArgs) -> Result<()> {
     let builds = LatestBuild::all(&store)?;
     let stats = store.stats()?;
     if ui.json() {
-        let recipes: Vec<Value> = builds
-            .iter()
-            .map(|b| {
-                json!({
-                    "name": b.report.recipe,
-                    "points": b.report.points.len(),
-                    "steps": b.report.steps,
-                    "report": b.digest.to_string(),
-                    "built_unix_ms": b.built_unix_ms,
-                })
-            })
-            .collect();
+        let recipes: Vec<Value> = builds.iter().map(|(name, build)| described(name, build)).collect();
         return ui.json_line(&json!({
             "recipes": recipes,
             "store": {
@@ -43,9 +32,13 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &LsArgs) -> Result<()> {
         }));
     }
     let mut table = Table::new([("recipe", Align::Left), ("points", Align::Right), ("report", Align::Left)]);
-    for build in &builds {
-        let points = build.report.points.len().to_string();
-        table.row([build.report.recipe.clone(), points, build.digest.to_string()[..12].to_owned()]);
+    for (name, build) in &builds {
+        let (points, report) = match build {
+            Ok(Some(b)) => (b.report.points.len().to_string(), b.digest.to_string()[..12].to_owned()),
+            Ok(None) => ("-".to_owned(), "no build has come to its end".to_owned()),
+            Err(_) => ("-".to_owned(), "damaged; build it again".to_owned()),
+        };
+        table.row([name.clone(), points, report]);
     }
     ui.data(|out| table.write(out))?;
     ui.say(format!(
@@ -56,4 +49,18 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &LsArgs) -> Result<()> {
         format_bytes(stats.file_bytes),
     ));
     Ok(())
+}
+
+fn described(name: &str, build: &Result<Option<LatestBuild>>) -> Value {
+    match build {
+        Ok(Some(b)) => json!({
+            "name": name,
+            "points": b.report.points.len(),
+            "steps": b.report.steps,
+            "report": b.digest.to_string(),
+            "built_unix_ms": b.built_unix_ms,
+        }),
+        Ok(None) => json!({ "name": name }),
+        Err(e) => json!({ "name": name, "error": e.to_string() }),
+    }
 }

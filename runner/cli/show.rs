@@ -46,7 +46,7 @@ fn unknown_recipe(store: &Store, name: &str) -> Result<Error> {
     let builds = LatestBuild::all(store)?;
     let message = format!("the store has no recipe `{name}`, and that is not a digest");
     Ok(Error::new(ErrorKind::Usage, message)
-        .suggest(name, builds.iter().map(|build| build.report.recipe.as_str()))
+        .suggest(name, builds.keys().map(String::as_str))
         .hint("`astra-store ls` lists the recipes"))
 }
 

@@ -3,6 +3,8 @@
 //! A build that fails or is cut short keeps what it finished beside what the latest complete build needs, never in
 //! its place: a typo must not hand good results to collection.
 
+use std::collections::{BTreeMap, BTreeSet};
+
 use artifact_store::{Closure, Digest, OutputKind, Root, Store};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -103,14 +105,22 @@ impl LatestBuild {
         store.root(&root_name(recipe, REPORT))?.map(|root| Self::read(store, &root)).transpose()
     }
 
-    /// The latest builds of all recipes, by name.
+    /// The latest builds of all recipes, by name: `None` where no build had a result to show, an error where the
+    /// report is damaged.
     ///
     /// # Errors
-    /// As for [`LatestBuild::load`].
-    pub fn all(store: &Store) -> Result<Vec<Self>> {
+    /// When the store cannot be read.
+    pub fn all(store: &Store) -> Result<BTreeMap<String, Result<Option<Self>>>> {
         let roots = store.roots()?;
-        let is_report = |name: &str| name.starts_with(PREFIX) && name.ends_with(REPORT);
-        roots.iter().filter(|(name, _)| is_report(name)).map(|(_, root)| Self::read(store, root)).collect()
+        let recipe_of = |name: &str| Some(name.strip_prefix(PREFIX)?.rsplit_once('/')?.0.to_owned());
+        let recipes: BTreeSet<String> = roots.iter().filter_map(|(name, _)| recipe_of(name)).collect();
+        Ok(recipes
+            .into_iter()
+            .map(|recipe| {
+                let build = Self::load(store, &recipe);
+                (recipe, build)
+            })
+            .collect())
     }
 
     fn read(store: &Store, root: &Root) -> Result<Self> {

@@ -53,7 +53,11 @@ impl Side {
         match &node.value {
             Value::Text(text) => Self::parse(text, parallelism).map_err(|error| node.place(error)),
             _ => node.integer().and_then(positive).ok_or_else(|| {
-                node.error(format!("expected an integer ≥ 1, an axis or `auto`, found {}", node.found()))
+                let found = node.found();
+                node.error(format!(
+                    "expected an integer from 1 to {}, an axis or `auto`, found {found}",
+                    u32::MAX
+                ))
             }),
         }
     }
@@ -64,8 +68,9 @@ impl Side {
             return Ok(Self::Auto);
         }
         if let Ok(number) = text.parse::<i128>() {
-            return positive(number)
-                .ok_or_else(|| Error::input(format!("expected a size ≥ 1, found `{text}`")));
+            return positive(number).ok_or_else(|| {
+                Error::input(format!("expected a size from 1 to {}, found `{text}`", u32::MAX))
+            });
         }
         Axis::parse(text).map(|axis| Self::Known(parallelism.degree(axis)))
     }

@@ -1,6 +1,6 @@
 //! The canonical description of a network: what simulation reads of a hardware file, and nothing else.
 //!
-//! Its bytes are the output of the `hw` step, so a change of their form must raise [`SPEC_VERSION`].
+//! Its bytes are the output of the `hw` step; [`SPEC_VERSION`] is the version of both.
 
 use astra_engine::Topology;
 use astra_policy::Collective;
@@ -9,7 +9,8 @@ use serde::{Deserialize, Serialize};
 use super::topology;
 use crate::{Error, Result};
 
-/// Version of the canonical form.
+/// Version of the canonical form and of how a hardware file is read into it: raised when equal files would give other
+/// bytes, whether the form changes or a rule.
 pub const SPEC_VERSION: u32 = 1;
 
 /// A parallelism axis that counts as devices, in the order in which rank counts are matched.

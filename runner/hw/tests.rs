@@ -221,7 +221,10 @@ fn a_patch_of_what_is_not_there_names_how_far_the_path_exists() {
         assert_eq!(error.message(), expected);
     }
     let error = document.network_spec(&[("parallelism.tp".to_owned(), json!("many"))]).unwrap_err();
-    assert_eq!(error.to_string(), "hw.yaml: parallelism.tp: expected an integer ≥ 1, found `many`");
+    assert_eq!(
+        error.to_string(),
+        "hw.yaml: parallelism.tp: expected an integer from 1 to 4294967295, found `many`"
+    );
 }
 
 #[test]

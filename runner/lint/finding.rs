@@ -6,7 +6,7 @@ use std::fmt;
 use astra_engine::{NodeProblem, Rank};
 
 use super::At;
-use crate::{Error, Result};
+use crate::{Error, Notice, Result};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
@@ -92,14 +92,30 @@ pub struct Finding {
     pub repeats: u64,
 }
 
+impl Finding {
+    /// The finding about something that is accepted.
+    fn notice(&self) -> Notice {
+        let about = self.place.as_ref().map_or_else(|| self.rule.as_str().to_owned(), Place::to_string);
+        Notice::new(about, format!("{}{}", self.message, Repeats(self.repeats)))
+    }
+}
+
 impl fmt::Display for Finding {
     /// One line: place, message, how many more.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         if let Some(place) = &self.place {
             write!(f, "{place}: ")?;
         }
-        f.write_str(&self.message)?;
-        match self.repeats {
+        write!(f, "{}{}", self.message, Repeats(self.repeats))
+    }
+}
+
+/// How many more nodes have a problem, as the end of a sentence.
+struct Repeats(u64);
+
+impl fmt::Display for Repeats {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self.0 {
             0 => Ok(()),
             1 => f.write_str(" (and one more node)"),
             repeats => write!(f, " (and {repeats} more nodes)"),
@@ -107,17 +123,28 @@ impl fmt::Display for Finding {
     }
 }
 
-/// Turns findings into an error when one of them is an error.
+/// How many errors a refusal lists; the rest is counted.
+const MOST_LISTED: usize = 5;
+
+/// Turns findings into an error when one of them is an error; otherwise gives the warnings.
 ///
 /// # Errors
-/// The first error, with the number of further ones.
-pub fn refuse(findings: &[Finding]) -> Result<()> {
-    let mut errors = findings.iter().filter(|f| f.severity == Severity::Error);
-    let Some(first) = errors.next() else { return Ok(()) };
-    match errors.count() {
-        0 => Err(Error::input(first.to_string())),
-        1 => Err(Error::input(format!("{first}; and one more problem"))),
-        more => Err(Error::input(format!("{first}; and {more} more problems"))),
+/// The errors: one as it is, several one per line, those after the fifth counted.
+pub fn refuse(findings: &[Finding]) -> Result<Vec<Notice>> {
+    let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);
+    match errors[..] {
+        [] => Ok(warnings.into_iter().map(Finding::notice).collect()),
+        [only] => Err(Error::input(only.to_string())),
+        _ => {
+            let mut message = format!("{} problems", errors.len());
+            for error in errors.iter().take(MOST_LISTED) {
+                message += &format!("\n  {error}");
+            }
+            if let Some(more @ 1..) = errors.len().checked_sub(MOST_LISTED) {
+                message += &format!("\n  and {more} more");
+            }
+            Err(Error::input(message))
+        }
     }
 }
 

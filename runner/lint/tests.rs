@@ -272,7 +272,6 @@ fn receives_need_sends_and_sends_should_be_received() {
     );
     let findings = pair(&[send(1, 8, 3), send(1, 8, 3)], &[recv(0, 8, 3)]);
     assert_one(&findings, Rule::MessagesMatch, "warning: rank 0, node 10 `n10`: sends 2 message(s)");
-    assert!(refuse(&findings).is_ok());
     // The simulator takes tags modulo 500,000,000.
     assert_eq!(pair(&[send(1, 8, 500_000_003)], &[recv(0, 8, 3)]), []);
 }
@@ -291,6 +290,7 @@ fn a_receive_says_what_is_sent_instead() {
     assert!(
         texts.iter().any(|(_, t)| t.ends_with("it sends this size with tag 4, and tags have to be equal"))
     );
+    // The message that nobody receives is a warning, so there is one error.
     let error = refuse(&findings).unwrap_err().to_string();
     assert!(error.starts_with("rank 1, node 10 `n10`: waits for 1 message(s)"), "{error}");
 }
@@ -301,7 +301,36 @@ fn many_mismatches_are_counted_after_the_first() {
     let findings = lint(&network(&[2]), &System::default(), &per_rank(&[&[compute()], &receives]));
     assert_eq!(findings.len(), 21);
     assert!(findings[20].message.starts_with("30 more kinds"), "{}", findings[20]);
-    assert!(refuse(&findings).unwrap_err().to_string().ends_with("; and 20 more problems"));
+}
+
+#[test]
+fn warnings_reach_the_caller_and_stop_nothing() {
+    let sends = [send(1, 8, 3), send(1, 8, 3)];
+    let findings = lint(&network(&[2]), &System::default(), &per_rank(&[&sends, &[recv(0, 8, 3)]]));
+    let notices = refuse(&findings).unwrap();
+    let texts: Vec<String> = notices.iter().map(ToString::to_string).collect();
+    assert_eq!(
+        texts,
+        ["rank 0, node 10 `n10`: sends 2 message(s) of 8 bytes with tag 3 to rank 1, which receives 1"]
+    );
+    assert_eq!(refuse(&[]).unwrap(), []);
+}
+
+#[test]
+fn a_refusal_lists_five_problems_one_per_line_and_counts_the_rest() {
+    let refused = |count: u32| {
+        let receives: Vec<_> = (0..count).map(|tag| recv(0, 8, tag)).collect();
+        let findings = lint(&network(&[2]), &System::default(), &per_rank(&[&[compute()], &receives]));
+        refuse(&findings).unwrap_err().to_string()
+    };
+    assert_eq!(refused(1).lines().count(), 1);
+    let five = refused(5);
+    let lines: Vec<&str> = five.lines().collect();
+    assert_eq!((lines.len(), lines[0]), (6, "5 problems"));
+    assert!(lines[1].starts_with("  rank 1, node 10 `n10`: waits for 1 message(s) of 8 bytes with tag 0"));
+    assert!(lines[5].contains("with tag 4"), "{five}");
+    let seven = refused(7);
+    assert_eq!((seven.lines().count(), seven.lines().last()), (7, Some("  and 2 more")));
 }
 
 #[test]

@@ -5,10 +5,11 @@
 
 use serde::Serialize;
 use std::path::Path;
+use std::sync::Arc;
 
 use super::document::Json;
 use super::options::{self, Engine, LayoutOptions, Policy};
-use super::place::{Fault, Place};
+use super::place::{Fault, Place, Source};
 use super::section::{Section, object, text};
 use super::sweep::{self, Axis, Part};
 use super::workload::{self, Workload};
@@ -38,8 +39,7 @@ const MAX_NAME: usize = 100;
 /// A recipe: the base point and the axes of its sweep.
 #[derive(Debug)]
 pub struct Recipe {
-    pub(super) file: String,
-    pub(super) text: String,
+    pub(super) source: Arc<Source>,
     pub(super) document: Json,
     pub(super) name: String,
     pub(super) axes: Vec<Axis>,
@@ -78,16 +78,17 @@ impl Recipe {
         })?;
         let text = text.strip_prefix('\u{feff}').unwrap_or(text);
         let document = Json::parse(text).map_err(|e| e.in_file(file))?;
-        Self::from_document(document, file, text).map_err(|fault| fault.into_error(file, text))
+        let source = Arc::new(Source { file: file.to_owned(), text: text.to_owned() });
+        Self::from_document(document, &source).map_err(|fault| fault.into_error(&source))
     }
 
-    fn from_document(document: Json, file: &str, text_of_file: &str) -> Result<Self, Fault> {
+    fn from_document(document: Json, source: &Arc<Source>) -> Result<Self, Fault> {
         let root = Place::ROOT;
         version(&document, &root)?;
         let section = Section::open(&document, &root, RECIPE_KEYS)?;
         section.optional("$schema", text)?;
         section.optional("description", text)?;
-        section.optional("system", options::system)?;
+        let system = section.optional("system", options::system)?.unwrap_or_default();
         let name = section.required("name", "a name for the recipe's results", name)?;
         let base = Base {
             hw: section.required("hw", "the path of a hardware file", hw_path)?,
@@ -96,8 +97,9 @@ impl Recipe {
             engine: section.optional("engine", options::engine)?.unwrap_or_default(),
             layout: section.optional("layout", options::layout)?.unwrap_or_default(),
         };
+        options::fixed_once(&base.policy, &system)?;
         let axes = section.optional("sweep", sweep::read)?.unwrap_or_default();
-        Ok(Self { file: file.to_owned(), text: text_of_file.to_owned(), document, name, axes, base })
+        Ok(Self { source: Arc::clone(source), document, name, axes, base })
     }
 
     /// The recipe's name; safe as a file name and as a name in the store.
@@ -107,7 +109,7 @@ impl Recipe {
 
     /// The file this was read from, as it was named.
     pub fn file(&self) -> &str {
-        &self.file
+        &self.source.file
     }
 
     /// How many points there are.

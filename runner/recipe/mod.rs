@@ -3,6 +3,7 @@
 //! Data flows document → [`Recipe`] → [`Point`]s. Depends on units and on names (collectives, algorithms, axes, system
 //! keys); never opens the files a recipe names, and knows nothing of traces, steps and the store.
 
+mod blame;
 mod document;
 mod load;
 mod options;
@@ -15,7 +16,7 @@ mod sweep;
 mod workload;
 
 pub use load::{RECIPE_VERSION, Recipe};
-pub use options::{Algorithms, Engine, EngineKind, LayoutOptions, Policy, PolicyPlugin};
+pub use options::{Engine, EngineKind, LayoutOptions, Policy, PolicyPlugin};
 pub use points::Point;
 pub use schema::{RECIPE_SCHEMA, STARTER_FILES};
 pub use sweep::MAX_POINTS;

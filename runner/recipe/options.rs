@@ -12,7 +12,7 @@ use super::document::Json;
 use super::place::{Fault, Place};
 use super::section::{Section, array, boolean, object, text, word};
 use crate::algorithm::Algorithm;
-use crate::astrasim::SystemOverrides;
+use crate::astrasim::{Algorithms, PolicyChoices, SystemOverrides, algorithm_key};
 use crate::hw::Axis;
 
 /// Which policy chooses collective algorithms, and what the recipe fixes for it.
@@ -22,7 +22,7 @@ pub struct Policy {
     pub plugin: PolicyPlugin,
     /// Algorithms fixed by the recipe; they win over those of the hardware file. Keyed by name: `all_reduce`, ….
     #[serde(serialize_with = "by_name")]
-    pub collectives: BTreeMap<Collective, Algorithms>,
+    pub collectives: PolicyChoices,
 }
 
 /// The policies that ship.
@@ -32,16 +32,6 @@ pub enum PolicyPlugin {
     /// Chooses by the topology of each dimension.
     #[default]
     Topology,
-}
-
-/// Algorithms fixed for one collective.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(untagged)]
-pub enum Algorithms {
-    /// The same on every network dimension.
-    Everywhere(String),
-    /// One for each network dimension, fastest-varying first.
-    PerDimension(Vec<String>),
 }
 
 /// The simulator of a point.
@@ -86,10 +76,7 @@ pub(super) const POLICY_KEYS: &[&str] = &["plugin", "collectives"];
 pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect"];
 pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
 
-fn by_name<S: Serializer>(
-    collectives: &BTreeMap<Collective, Algorithms>,
-    serializer: S,
-) -> Result<S::Ok, S::Error> {
+fn by_name<S: Serializer>(collectives: &PolicyChoices, serializer: S) -> Result<S::Ok, S::Error> {
     let named: BTreeMap<_, _> = collectives.iter().map(|(c, a)| (c.name(), a)).collect();
     named.serialize(serializer)
 }
@@ -112,10 +99,10 @@ pub(super) fn policy(json: &Json, place: &Place<'_>) -> Result<Policy, Fault> {
     })
 }
 
-fn collectives(json: &Json, place: &Place<'_>) -> Result<BTreeMap<Collective, Algorithms>, Fault> {
+fn collectives(json: &Json, place: &Place<'_>) -> Result<PolicyChoices, Fault> {
     let known = Collective::ALL.map(Collective::name);
     let section = Section::open(json, place, &known)?;
-    let mut chosen = BTreeMap::new();
+    let mut chosen = PolicyChoices::new();
     for collective in Collective::ALL {
         if let Some(algorithms) = section.optional(collective.name(), algorithms)? {
             chosen.insert(collective, algorithms);
@@ -208,4 +195,15 @@ pub(super) fn system(json: &Json, place: &Place<'_>) -> Result<SystemOverrides, 
         overrides.insert(key.clone(), value);
     }
     judge(overrides, place)
+}
+
+/// Refuses a collective whose algorithms both sections fix: one of them would silently win.
+pub(super) fn fixed_once(policy: &Policy, system: &SystemOverrides) -> Result<(), Fault> {
+    let twice = |collective: &&Collective| system.entries().contains_key(algorithm_key(**collective));
+    let Some(collective) = policy.collectives.keys().find(twice) else { return Ok(()) };
+    let (section, key) = (Place::ROOT.key("system"), algorithm_key(*collective));
+    let message = format!(
+        "`policy.collectives.{collective}` and `system.{key}` both fix the algorithms of {collective}; keep one of them"
+    );
+    Err(section.key(key).fault(message))
 }

@@ -20,6 +20,17 @@ pub(super) enum Misfit {
 }
 
 impl Recipe {
+    /// The overrides of a part in a combination of entries.
+    pub(super) fn active(&self, part: Part, chosen: &[usize]) -> Active<'_> {
+        let mut active: Active<'_> = Vec::new();
+        for (axis, &entry) in self.axes.iter().zip(chosen) {
+            let overrides = axis.entries[entry].overrides.iter();
+            active.extend(overrides.filter(|o| o.target.part == part).map(|o| (axis, entry, o)));
+        }
+        active.sort_by_key(|(.., o)| o.target.depth());
+        active
+    }
+
     /// Reads a section with overrides applied.
     pub(super) fn read<T>(
         &self,
@@ -42,12 +53,12 @@ impl Recipe {
         let fault = match misfit {
             Misfit::Path(i, error) => {
                 let (axis, entry, o) = active[i];
-                Fault { path: axis.origin(entry, &o.target), error }
+                Fault { path: axis.origin(entry, &o.target).steps(), error }
             }
             Misfit::Section(fault) => {
                 let cause = active.iter().rev().find_map(|(axis, entry, o)| {
                     let below = below(&fault.path, &o.target.path)?;
-                    Some([axis.origin(*entry, &o.target).as_slice(), below].concat())
+                    Some([axis.origin(*entry, &o.target).steps().as_slice(), below].concat())
                 });
                 match cause {
                     Some(path) => Fault { path, ..fault },
@@ -56,12 +67,12 @@ impl Recipe {
                 }
             }
         };
-        fault.into_error(&self.file, &self.text)
+        fault.into_error(&self.source)
     }
 }
 
 /// The steps of a path below a dotted path; none of them when the dotted path leads deeper.
-fn below<'a>(path: &'a [Step], dotted: &str) -> Option<&'a [Step]> {
+pub(super) fn below<'a>(path: &'a [Step], dotted: &str) -> Option<&'a [Step]> {
     let segments: Vec<&str> = dotted.split('.').collect();
     let common = path.len().min(segments.len());
     let same = path.iter().zip(&segments).all(|(step, segment)| step.matches(segment));

@@ -72,12 +72,20 @@ impl<'a> Place<'a> {
 }
 
 /// The same error with another message, and no place yet.
-fn reworded(error: &Error, message: impl Into<String>) -> Error {
+pub(super) fn reworded(error: &Error, message: impl Into<String>) -> Error {
     let bare = Error::new(error.kind(), message);
     match error.hint_text() {
         Some(hint) => bare.hint(hint),
         None => bare,
     }
+}
+
+/// A recipe as it was read: what places lead into.
+#[derive(Debug)]
+pub(super) struct Source {
+    /// The file, as it was named.
+    pub(super) file: String,
+    pub(super) text: String,
 }
 
 /// What is wrong, and at which path; becomes an [`Error`] once it is known which text the path leads into.
@@ -105,9 +113,9 @@ impl Fault {
     }
 
     /// The error with file, line, column and key path.
-    pub(super) fn into_error(self, file: &str, text: &str) -> Error {
-        let mut error = self.error.in_file(file);
-        if let Some((line, column)) = locate(text, &self.path) {
+    pub(super) fn into_error(self, source: &Source) -> Error {
+        let mut error = self.error.in_file(&source.file);
+        if let Some((line, column)) = locate(&source.text, &self.path) {
             error = error.at(line, column);
         }
         if self.path.is_empty() { error } else { error.key(PathText(&self.path).to_string()) }

@@ -10,8 +10,8 @@ use std::sync::Arc;
 use super::load::{Recipe, hw_path};
 use super::options::{self, Engine, LayoutOptions, Policy};
 use super::patched::{Active, Misfit};
-use super::place::Place;
-use super::sweep::{self, Axis, Part};
+use super::place::{Place, Source};
+use super::sweep::{self, Axis, Origin, Part};
 use super::workload::{self, Workload};
 use crate::Result;
 use crate::astrasim::SystemOverrides;
@@ -37,6 +37,10 @@ pub struct Point {
     pub system: Arc<SystemOverrides>,
     /// Which part of the network is simulated.
     pub layout: Arc<LayoutOptions>,
+    /// Where each of `hw_patches` is written; for messages, never in a key.
+    pub(super) hw_origins: Arc<[Origin]>,
+    /// The recipe; for messages, never in a key.
+    pub(super) source: Arc<Source>,
 }
 
 impl Recipe {
@@ -83,7 +87,7 @@ fn distinct_names(points: &[Point], recipe: &Recipe) -> Result<()> {
             .key("sweep")
             .fault(format!("two points would be named `{}`", point.name))
             .hint("use `cases` and give each a `name`")
-            .into_error(&recipe.file, &recipe.text)),
+            .into_error(&recipe.source)),
     }
 }
 
@@ -91,7 +95,7 @@ fn distinct_names(points: &[Point], recipe: &Recipe) -> Result<()> {
 struct Sections<'a> {
     recipe: &'a Recipe,
     hw: Memo<Arc<str>>,
-    hw_patches: Memo<Arc<[(String, Value)]>>,
+    hw_patches: Memo<(Arc<[(String, Value)]>, Arc<[Origin]>)>,
     workload: Memo<Arc<Workload>>,
     policy: Memo<Arc<Policy>>,
     engine: Memo<Engine>,
@@ -116,39 +120,48 @@ impl<'a> Sections<'a> {
 
     fn point(&mut self, chosen: &[usize]) -> Result<Point> {
         let recipe = self.recipe;
+        let (hw_patches, hw_origins) = self.hw_patches.get(recipe, chosen, |active| Ok(patches(active)))?;
+        let policy = self
+            .policy
+            .get(recipe, chosen, |active| recipe.read(active, Part::Policy, options::policy).map(Arc::new))?;
+        let system = self
+            .system
+            .get(recipe, chosen, |active| recipe.read(active, Part::System, options::system).map(Arc::new))?;
+        options::fixed_once(&policy, &system).map_err(|fault| {
+            recipe.blame(Misfit::Section(fault), &recipe.active(Part::System, chosen), chosen)
+        })?;
         Ok(Point {
             name: recipe.point_name(chosen),
             axes: recipe.settings(chosen).cloned().collect(),
             hw: self.hw.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Hw, |json, place| hw_path(json, place).map(Arc::from))
             })?,
-            hw_patches: self.hw_patches.get(recipe, chosen, |active| Ok(patches(active)))?,
+            hw_patches,
             workload: self.workload.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Workload, workload::read).map(Arc::new)
             })?,
-            policy: self.policy.get(recipe, chosen, |active| {
-                recipe.read(active, Part::Policy, options::policy).map(Arc::new)
-            })?,
+            policy,
             engine: self
                 .engine
                 .get(recipe, chosen, |active| recipe.read(active, Part::Engine, options::engine))?,
-            system: self.system.get(recipe, chosen, |active| {
-                recipe.read(active, Part::System, options::system).map(Arc::new)
-            })?,
+            system,
             layout: self.layout.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Layout, options::layout).map(Arc::new)
             })?,
+            hw_origins,
+            source: Arc::clone(&recipe.source),
         })
     }
 }
 
-/// Changes of the hardware document: paths below `hw`. The path `hw` itself chooses the file and is none.
-fn patches(active: &Active<'_>) -> Arc<[(String, Value)]> {
-    active
-        .iter()
-        .filter(|(.., o)| !o.target.inner_text().is_empty())
-        .map(|(.., o)| (o.target.inner_text().to_owned(), o.value.to_value()))
-        .collect()
+/// Changes of the hardware document, and where they are written: paths below `hw`. The path `hw` itself chooses the
+/// file and is none.
+fn patches(active: &Active<'_>) -> (Arc<[(String, Value)]>, Arc<[Origin]>) {
+    let below = || active.iter().filter(|(.., o)| !o.target.inner_text().is_empty());
+    (
+        below().map(|(.., o)| (o.target.inner_text().to_owned(), o.value.to_value())).collect(),
+        below().map(|(axis, entry, o)| axis.origin(*entry, &o.target)).collect(),
+    )
 }
 
 /// One value for every combination of the axes that change a part.
@@ -176,13 +189,7 @@ impl<T: Clone> Memo<T> {
         if let Some(made) = &self.made[index] {
             return Ok(made.clone());
         }
-        let mut active: Active<'_> = Vec::new();
-        for &axis in &self.axes {
-            let (axis, entry) = (&recipe.axes[axis], chosen[axis]);
-            let overrides = axis.entries[entry].overrides.iter();
-            active.extend(overrides.filter(|o| o.target.part == self.part).map(|o| (axis, entry, o)));
-        }
-        active.sort_by_key(|(.., o)| o.target.depth());
+        let active = recipe.active(self.part, chosen);
         let made = make(&active).map_err(|misfit| recipe.blame(misfit, &active, chosen))?;
         self.made[index] = Some(made.clone());
         Ok(made)

@@ -105,13 +105,8 @@ pub(super) struct Entry {
 
 impl Axis {
     /// Where the value of a target stands in the document.
-    pub(super) fn origin(&self, entry: usize, target: &Target) -> Vec<Step> {
-        let key = |key: &str| Step::Key(key.to_owned());
-        let last = match self.block {
-            Block::Grid | Block::Zip => [key(&target.path), Step::Index(entry)],
-            Block::Cases => [Step::Index(entry), key(&target.path)],
-        };
-        [key("sweep"), key(self.block.key())].into_iter().chain(last).collect()
+    pub(super) fn origin(&self, entry: usize, target: &Target) -> Origin {
+        Origin { block: self.block, entry, path: Arc::clone(&target.path) }
     }
 
     /// Whether some entry of this axis changes a part of the recipe.
@@ -121,6 +116,26 @@ impl Axis {
 
     fn targets(&self) -> impl Iterator<Item = &Target> {
         self.entries.iter().flat_map(|entry| entry.overrides.iter().map(|o| &o.target))
+    }
+}
+
+/// Where a value of the sweep stands.
+#[derive(Clone, Debug)]
+pub(super) struct Origin {
+    block: Block,
+    entry: usize,
+    path: Arc<str>,
+}
+
+impl Origin {
+    /// The steps from the root of the recipe to the value.
+    pub(super) fn steps(&self) -> Vec<Step> {
+        let key = |key: &str| Step::Key(key.to_owned());
+        let last = match self.block {
+            Block::Grid | Block::Zip => [key(&self.path), Step::Index(self.entry)],
+            Block::Cases => [Step::Index(self.entry), key(&self.path)],
+        };
+        [key("sweep"), key(self.block.key())].into_iter().chain(last).collect()
     }
 }
 

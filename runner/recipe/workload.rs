@@ -3,6 +3,8 @@
 //! A workload serialises canonically (sizes in bytes, times in nanoseconds, defaults filled), because that text enters the
 //! key of the step that makes the traces. Knows nothing of traces, networks and files.
 
+use std::collections::BTreeSet;
+
 use astra_engine::{Bytes, Nanos};
 use astra_policy::Collective;
 use serde::{Serialize, Serializer};
@@ -67,6 +69,15 @@ pub struct Item {
 }
 
 impl Workload {
+    /// The collectives that are used, each once.
+    pub fn collectives(&self) -> BTreeSet<Collective> {
+        match self {
+            Self::Collective { collective, .. } => BTreeSet::from([*collective]),
+            Self::Sequence { items, .. } => items.iter().map(|item| item.collective).collect(),
+            Self::Pipeline { .. } => BTreeSet::new(),
+        }
+    }
+
     /// How many ranks take part.
     pub fn ranks(&self) -> u32 {
         match self {

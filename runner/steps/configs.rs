@@ -1,27 +1,29 @@
 //! Step `configs`: network specification, decisions, rank count → simulator configuration files.
 //!
-//! Reads: `network-spec.json`. Writes: `network.yml`, `system.json`, `remote_memory.json`. In its key: the digest
-//! of the specification, the decision table, the rank count, the choice of dimensions and the overrides of the
-//! system file. How the table was decided is not: a policy that decides the same re-runs nothing.
+//! Reads: `network-spec.json`. Writes: `network.yml`, `system.json`, `remote_memory.json`, and for readers
+//! `decisions.json`. In its key: the digest of the specification, the decision table with who decided, the rank count,
+//! the choice of dimensions and the overrides of the system file. The table is the same whatever policy decided so, and
+//! who decided is not in what the run reads: neither re-runs a simulation.
 
 use std::sync::Arc;
 
 use artifact_store::OutputKind;
 use astra_policy::Collective;
-use serde_json::{Map, Value, json};
+use serde_json::json;
 
 use crate::astrasim::{self, ConfigFiles, ConfigRequest, DecisionTable, Layout, SystemOverrides};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
 use crate::hw::NetworkSpec;
-use crate::recipe::{Algorithms, Point};
+use crate::recipe::Point;
 
 use super::{Context, Inputs, Produced, hw};
 
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const NETWORK: &str = "network.yml";
 pub(super) const SYSTEM: &str = "system.json";
 pub(super) const REMOTE_MEMORY: &str = "remote_memory.json";
+const DECISIONS: &str = "decisions.json";
 
 /// The configuration files of a point on a network.
 pub(super) fn files(spec: Arc<NetworkSpec>, point: &Point) -> Result<ConfigFiles> {
@@ -29,23 +31,28 @@ pub(super) fn files(spec: Arc<NetworkSpec>, point: &Point) -> Result<ConfigFiles
 }
 
 /// The network of a point and the algorithms decided for it.
-struct Decided {
+struct Decided<'a> {
     spec: Arc<NetworkSpec>,
     layout: Layout,
-    overrides: SystemOverrides,
+    system: &'a SystemOverrides,
     table: DecisionTable,
 }
 
-impl Decided {
-    fn of(spec: Arc<NetworkSpec>, point: &Point) -> Result<Self> {
-        let layout = astrasim::layout(&spec, &request(point)).map_err(|e| e.in_file(&point.hw))?;
-        let overrides = overrides(point, &layout)?;
-        let table = astrasim::decide(&spec, &layout, &overrides)?;
-        Ok(Self { spec, layout, overrides, table })
+impl<'a> Decided<'a> {
+    fn of(spec: Arc<NetworkSpec>, point: &'a Point) -> Result<Self> {
+        let decide = || {
+            let layout = astrasim::layout(&spec, &request(point))?;
+            astrasim::check_network(&layout, point.engine.network, &point.hw)?;
+            let table = astrasim::decide(&spec, &layout, &point.policy.collectives, &point.system)?;
+            astrasim::check_algorithms(&layout, &table, point.workload.collectives(), &point.hw)?;
+            Ok((layout, table))
+        };
+        let (layout, table) = decide().map_err(|error| point.blame(error))?;
+        Ok(Self { spec, layout, system: &point.system, table })
     }
 
     fn files(&self) -> ConfigFiles {
-        astrasim::write(&self.layout, &self.table, &self.spec.sys_options, &self.overrides)
+        astrasim::write(&self.layout, &self.table, &self.spec.sys_options, self.system)
     }
 }
 
@@ -58,32 +65,15 @@ fn request(point: &Point) -> ConfigRequest {
     }
 }
 
-/// The recipe's `system` block, and its `policy.collectives` as the algorithm lists they stand for.
-fn overrides(point: &Point, layout: &Layout) -> Result<SystemOverrides> {
-    let mut keys: Map<String, Value> = point.system.entries().clone();
-    for (collective, algorithms) in &point.policy.collectives {
-        let list = match algorithms {
-            Algorithms::Everywhere(name) => vec![name.clone(); layout.dimensions.len()],
-            Algorithms::PerDimension(names) => names.clone(),
-        };
-        keys.entry(astrasim::algorithm_key(*collective)).or_insert_with(|| list.into());
-    }
-    SystemOverrides::new(keys)
-}
-
 pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Result<Preimage> {
     let spec = inputs.output(StepKind::Hw, hw::OUTPUT)?;
     let decided = Decided::of(context.spec(spec)?, point)?;
-    let algorithms: Map<String, Value> = Collective::ALL
-        .into_iter()
-        .map(|c| (c.name().to_owned(), decided.table.get(c).iter().map(|d| d.algorithm.as_str()).collect()))
-        .collect();
     // Algorithm lists are in the table already, whoever decided them.
     let is_algorithm = |key: &str| Collective::ALL.iter().any(|c| astrasim::algorithm_key(*c) == key);
-    let mut system = decided.overrides.entries().clone();
+    let mut system = decided.system.entries().clone();
     system.retain(|key, _| !is_algorithm(key));
     let params = json!({
-        "algorithms": algorithms,
+        "decisions": decided.table,
         "layout": *point.layout,
         "ranks": point.workload.ranks(),
         "system": system,
@@ -92,10 +82,12 @@ pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Res
 }
 
 pub(super) fn execute(context: &Context, point: &Point, inputs: &Inputs) -> Result<Produced> {
-    let files = files(context.spec(inputs.output(StepKind::Hw, hw::OUTPUT)?)?, point)?;
+    let decided = Decided::of(context.spec(inputs.output(StepKind::Hw, hw::OUTPUT)?)?, point)?;
+    let files = decided.files();
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, NETWORK, files.network_yml.into_bytes());
     produced.output(OutputKind::Blob, SYSTEM, files.system_json.into_bytes());
     produced.output(OutputKind::Blob, REMOTE_MEMORY, files.remote_memory_json.into_bytes());
+    produced.output(OutputKind::Blob, DECISIONS, decided.table.to_bytes());
     Ok(produced)
 }

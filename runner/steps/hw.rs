@@ -9,13 +9,13 @@ use serde_json::{Value, json};
 
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
-use crate::hw::NetworkSpec;
+use crate::hw::{NetworkSpec, SPEC_VERSION};
 use crate::notice::Notice;
 use crate::recipe::Point;
 
 use super::{Context, Produced, Sources, output_of};
 
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = SPEC_VERSION;
 pub(super) const OUTPUT: &str = "network-spec.json";
 /// The name of the input that is the hardware file, whatever the file is called.
 pub const HARDWARE: &str = "hardware";
@@ -48,5 +48,5 @@ pub(super) fn recall(context: &Context, point: &Point, record: &ActionRecord) ->
 
 /// The network that a point's patches make of its hardware file.
 pub(super) fn network_spec(sources: &Sources, point: &Point) -> Result<(NetworkSpec, Vec<Notice>)> {
-    sources.document(&point.hw)?.network_spec(&point.hw_patches)
+    sources.document(&point.hw)?.network_spec(&point.hw_patches).map_err(|error| point.blame(error))
 }

@@ -17,6 +17,7 @@ use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
 use crate::lint;
+use crate::notice::Notice;
 use crate::recipe::{Engine, Point};
 use crate::report::RunResult;
 
@@ -51,7 +52,8 @@ pub(super) fn execute(
     let network = context.network(inputs.output(StepKind::Configs, configs::NETWORK)?)?;
     let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
     let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
-    let (network, system) = prepare(&network, &system, &point.engine, &workload)?;
+    let (network, system, warnings) = prepare(&network, &system, &point.engine, &workload)?;
+    context.notify("traces", warnings.iter().map(Notice::to_string));
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
     let result = RunResult::from_engine(&report)?;
@@ -69,17 +71,17 @@ pub(super) fn read_system(system_json: &[u8]) -> Result<SystemFile> {
     Ok(SystemFile::parse(system_json, configs::SYSTEM)?.0)
 }
 
-/// What the engine is to simulate, from the configuration files, checked against the traces.
+/// What the engine is to simulate, from the configuration files, checked against the traces, and what is worth saying.
 pub(super) fn prepare(
     network: &NetworkFile,
     system: &SystemFile,
     engine: &Engine,
     workload: &Workload,
-) -> Result<(Network, System)> {
+) -> Result<(Network, System, Vec<Notice>)> {
     let network = network.network(engine.network)?;
     let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
-    lint::refuse(&lint::lint(&network, &system, workload))?;
-    Ok((network, system))
+    let warnings = lint::refuse(&lint::lint(&network, &system, workload))?;
+    Ok((network, system, warnings))
 }
 
 /// Takes over the finish time of a known run.

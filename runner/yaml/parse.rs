@@ -4,6 +4,7 @@
 //! strangers.
 
 use serde::de::{Deserialize, Deserializer, MapAccess, SeqAccess, Visitor};
+use serde_yaml::budget::BudgetBreach;
 use serde_yaml::options::NonFiniteFloatPolicy;
 use serde_yaml::{Spanned, UserMessageFormatter};
 
@@ -12,8 +13,11 @@ use crate::{Error, Result};
 
 /// Longest accepted document in bytes; real files have a few thousand.
 const MAX_BYTES: usize = 16 << 20;
-/// Deepest accepted nesting; real files have six levels.
-const MAX_DEPTH: usize = 64;
+/// Deepest accepted nesting; real files have six levels. Parsing recurses, and some fifty levels fill the stack of a
+/// thread in a build without optimisation.
+const MAX_DEPTH: usize = 24;
+/// Most accepted values, lists and mappings; real files have a few hundred.
+const MAX_NODES: usize = 250_000;
 
 /// Reads one YAML document.
 ///
@@ -33,10 +37,13 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Node> {
         strict_booleans: true,
         non_finite_float_policy: NonFiniteFloatPolicy::PassThrough,
         with_snippet: false,
-        budget: serde_yaml::budget! { max_depth: MAX_DEPTH, max_documents: 1 },
+        budget: serde_yaml::budget! { max_depth: MAX_DEPTH, max_nodes: MAX_NODES, max_documents: 1 },
     };
     let tree: Spanned<Tree> = serde_yaml::from_str_with_options(text, options).map_err(|error| {
-        let message = error.render_with_formatter(&UserMessageFormatter);
+        let message = match &error {
+            serde_yaml::Error::Budget { breach, .. } => limit(breach),
+            _ => error.render_with_formatter(&UserMessageFormatter),
+        };
         match error.location() {
             Some(place) => {
                 let (line, column) = (place.line(), place.column());
@@ -47,6 +54,21 @@ pub fn parse(bytes: &[u8], file: &str) -> Result<Node> {
         }
     })?;
     Ok(node(tree))
+}
+
+/// Which limit a document is beyond.
+fn limit(breach: &BudgetBreach) -> String {
+    match breach {
+        BudgetBreach::Nodes { .. } => format!("more than {MAX_NODES} values, lists and mappings"),
+        BudgetBreach::Depth { .. } => format!("nested deeper than {MAX_DEPTH} levels"),
+        BudgetBreach::Documents { .. } => "more than one YAML document; a file has one".to_owned(),
+        BudgetBreach::Aliases { .. }
+        | BudgetBreach::Anchors { .. }
+        | BudgetBreach::AliasAnchorRatio { .. } => {
+            "too many anchors and aliases; write the values out".to_owned()
+        }
+        _ => "too large or too complex a document".to_owned(),
+    }
 }
 
 /// A deserialized value; its children carry their places.
@@ -201,5 +223,21 @@ mod tests {
         }
         refused(&bomb);
         assert!(parse(&vec![b' '; MAX_BYTES + 1], "t.yaml").is_err());
+    }
+
+    #[test]
+    fn a_limit_is_named_in_words() {
+        for (text, expected) in [
+            (format!("[{}]", "1,".repeat(MAX_NODES + 1)), "more than 250000 values, lists and mappings"),
+            ("[".repeat(MAX_DEPTH + 1) + &"]".repeat(MAX_DEPTH + 1), "nested deeper than 24 levels"),
+        ] {
+            let message = refused(&text);
+            assert!(message.starts_with("t.yaml:1:") && message.ends_with(expected), "{message}");
+        }
+        read(&("[".repeat(MAX_DEPTH) + &"]".repeat(MAX_DEPTH)));
+        for text in ["a: 1\n---\nb: 2\n", "[*a]", "a: &a [*a]"] {
+            let message = refused(text);
+            assert!(!message.contains(['{', '}']) && !message.contains("udget"), "{message}");
+        }
     }
 }

@@ -56,10 +56,12 @@ impl<'a> Section<'a> {
     }
 }
 
-/// An integer of at least `least`.
+/// An integer from `least` to 2^32 - 1.
 pub(crate) fn integer(node: &Node, least: u32) -> Result<u32> {
     let value = node.integer().and_then(|value| u32::try_from(value).ok()).filter(|value| *value >= least);
-    value.ok_or_else(|| node.error(format!("expected an integer ≥ {least}, found {}", node.found())))
+    value.ok_or_else(|| {
+        node.error(format!("expected an integer from {least} to {}, found {}", u32::MAX, node.found()))
+    })
 }
 
 /// A finite number.

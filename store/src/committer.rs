@@ -324,7 +324,7 @@ fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core) -> Result<()>
 
 fn write_roots_and_checks(change: &Change<'_>, batch: &[Item]) -> Result<()> {
     for (name, root) in publications(batch).flat_map(|p| &p.roots) {
-        change.table(Table::Roots)?.insert(name.as_bytes(), &root.encode())?;
+        change.table(Table::Roots)?.insert(name.as_bytes(), &root.encode(name))?;
     }
     for item in batch {
         if let Item::Checked { key, deletions } = item {

@@ -30,20 +30,37 @@ impl Root {
         Self { target, kind, updated_unix_ms }
     }
 
-    pub(crate) fn encode(&self) -> Vec<u8> {
+    /// The row of the root of this name.
+    pub(crate) fn encode(&self, name: &str) -> Vec<u8> {
         let mut out = Encoder::new(MAGIC);
         out.u8(self.kind.code());
         out.id(self.target.as_bytes());
         out.u64(self.updated_unix_ms);
+        out.u64(self.check(name));
         out.finish()
     }
 
-    pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut input = Decoder::new(bytes, MAGIC)?;
+    pub(crate) fn decode(name: &str, row: &[u8]) -> Result<Self> {
+        let mut input = Decoder::new(row, MAGIC)?;
         let kind = OutputKind::from_code(input.u8()?, &input)?;
         let root = Self { kind, target: Digest::from_bytes(input.id()?), updated_unix_ms: input.u64()? };
+        let check = input.u64()?;
         input.finish()?;
+        if check != root.check(name) {
+            return Err(Error::invalid("a root that does not belong to its name"));
+        }
         Ok(root)
+    }
+
+    /// Nothing else names a root's bytes, and one that leads elsewhere than it did would hand to collection what
+    /// it led to.
+    fn check(&self, name: &str) -> u64 {
+        let mut hasher = blake3::Hasher::new();
+        hasher.update(&[self.kind.code()]).update(self.target.as_bytes());
+        hasher.update(&self.updated_unix_ms.to_le_bytes()).update(name.as_bytes());
+        let mut check = [0; 8];
+        hasher.finalize_xof().fill(&mut check);
+        u64::from_le_bytes(check)
     }
 
     /// Refuses a name that could not be shown in a table or typed on a command line.
@@ -65,9 +82,24 @@ mod tests {
     fn the_encoding_of_a_root_is_pinned() {
         let root =
             Root { target: Digest::from_bytes([7; 32]), kind: OutputKind::Closure, updated_unix_ms: 258 };
-        let expected = [&b"root\x01\x02"[..], &[7; 32], &[2, 1, 0, 0, 0, 0, 0, 0]].concat();
-        assert_eq!(root.encode(), expected);
-        assert_eq!(Root::decode(&expected).unwrap(), root);
-        assert!(Root::decode(&expected[1..]).is_err());
+        let check = [186, 7, 7, 186, 204, 122, 151, 204];
+        let expected = [&b"root\x01\x02"[..], &[7; 32], &[2, 1, 0, 0, 0, 0, 0, 0], &check].concat();
+        assert_eq!(root.encode("name"), expected);
+        assert_eq!(Root::decode("name", &expected).unwrap(), root);
+    }
+
+    #[test]
+    fn a_root_with_any_bit_flipped_or_under_another_name_is_refused() {
+        let root = Root { target: Digest::of(b"content"), kind: OutputKind::Closure, updated_unix_ms: 258 };
+        let row = root.encode("name");
+        assert!(Root::decode("nama", &row).is_err());
+        for at in 0..row.len() {
+            for bit in 0..8 {
+                let mut flipped = row.clone();
+                flipped[at] ^= 1 << bit;
+                assert!(Root::decode("name", &flipped).is_err(), "bit {bit} of byte {at}");
+            }
+            assert!(Root::decode("name", &row[..at]).is_err(), "cut to {at} bytes");
+        }
     }
 }

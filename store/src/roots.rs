@@ -21,7 +21,7 @@ impl Store {
     pub fn root(&self, name: &str) -> Result<Option<Root>> {
         let rows = self.core().db.view()?.table(Table::Roots)?;
         let Some(row) = rows.get(name.as_bytes())? else { return Ok(None) };
-        let root = Root::decode(&row).ok();
+        let root = Root::decode(name, &row).ok();
         if root.is_none() {
             self.notice_damaged_root(name.to_owned());
         }
@@ -76,7 +76,7 @@ impl Store {
 pub(crate) fn all(rows: &impl ReadRows) -> Result<Vec<(String, Option<Root>)>> {
     let mut roots = Vec::new();
     for_each_row(rows, &mut |key, row| match str::from_utf8(key) {
-        Ok(name) => roots.push((name.to_owned(), Root::decode(row).ok())),
+        Ok(name) => roots.push((name.to_owned(), Root::decode(name, row).ok())),
         Err(_) => roots.push((shown(key), None)),
     })?;
     Ok(roots)

@@ -1,8 +1,10 @@
 //! A compact table of hardware, requests and files that holds without the reference data.
 
-use astra_policy::Collective;
+use astra_engine::NetworkModel;
+use astra_policy::{Collective, DecidedBy};
 use astra_store::astrasim::{
-    ConfigFiles, ConfigRequest, SystemOverrides, check_algorithms, decide, layout, write,
+    Algorithms, ConfigFiles, ConfigRequest, DecisionTable, PolicyChoices, SystemOverrides, check_algorithms,
+    check_network, decide, layout, write,
 };
 use astra_store::hw::{Axis, Document, NetworkSpec};
 use astra_store::{Error, Result};
@@ -42,7 +44,7 @@ fn request(text: &str) -> ConfigRequest {
 
 fn configs(spec: &NetworkSpec, request: &ConfigRequest, overrides: &SystemOverrides) -> Result<ConfigFiles> {
     let layout = layout(spec, request)?;
-    let table = decide(spec, &layout, overrides)?;
+    let table = decide(spec, &layout, &PolicyChoices::new(), overrides)?;
     Ok(write(&layout, &table, &spec.sys_options, overrides))
 }
 
@@ -107,7 +109,9 @@ fn what_cannot_be_is_refused_with_its_key() {
         ([8, 1, 1, 1], &[("Ring", "1 GB", "5 us", "auto", "tp")], "8", "network.dimensions[0].topology.latency: expected a number, found `5 us`"),
         ([8, 1, 1, 1], &[("Ring", "1 GB", "0", "16", "tp")], "8", "network.dimensions[0].size: size 16, but the degrees of the dimension's axes multiply to 8"),
         ([8, 1, 1, 1], &[RING, ("Ring", "1 GB", "0", "auto", "tp")], "8", "network.dimensions[1].parallelisms: axis tp lies on dimension `dim0` already"),
-        ([0, 1, 1, 1], &[RING], "1", "parallelism.tp: expected an integer ≥ 1, found `0`"),
+        ([0, 1, 1, 1], &[RING], "1", "parallelism.tp: expected an integer from 1 to 4294967295, found `0`"),
+        ([8, 1, 1, 1], &[("Ring", "1e-300", "0", "auto", "tp")], "8", "network.dimensions[0].topology.bandwidth: a bandwidth of 1e-300 bytes/s is 0 in the network file"),
+        ([8, 1, 1, 1], &[("Ring", "1 GB", "1e300", "auto", "tp")], "8", "network.dimensions[0].topology.latency: a latency of 1e300 s is beyond"),
         ([8, 1, 1, 1], &[], "8", "network.dimensions: missing required key"),
     ];
     for (degrees, dims, asked, expected) in cases {
@@ -186,8 +190,14 @@ fn a_recipe_overrides_what_the_hardware_file_and_the_defaults_say() {
     assert!(files.system_json.ends_with("\"replay-only\": 1\n}"), "{}", files.system_json);
 }
 
+/// The recipe's `policy.collectives`, as names for one dimension after the other.
+fn policy(collective: Collective, names: &[&str]) -> PolicyChoices {
+    let names = names.iter().map(|name| (*name).to_owned()).collect();
+    PolicyChoices::from([(collective, Algorithms::PerDimension(names))])
+}
+
 #[test]
-fn an_override_with_a_list_of_the_wrong_length_is_refused() {
+fn a_list_of_the_wrong_length_is_refused_under_the_key_that_has_it() {
     let spec = spec([4, 1, 1, 2], &[RING, IB], "").unwrap();
     let overrides = |list: Json| {
         let block = json!({ "all-reduce-implementation": list });
@@ -197,22 +207,168 @@ fn an_override_with_a_list_of_the_wrong_length_is_refused() {
     assert!(error.starts_with("system.all-reduce-implementation: 1 algorithms for 2 dimensions"), "{error}");
     // One algorithm over all ranks is a whole list.
     configs(&spec, &request("8"), &overrides(json!(["oneRing"]))).unwrap();
+
+    let layout = layout(&spec, &request("8")).unwrap();
+    let decide = |names: &[&str]| {
+        decide(&spec, &layout, &policy(Collective::AllGather, names), &SystemOverrides::default())
+    };
+    let error = decide(&["ring", "ring", "ring"]).unwrap_err().to_string();
+    assert!(error.starts_with("policy.collectives.all_gather: 3 algorithms for 2 dimensions"), "{error}");
+    let table = decide(&["ring", "direct"]).unwrap();
+    assert_eq!(table.all_gather[1].decided_by, DecidedBy::RecipePolicy);
+    assert_eq!(table.all_gather[1].reason, "`policy.collectives.all_gather` of the recipe");
+    assert_eq!(table.all_reduce[1].decided_by, DecidedBy::Policy);
+}
+
+#[test]
+fn a_decision_table_has_this_text_and_reads_back() {
+    let spec = spec([4, 1, 1, 1], &[RING], "").unwrap();
+    let layout = layout(&spec, &request("4")).unwrap();
+    let everywhere =
+        PolicyChoices::from([(Collective::AllReduce, Algorithms::Everywhere("direct".to_owned()))]);
+    let table = decide(&spec, &layout, &everywhere, &SystemOverrides::default()).unwrap();
+    let default = r#"[{"algorithm":"ring","decided_by":"policy","reason":"default for Ring"}]"#;
+    let expected = format!(
+        r#"{{"version":1,"all_reduce":[{{"algorithm":"direct","decided_by":"recipe_policy","reason":"`policy.collectives.all_reduce` of the recipe"}}],"all_gather":{default},"reduce_scatter":{default},"all_to_all":{default}}}"#
+    );
+    assert_eq!(String::from_utf8(table.to_bytes()).unwrap(), expected);
+    assert_eq!(DecisionTable::from_bytes(expected.as_bytes()).unwrap(), table);
+    let newer = expected.replacen("\"version\":1", "\"version\":2", 1);
+    let error = DecisionTable::from_bytes(newer.as_bytes()).unwrap_err().to_string();
+    assert_eq!(error, "decision table of version 2, expected 1");
+}
+
+/// What is wrong with one Switch of so many NPUs, for a workload that uses these collectives.
+fn check(
+    npus: u32,
+    backend: &str,
+    policy: &PolicyChoices,
+    system: Json,
+    used: &[Collective],
+) -> Result<(), Error> {
+    let spec = spec([npus, 1, 1, 1], &[("Switch", "100 GB", "5e-6", "auto", "tp")], backend)?;
+    let layout = layout(&spec, &ConfigRequest { ranks: npus, ..Default::default() })?;
+    let system = SystemOverrides::new(system.as_object().unwrap().clone())?;
+    check_algorithms(&layout, &decide(&spec, &layout, policy, &system)?, used.iter().copied(), "hw.yaml")
 }
 
 #[test]
 fn an_impossible_algorithm_is_an_error_only_when_the_workload_uses_it() {
-    let check = |npus: u32, used: &[Collective]| -> Result<(), Error> {
-        let spec = spec([npus, 1, 1, 1], &[("Switch", "100 GB", "5e-6", "auto", "tp")], "")?;
-        let layout = layout(&spec, &ConfigRequest { ranks: npus, ..Default::default() })?;
-        check_algorithms(&layout, &decide(&spec, &layout, &SystemOverrides::default())?, used)
-    };
+    let check = |npus: u32, used: &[Collective]| check(npus, "", &PolicyChoices::new(), json!({}), used);
     check(8, &[Collective::AllReduce, Collective::AllGather]).unwrap();
     check(8, &[Collective::AllToAll]).unwrap_err();
     check(6, &[]).unwrap();
     let error = check(6, &[Collective::AllReduce]).unwrap_err();
     assert_eq!(
         error.to_string(),
-        "all_reduce on dimension `dim0` (Switch of 6): halvingDoubling needs a power of two of members, here 6 \
-         (default for Switch)"
+        "network.dimensions[0].collective_override.all_reduce: all_reduce on dimension `dim0` (Switch of 6): \
+         halvingDoubling needs a power of two of members, here 6 (default for Switch)"
     );
+    assert_eq!(
+        error.hint_text(),
+        Some(
+            "choose another algorithm, for example ring or direct, with this key or with \
+             `policy.collectives.all_reduce` in the recipe"
+        )
+    );
+}
+
+#[test]
+fn an_impossible_algorithm_is_blamed_on_the_key_that_chose_it() {
+    let hd = "halvingDoubling";
+    let global = "execution_backend: {model: astra, astra: {collectives: {all_reduce: halvingDoubling}}}";
+    let (none, in_policy) = (PolicyChoices::new(), policy(Collective::AllReduce, &[hd]));
+    for (backend, policy, system, expected) in [
+        (
+            global,
+            &none,
+            json!({}),
+            "execution_backend.astra.collectives.all_reduce: all_reduce on dimension `dim0` (Switch of 6): halvingDoubling \
+             needs a power of two of members, here 6 (chosen for every all_reduce)",
+        ),
+        (
+            "",
+            &in_policy,
+            json!({}),
+            "policy.collectives.all_reduce: all_reduce on dimension `dim0` of hw.yaml (Switch of 6): halvingDoubling needs \
+             a power of two of members, here 6 (`policy.collectives.all_reduce` of the recipe)",
+        ),
+        (
+            "",
+            &none,
+            json!({ "all-reduce-implementation": [hd] }),
+            "system.all-reduce-implementation: all_reduce on dimension `dim0` of hw.yaml (Switch of 6): halvingDoubling \
+             needs a power of two of members, here 6 (`system.all-reduce-implementation` of the recipe)",
+        ),
+        (
+            "",
+            &policy(Collective::AllReduce, &["mesh"]),
+            json!({}),
+            "policy.collectives.all_reduce: all_reduce on dimension `dim0` of hw.yaml (Switch of 6): mesh exists in \
+             DeepFlow's simulator only (`policy.collectives.all_reduce` of the recipe)",
+        ),
+    ] {
+        let error = check(6, backend, policy, system, &[Collective::AllReduce]).unwrap_err();
+        assert_eq!(error.to_string(), expected);
+        assert_eq!(error.hint_text(), Some("choose another algorithm, for example ring or direct"));
+    }
+}
+
+#[test]
+fn one_algorithm_over_all_ranks_is_judged_once_by_the_rank_count() {
+    let spec = spec([4, 1, 1, 3], &[RING, ("Switch", "25 GB", "20e-6", "auto", "dp")], "").unwrap();
+    let layout = layout(&spec, &request("12")).unwrap();
+    let check = |names: &[&str]| {
+        let policy = policy(Collective::AllReduce, names);
+        let table = decide(&spec, &layout, &policy, &SystemOverrides::default()).unwrap();
+        check_algorithms(&layout, &table, [Collective::AllReduce], "hw.yaml")
+    };
+    check(&["oneRing", "halvingDoubling"]).unwrap();
+    let error = check(&["oneHalvingDoubling"]).unwrap_err().to_string();
+    assert!(error.contains("needs a power of two of members, here 12"), "{error}");
+    let error = check(&["ring", "halvingDoubling"]).unwrap_err().to_string();
+    assert!(error.contains("dimension `dim1` of hw.yaml (Switch of 3)"), "{error}");
+}
+
+#[test]
+fn a_network_that_cannot_be_simulated_is_refused_with_the_key_to_change() {
+    use NetworkModel::{CongestionAware as Aware, CongestionUnaware as Unaware};
+    let torus = ("Torus2D", "100 GB", "5e-6", "[2, 4]", "tp");
+    for (degrees, dims, ranks, model, expected, hint) in [
+        (
+            [4, 1, 1, 2],
+            &[RING, IB] as &[Dim],
+            "1",
+            Aware,
+            "workload.ranks: a simulation needs at least 2 ranks, found 1",
+            "set 2 here",
+        ),
+        (
+            [4, 1, 1, 2],
+            &[RING, IB],
+            "8",
+            Aware,
+            "engine.network: `congestion_aware` simulates one dimension, hw.yaml gives 2 (Ring, Switch)",
+            "write `\"network\": \"congestion_unaware\"`",
+        ),
+        (
+            [8, 1, 1, 2],
+            &[torus, IB],
+            "16",
+            Unaware,
+            "network.dimensions[0].topology.type: topology Mesh cannot be simulated with congestion_unaware; use Ring",
+            "",
+        ),
+    ] {
+        let spec = spec(degrees, dims, "").unwrap();
+        let error = check_network(&layout(&spec, &request(ranks)).unwrap(), model, "hw.yaml").unwrap_err();
+        assert!(error.to_string().starts_with(expected), "{error}");
+        assert!(error.hint_text().unwrap_or_default().contains(hint), "{error}: {:?}", error.hint_text());
+    }
+    let spec = spec([4, 1, 1, 2], &[RING, IB], "").unwrap();
+    check_network(&layout(&spec, &request("8")).unwrap(), Unaware, "hw.yaml").unwrap();
+    let faulty_links = Some(vec![astra_store::hw::FaultyLink { src: 0, dst: 1, health: 0.5 }]);
+    let faulty = ConfigRequest { faulty_links, ..request("8") };
+    let error = check_network(&layout(&spec, &faulty).unwrap(), Unaware, "hw.yaml").unwrap_err();
+    assert!(error.to_string().starts_with("network.faulty_links: degraded links exist"), "{error}");
 }

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use astra_engine::{Dialect, NetworkModel, RemoteMemory};
 use astra_policy::Collective;
 use astra_store::astrasim::{
-    ConfigFiles, ConfigRequest, Layout, NetworkFile, SystemFile, SystemOptions, SystemOverrides, decide,
-    layout, read_remote_memory, write,
+    ConfigFiles, ConfigRequest, Layout, NetworkFile, PolicyChoices, SystemFile, SystemOptions,
+    SystemOverrides, decide, layout, read_remote_memory, write,
 };
 use astra_store::hw::{Axis, Document, NetworkSpec};
 use astra_store::{Error, Notice};
@@ -187,7 +187,7 @@ fn configs(spec: &NetworkSpec, call: &Json) -> Result<(Layout, ConfigFiles), Err
     };
     let layout = layout(spec, &request)?;
     let overrides = SystemOverrides::default();
-    let table = decide(spec, &layout, &overrides)?;
+    let table = decide(spec, &layout, &PolicyChoices::new(), &overrides)?;
     let files = write(&layout, &table, &spec.sys_options, &overrides);
     Ok((layout, files))
 }

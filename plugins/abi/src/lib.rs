@@ -78,6 +78,8 @@ pub struct Request {
 pub enum DecidedBy {
     /// The user fixed the whole list in the recipe's `system` block.
     SystemOverride,
+    /// The user fixed it in the recipe's `policy` section.
+    RecipePolicy,
     /// The user fixed it for this dimension.
     DimensionOverride,
     /// The user chose it for this collective everywhere.

@@ -5,6 +5,9 @@
 
 use astra_policy::{Choice, DecidedBy, Dimension, Request};
 
+/// Version of the rules: raised whenever some request would be answered otherwise, reasons included.
+pub const VERSION: u32 = 1;
+
 /// The algorithm of every dimension of the request, in its order.
 pub fn decide(request: &Request) -> Vec<Choice> {
     request.dimensions.iter().map(|dimension| choose(request, dimension)).collect()
@@ -61,12 +64,53 @@ mod tests {
         decide(&request).into_iter().map(|choice| (choice.algorithm, choice.decided_by)).collect()
     }
 
+    /// Every kind of answer: the default of every topology a network file can name, an override and a global choice.
+    const GOLDEN: &str = "\
+version 1
+Ring: ring, Policy, default for Ring
+FullyConnected: direct, Policy, default for FullyConnected
+Switch: halvingDoubling, Policy, default for Switch
+Mesh: mesh, Policy, default for Mesh
+HyperCube: hypercube, Policy, default for HyperCube
+Torus2D: torus2d, Policy, default for Torus2D
+Mesh2D: torus2d, Policy, default for Mesh2D
+KingMesh2D: torus2d, Policy, default for KingMesh2D
+Bus: ring, Policy, default for Bus
+BinaryTree: ring, Policy, default for BinaryTree
+DoubleBinaryTree: ring, Policy, default for DoubleBinaryTree
+all_reduce: f, DimensionOverride, override of dimension `d` for all_reduce; g, GlobalChoice, chosen for every all_reduce
+all_gather: f, DimensionOverride, override of dimension `d` for all_gather; g, GlobalChoice, chosen for every all_gather
+reduce_scatter: f, DimensionOverride, override of dimension `d` for reduce_scatter; g, GlobalChoice, chosen for every reduce_scatter
+all_to_all: f, DimensionOverride, override of dimension `d` for all_to_all; g, GlobalChoice, chosen for every all_to_all
+";
+
     #[test]
-    fn each_topology_has_its_default() {
-        let dimensions = ["Ring", "FullyConnected", "Switch", "Mesh", "HyperCube", "KingMesh2D"];
-        let chosen = algorithms(None, dimensions.map(|name| dimension(name, None)).to_vec());
-        let expected = ["ring", "direct", "halvingDoubling", "mesh", "hypercube", "torus2d"];
-        assert_eq!(chosen, expected.map(|name| (name.to_owned(), DecidedBy::Policy)));
+    fn an_answer_that_changes_raises_the_version() {
+        let text = |request: Request| {
+            let choices = decide(&request).into_iter();
+            let choices = choices.map(|Choice { algorithm, decided_by, reason }| {
+                format!("{algorithm}, {decided_by:?}, {reason}")
+            });
+            choices.collect::<Vec<_>>().join("; ")
+        };
+        let mut table = format!("version {VERSION}\n");
+        for line in GOLDEN.lines().skip(1) {
+            let name = line.split(':').next().unwrap();
+            let request = match Collective::from_name(name) {
+                None => Request {
+                    collective: Collective::AllReduce,
+                    global: None,
+                    dimensions: vec![dimension(name, None)],
+                },
+                Some(collective) => Request {
+                    collective,
+                    global: Some("g".to_owned()),
+                    dimensions: vec![dimension("Switch", Some("f")), dimension("Switch", None)],
+                },
+            };
+            table += &format!("{name}: {}\n", text(request));
+        }
+        assert_eq!(table, GOLDEN, "the rules changed: raise VERSION and write both here");
     }
 
     #[test]

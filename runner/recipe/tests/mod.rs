@@ -1,5 +1,6 @@
 //! What a recipe accepts, refuses and expands to. All through the public types.
 
+mod blame;
 mod reading;
 mod refusals;
 mod schema;

@@ -1,8 +1,8 @@
 use astra_engine::{Bytes, Nanos};
 
-use super::super::{Algorithms, EngineKind, PolicyPlugin, Recipe, Workload};
+use super::super::{EngineKind, PolicyPlugin, Recipe, Workload};
 use super::{WORKLOAD, recipe};
-use crate::astrasim::SystemOverrides;
+use crate::astrasim::{Algorithms, SystemOverrides};
 use crate::hw::Axis;
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
@@ -43,7 +43,7 @@ fn every_option_is_read() {
         r#"{WORKLOAD}, "$schema": "recipe.schema.json", "description": "for people",
         "policy": {{"plugin": "topology", "collectives": {{"all_reduce": "ring", "all_gather": ["ring", "direct"]}}}},
         "engine": {{"kind": "builtin", "network": "congestion_unaware", "dialect": "astra-sim"}},
-        "system": {{"endpoint-delay": 20, "all-gather-implementation": ["ring", "direct4"]}},
+        "system": {{"endpoint-delay": 20, "all-to-all-implementation": ["ring", "direct4"]}},
         "layout": {{"axes": ["dp", "tp"], "flatten_2d": true}}"#
     ))
     .unwrap();
@@ -56,7 +56,7 @@ fn every_option_is_read() {
     assert_eq!(point.engine.network, NetworkModel::CongestionUnaware);
     assert_eq!(
         *point.system,
-        system(json!({"endpoint-delay": 20, "all-gather-implementation": ["ring", "direct4"]}))
+        system(json!({"endpoint-delay": 20, "all-to-all-implementation": ["ring", "direct4"]}))
     );
     assert_eq!(point.layout.axes.as_deref(), Some(&[Axis::Tp, Axis::Dp][..]));
     assert!(point.layout.flatten_2d);
@@ -203,4 +203,25 @@ fn every_snippet_of_the_documentation_is_a_recipe_or_a_part_of_one() {
         .and_then(|recipe| recipe.points());
         assert!(points.is_ok(), "{snippet}\n{points:?}");
     }
+}
+
+#[test]
+fn a_workload_lists_each_collective_it_uses_once() {
+    let collectives = |workload: &str| {
+        let point = recipe(&format!("\"workload\":{workload}")).unwrap().points().unwrap().remove(0);
+        point.workload.collectives().into_iter().map(|collective| collective.name()).collect::<Vec<_>>()
+    };
+    let item = |name: &str| format!(r#"{{"collective":"{name}","size":1}}"#);
+    let items = [item("all_to_all"), item("all_gather"), item("all_to_all")].join(",");
+    assert_eq!(
+        collectives(&format!(r#"{{"kind":"sequence","ranks":4,"items":[{items}]}}"#)),
+        ["all_gather", "all_to_all"]
+    );
+    assert_eq!(
+        collectives(r#"{"kind":"collective","collective":"all_reduce","ranks":4,"size":1}"#),
+        ["all_reduce"]
+    );
+    assert!(
+        collectives(r#"{"kind":"pipeline","ranks":2,"microbatches":1,"compute":1000,"size":1}"#).is_empty()
+    );
 }

@@ -246,3 +246,17 @@ fn options_are_checked_word_by_word() {
         assert!(message.starts_with(expected), "{rest}: {message}");
     }
 }
+
+#[test]
+fn algorithms_that_both_sections_fix_are_refused_with_both_keys() {
+    let both =
+        r#""policy":{"collectives":{"all_reduce":"ring"}},"system":{"all-reduce-implementation":["direct"]}"#;
+    assert_eq!(
+        option(both),
+        "system.all-reduce-implementation: `policy.collectives.all_reduce` and `system.all-reduce-implementation` both fix \
+         the algorithms of all_reduce; keep one of them"
+    );
+    let different =
+        r#""policy":{"collectives":{"all_gather":"ring"}},"system":{"all-reduce-implementation":["direct"]}"#;
+    recipe(&format!("{WORKLOAD},{different}")).unwrap();
+}

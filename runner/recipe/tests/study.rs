@@ -1,11 +1,9 @@
 //! The figures that examples/README.md states, simulated from the example files.
 
-use super::super::{Algorithms, Point, Recipe, Workload};
+use super::super::{Point, Recipe, Workload};
 use crate::astrasim::{ConfigRequest, SystemFile, SystemOptions, decide, layout, write};
 use crate::hw::Document;
-use astra_engine::{
-    Algorithm, Bytes, InvolvedDims, Micros, Node, NodeKind, RemoteMemory, TraceBuilder, simulate,
-};
+use astra_engine::{Bytes, InvolvedDims, Micros, Node, NodeKind, RemoteMemory, TraceBuilder, simulate};
 use astra_policy::Collective;
 use std::path::Path;
 
@@ -18,14 +16,11 @@ fn finish_ns(point: &Point, examples: &Path) -> u64 {
     let (spec, _) = Document::parse(&hardware, &point.hw).unwrap().network_spec(&point.hw_patches).unwrap();
     let request = ConfigRequest { ranks, axes: point.layout.axes.clone(), ..ConfigRequest::default() };
     let layout = layout(&spec, &request).unwrap();
-    let table = decide(&spec, &layout, &point.system).unwrap();
+    let table = decide(&spec, &layout, &point.policy.collectives, &point.system).unwrap();
     let files = write(&layout, &table, &spec.sys_options, &point.system);
     let (file, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json").unwrap();
     let options = SystemOptions::default();
-    let mut system = file.system(point.engine.dialect, &options, RemoteMemory::None).unwrap();
-    if let Some(Algorithms::Everywhere(name)) = point.policy.collectives.get(&Collective::AllReduce) {
-        system.all_reduce = vec![name.parse::<Algorithm>().unwrap(); layout.dimensions.len()];
-    }
+    let system = file.system(point.engine.dialect, &options, RemoteMemory::None).unwrap();
     let (collective, group) = (astra_engine::CollectiveType::AllReduce, None);
     let involved = InvolvedDims::default();
     let kind = NodeKind::Collective { collective, size: Bytes(size.0), group, involved };

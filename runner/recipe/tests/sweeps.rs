@@ -333,3 +333,30 @@ fn a_system_key_is_judged_where_it_is_written() {
         "sweep.cases[0].\"system.endpoint_delay\": unknown key of the system file [did you mean `endpoint-delay`?]"
     );
 }
+
+#[test]
+fn a_sweep_that_fixes_algorithms_twice_is_refused_where_it_does() {
+    let swept = |options: &str, sweep: &str| {
+        refused(recipe(&format!(r#"{WORKLOAD},{options},"sweep":{sweep}"#)).unwrap().points())
+    };
+    let system = swept(
+        r#""policy":{"collectives":{"all_reduce":"ring"}}"#,
+        r#"{"grid":{"system.all-reduce-implementation":[["direct"]]}}"#,
+    );
+    assert!(
+        system.contains(
+            ": sweep.grid.\"system.all-reduce-implementation\"[0]: `policy.collectives.all_reduce` and \
+             `system.all-reduce-implementation` both fix"
+        ),
+        "{system}"
+    );
+    let policy = swept(
+        r#""system":{"all-reduce-implementation":["direct"]}"#,
+        r#"{"cases":[{"name":"a"},{"name":"b","policy.collectives.all_reduce":"ring"}]}"#,
+    );
+    assert!(
+        policy.contains(": system.all-reduce-implementation: `policy.collectives.all_reduce`"),
+        "{policy}"
+    );
+    assert!(policy.ends_with("this is so in the point `case=b`"), "{policy}");
+}
