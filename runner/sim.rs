@@ -35,8 +35,8 @@ pub struct SimInputs<'a> {
     pub network_model: NetworkModel,
     /// Whose rules.
     pub dialect: Dialect,
-    /// Whether to say when each node ran.
-    pub node_times: bool,
+    /// How to simulate.
+    pub engine: Options,
 }
 
 /// What a simulation of existing files gave.
@@ -78,9 +78,8 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<Simulated> {
     }
     notices.extend(lint::refuse(&lint::lint(&network, &system, &workload))?);
     notices.extend(about_system);
-    let options = Options { node_times: inputs.node_times, ..Options::default() };
     let stop = AtomicBool::new(false);
-    let report = astra_engine::simulate_with(&options, &network, &system, &workload, &stop);
+    let report = astra_engine::simulate_with(&inputs.engine, &network, &system, &workload, &stop);
     Ok(Simulated { report: report.map_err(simulation_error)?, workload, notices })
 }
 

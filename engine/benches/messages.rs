@@ -53,6 +53,8 @@ struct Case {
     algorithm: Algorithm,
     work: Work,
     original: Option<Original>,
+    /// Too long without shortcuts.
+    shortcuts_only: bool,
 }
 
 const fn case(
@@ -63,7 +65,12 @@ const fn case(
     work: Work,
     original: Option<Original>,
 ) -> Case {
-    Case { name, model, npus, algorithm, work, original }
+    Case { name, model, npus, algorithm, work, original, shortcuts_only: false }
+}
+
+/// A case with more messages than anyone would wait for.
+const fn beyond(name: &'static str, model: NetworkModel, npus: &'static [u32], algorithm: Algorithm) -> Case {
+    Case { shortcuts_only: true, ..case(name, model, npus, algorithm, Work::AllReduces(1), None) }
 }
 
 const CASES: &[Case] = &[
@@ -81,11 +88,10 @@ const CASES: &[Case] = &[
     case("8 x 10000 all-reduces", UNAWARE, &[8], RING, Work::AllReduces(10_000), original(6.6)),
     case("16 x 16 x 16", UNAWARE, &[16, 16, 16], RING, Work::AllReduces(1), with_memory(9.9, 241.0)),
     case("32 x 32 x 32", UNAWARE, &[32, 32, 32], RING, Work::AllReduces(1), None),
-    case("ring 32768", UNAWARE, &[32768], RING, Work::AllReduces(1), None),
+    beyond("ring 32768", AWARE, &[32768], RING),
+    beyond("direct 1024", AWARE, &[1024], DIRECT),
+    beyond("direct 4096", UNAWARE, &[4096], DIRECT),
 ];
-
-/// Cases with more messages than this are measured with shortcuts only.
-const MOST_RANKS_OF_ONE_RING: u32 = 1024;
 
 /// The system counts running time in steps of some milliseconds.
 const LONG_ENOUGH: Duration = Duration::from_millis(200);
@@ -104,7 +110,7 @@ fn main() -> ExitCode {
     );
     for (index, case) in CASES.iter().enumerate().filter(|(_, case)| case.name.contains(&filter)) {
         for shortcuts in [true, false] {
-            if shortcuts || case.npus[0] <= MOST_RANKS_OF_ONE_RING {
+            if shortcuts || !case.shortcuts_only {
                 print_line(index, case, shortcuts);
             }
         }

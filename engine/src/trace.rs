@@ -175,6 +175,13 @@ impl Trace {
         &self.children[self.child_starts[index] as usize..self.child_starts[index + 1] as usize]
     }
 
+    /// Whether another trace does the same: it differs in ids and names of nodes at most, not in their order.
+    pub(crate) fn does_the_same_as(&self, other: &Self) -> bool {
+        self.nodes == other.nodes
+            && self.child_starts == other.child_starts
+            && self.children == other.children
+    }
+
     pub(crate) fn parent_counts(&self) -> &[u32] {
         &self.parent_counts
     }

@@ -6,7 +6,7 @@ use std::path::PathBuf;
 use clap::Args;
 use serde_json::{Value, json};
 
-use astra_engine::{Dialect, NetworkModel, Rank, RankReport, Report};
+use astra_engine::{Dialect, NetworkModel, Options, Rank, RankReport, Report};
 
 use crate::astrasim::SystemOptions;
 use crate::error::{Error, ErrorKind, Result};
@@ -56,6 +56,9 @@ pub(super) struct SimArgs {
     /// Write to this file when each node of each rank ran, as CSV.
     #[arg(long, value_name = "FILE")]
     nodes: Option<PathBuf>,
+    /// Simulate every rank even where one can stand for all; slower, with the same results.
+    #[arg(long)]
+    no_shortcuts: bool,
     /// Accepted for compatibility; the original gives it no effect.
     #[arg(long, value_name = "X")]
     compute_scale: Option<f64>,
@@ -93,7 +96,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         },
         network_model,
         dialect,
-        node_times: args.nodes.is_some(),
+        engine: Options { shortcuts: !args.no_shortcuts, node_times: args.nodes.is_some() },
     };
     let simulated = match simulate(&inputs) {
         Ok(simulated) => simulated,

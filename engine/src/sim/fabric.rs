@@ -148,6 +148,7 @@ impl Fabric {
     }
 
     /// A message has come to the next device: its destination, or it goes on.
+    #[inline]
     pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Hop {
         let message = self.messages.remove(message);
         if message.at == message.destination {
@@ -157,6 +158,7 @@ impl Fabric {
     }
 
     /// A link has finished sending; the next message that waits for it starts.
+    #[inline]
     pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) -> Option<Started> {
         let state = &mut self.links[link as usize];
         let Some(message) = state.waiting.pop_front() else {
@@ -167,6 +169,7 @@ impl Fabric {
     }
 
     /// Hands a message to the link out of the device it is at.
+    #[inline]
     fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: Message) -> Option<Started> {
         let link = self.next_link(message.at, message.destination);
         let state = &mut self.links[link as usize];
@@ -178,6 +181,7 @@ impl Fabric {
         Some(self.transmit(events, now, link, message))
     }
 
+    #[inline]
     fn transmit(&mut self, events: &mut Wheel<Event>, now: u64, link: u32, message: Message) -> Started {
         let Times { hop, sending, .. } = self.times(message.size);
         let at = self.links[link as usize].to;
@@ -218,6 +222,7 @@ impl Fabric {
     }
 
     /// The link that a message at a device takes to its destination.
+    #[inline]
     fn next_link(&mut self, at: u32, destination: u32) -> u32 {
         let n = self.npus;
         match self.topology {
@@ -229,13 +234,12 @@ impl Fabric {
             Topology::Switch if at < n => at,
             Topology::Switch => n + destination,
             _ => {
-                let ends = Ends { from: at, to: destination };
-                self.pairs.find(ends).map(|pair| self.pairs[pair]).unwrap_or_else(|| {
-                    self.links.push(Link::to(destination));
-                    let link = (self.links.len() - 1) as u32;
-                    self.pairs.insert(ends, link);
-                    link
-                })
+                let links = &mut self.links;
+                let (pair, _) = self.pairs.find_or_insert(Ends { from: at, to: destination }, || {
+                    links.push(Link::to(destination));
+                    (links.len() - 1) as u32
+                });
+                self.pairs[pair]
             }
         }
     }

@@ -29,7 +29,7 @@ use crate::error::Error;
 use crate::network::{Network, NetworkModel, Topology};
 use crate::units::Rank;
 use std::rc::Rc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
 
 /// In which order the copies of an event run: for each rank of `ranks` the one that `map` takes it to.
 #[derive(Clone)]
@@ -76,6 +76,9 @@ impl Concern {
     }
 }
 
+/// Stands for several maps.
+const SEVERAL: u32 = u32::MAX;
+
 /// The network as seen from rank 0, whose links stand for those of all.
 enum Paths {
     /// With the messages that are on their way.
@@ -100,7 +103,7 @@ pub(super) struct Mirror {
     /// The bundle that runs; who scheduled it, and its time.
     bundle: u64,
     scheduled: (u64, u64),
-    /// What the bundle's events concern so far, with their maps.
+    /// What the bundle's events concern so far, with their maps; successive receives that are counted are one.
     concerns: Vec<(Concern, u32)>,
     /// The turns of the event that runs.
     turns: Turns,
@@ -212,7 +215,7 @@ impl Mirror {
         }
         let Scheduled { by, turns, also, .. } = &mut self.lists[list as usize];
         let map = self.turns.map;
-        if *by == self.bundle && turns.map != map && !also.contains(&map) {
+        if *by == self.bundle && *also.last().unwrap_or(&turns.map) != map {
             also.push(map);
         }
     }
@@ -244,7 +247,14 @@ impl Mirror {
             self.scheduled = (by, now);
             self.concerns.clear();
         }
-        self.concerns.push((concern, turns.map));
+        match (self.concerns.last_mut(), concern) {
+            (Some((Concern::CountedReceive { stream }, map)), Concern::CountedReceive { stream: same })
+                if *stream == same =>
+            {
+                *map = SEVERAL;
+            }
+            _ => self.concerns.push((concern, turns.map)),
+        }
         self.turns = turns;
     }
 
@@ -289,6 +299,10 @@ impl Simulation<'_> {
         self.note_finish();
         while let Some((time, event)) = self.events.pop() {
             self.begin(time, stop)?;
+            if stop.load(Ordering::Relaxed) {
+                // Events are few here, but may each take as many steps as there are ranks.
+                return Err(Error::Interrupted);
+            }
             let concern = self.concern(event);
             let Transport::Mirrored(mirror) = &mut self.transport else { return Ok(false) };
             mirror.enter(time, event, concern);

@@ -8,7 +8,7 @@
 use crate::collective::{Algorithm, CollectiveType};
 use crate::network::{Network, NetworkModel};
 use crate::system::{RemoteMemory, System};
-use crate::trace::NodeKind;
+use crate::trace::{NodeKind, Trace};
 use crate::workload::{GroupId, Workload};
 
 /// The group of maps.
@@ -36,21 +36,16 @@ enum Peers {
 impl Symmetry {
     /// The maps under which a run stays the same, if they take every rank to every other.
     ///
-    /// All ranks run one trace, whose nodes name no rank and whose collectives are of all ranks. Peers are found
-    /// by ring distance or by flipped bits, the same in each dimension for all collectives of the trace. A
-    /// message's time depends only on the map from its source to its destination: on a ring a flipped bit is
-    /// equally far in either direction, and only dimension 0 is looked at where one ring spans all ranks. Links
-    /// that are shared keep their place only when coordinates are added to.
+    /// The traces of all ranks do the same, and their nodes name no rank and no group but that of all ranks. Peers
+    /// are found by ring distance or by flipped bits, in each dimension the same for all collectives of the trace.
+    /// A message's time depends only on the map from its source to its destination: a flipped bit is equally far
+    /// in either direction of a ring. Links that messages share keep their place only when coordinates are added
+    /// to.
     pub(super) fn of(network: &Network, system: &System, workload: &Workload) -> Option<Self> {
-        let (&trace, others) = workload.trace_of_rank.split_first()?;
-        if others.iter().any(|&other| other != trace)
-            || system.rendezvous
-            || system.shared_bus.is_some()
-            || !system.custom.is_empty()
-        {
+        if system.rendezvous || system.shared_bus.is_some() || !system.custom.is_empty() {
             return None;
         }
-        let trace = &workload.traces[trace as usize];
+        let trace = common_trace(workload)?;
         let exclusive_memory =
             matches!(system.remote_memory, RemoteMemory::Pool(_) | RemoteMemory::PerNode { .. });
         let mut collectives = [false; CollectiveType::ALL.len()];
@@ -149,6 +144,19 @@ const fn peers_of(algorithm: Algorithm) -> Option<Peers> {
         Algorithm::HalvingDoubling | Algorithm::OneHalvingDoubling => Some(Peers::Flipped),
         Algorithm::DoubleBinaryTree => None,
     }
+}
+
+/// The trace of rank 0, if those of all ranks do the same.
+fn common_trace(workload: &Workload) -> Option<&Trace> {
+    let &first = workload.trace_of_rank.first()?;
+    let trace = &workload.traces[first as usize];
+    let mut used = vec![false; workload.traces.len()];
+    for &index in &workload.trace_of_rank {
+        used[index as usize] = true;
+    }
+    used[first as usize] = false;
+    let mut others = workload.traces.iter().zip(used).filter_map(|(other, used)| used.then_some(other));
+    others.all(|other| other.does_the_same_as(trace)).then_some(trace)
 }
 
 fn spans_all(workload: &Workload, group: GroupId) -> bool {

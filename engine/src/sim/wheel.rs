@@ -71,17 +71,23 @@ impl<T: Copy> Wheel<T> {
     }
 
     /// Schedules an event behind all others of its time, which must not be before the last event taken.
+    #[inline]
     pub(super) fn push(&mut self, time: u64, event: T) {
         debug_assert!(time >= self.base);
-        let latest = &mut self.latest[time as usize % REMEMBERED];
-        if let Some(run) = self.runs.get_mut(*latest as usize)
+        let latest = self.latest[time as usize % REMEMBERED];
+        if let Some(run) = self.runs.get_mut(latest as usize)
             && run.time == time
             && let Some(place) = run.events.get_mut(usize::from(run.len))
         {
             *place = event;
             run.len += 1;
-            return;
+        } else {
+            self.push_run(time, event);
         }
+    }
+
+    /// Schedules an event in a run of its own.
+    fn push_run(&mut self, time: u64, event: T) {
         let run = Run { time, next: NONE, taken: 0, len: 1, events: [event; RUN] };
         let id = match self.free.pop() {
             Some(id) => {
@@ -93,11 +99,12 @@ impl<T: Copy> Wheel<T> {
                 (self.runs.len() - 1) as u32
             }
         };
-        *latest = id;
+        self.latest[time as usize % REMEMBERED] = id;
         self.place(id, time);
     }
 
     /// Takes the next event.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<(u64, T)> {
         if self.current == NONE {
             self.advance()?;

@@ -102,18 +102,31 @@ fn node(random: &mut Random) -> Node {
     Node { kind, cpu: random.rarely(60), duration: Micros(random.below(2)) }
 }
 
-fn workload(random: &mut Random, ranks: u32) -> Workload {
-    let mut builder = TraceBuilder::new();
-    for id in 0..1 + random.below(5) {
-        let parents: Vec<u64> = (0..id).filter(|_| random.rarely(3)).collect();
-        builder.push(id, "node", node(random), &parents);
+/// Traces that do the same under ids of their own, or one trace.
+fn traces(random: &mut Random, ranks: u32) -> Vec<Trace> {
+    let count = if random.rarely(3) { ranks } else { 1 };
+    let mut builders = vec![TraceBuilder::new(); count as usize];
+    for node_index in 0..1 + random.below(5) {
+        let parents: Vec<u64> = (0..node_index).filter(|_| random.rarely(3)).collect();
+        let node = node(random);
+        for (rank, builder) in (0..).zip(&mut builders) {
+            let id = |index: u64| rank * 100 + index * (1 + rank);
+            let parents: Vec<u64> = parents.iter().map(|&parent| id(parent)).collect();
+            builder.push(id(node_index), "node", node, &parents);
+        }
     }
+    builders.into_iter().map(|builder| builder.build().unwrap()).collect()
+}
+
+fn workload(random: &mut Random, ranks: u32) -> Workload {
+    let traces = traces(random, ranks);
+    let last = traces.len() as u32 - 1;
     let smaller = if random.rarely(4) { ranks - 1 } else { ranks };
     let groups = BTreeMap::from([
         (GroupId::new(1).unwrap(), (0..ranks).rev().map(Rank).collect()),
         (GroupId::new(2).unwrap(), (0..smaller).map(Rank).collect()),
     ]);
-    Workload { groups, ..Workload::uniform(builder.build().unwrap(), ranks) }
+    Workload { traces, trace_of_rank: (0..ranks).map(|rank| rank.min(last)).collect(), groups }
 }
 
 #[test]
