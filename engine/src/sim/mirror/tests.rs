@@ -202,10 +202,6 @@ fn one_rank_in_place_of_all_gives_the_report_of_the_full_simulation() {
             lines += usize::from(uses_lines(&workload));
         }
     }
-    eprintln!(
-        "{taken} of {CASES} cases took the shortcut, {lines} with collectives in lines, {orders} with an order of \
-         ranks of its own"
-    );
     assert!(taken > CASES / 3, "only {taken} cases took the shortcut");
     assert!(lines > 300, "only {lines} of them had collectives in lines");
     assert!(orders > 1000, "only {orders} of them did not finish in ascending order");
