@@ -6,7 +6,7 @@
 //! rank 0 is the map from any rank to its peer. Nothing here knows of events.
 
 use crate::collective::{Algorithm, CollectiveType};
-use crate::network::{Dimension, Network, NetworkModel};
+use crate::network::{Dimension, Network, NetworkModel, Topology};
 use crate::system::{RemoteMemory, System};
 use crate::trace::NodeKind;
 use crate::units::Rank;
@@ -50,8 +50,8 @@ impl Symmetry {
     /// The traces of all ranks do the same; their nodes name no rank, and groups only of all ranks or of the rank's
     /// own line in a dimension. Peers are found by ring distance or by flipped bits, in each dimension the same for
     /// all collectives of the trace. A message's time depends only on the map from its source to its destination: a
-    /// flipped bit is equally far in either direction of a ring. Links that messages share keep their place only
-    /// when coordinates are added to.
+    /// flipped bit is equally far in either direction of a ring. Maps take links to links, except that flips do not
+    /// for those of a ring, which count where messages share them.
     pub(super) fn of(network: &Network, system: &System, workload: &Workload) -> Option<Self> {
         if system.rendezvous {
             return None;
@@ -83,17 +83,17 @@ impl Symmetry {
             }
         }
         let alike = if has_lines { lines_are_alike(workload, &spans) } else { traces_are_alike(workload) };
-        let flips = |peers: Option<Peers>| peers == Some(Peers::Flipped);
-        if !alike
-            || (network.model == NetworkModel::CongestionAware && peers.0.iter().any(|&peers| flips(peers)))
-        {
+        if !alike {
             return None;
         }
-        let coordinate = |(dimension, peers): (&Dimension, Option<Peers>)| Coordinate {
-            npus: dimension.npus,
-            flips: flips(peers),
+        let coordinate = |(dimension, peers): (&Dimension, Option<Peers>)| {
+            let flips = peers == Some(Peers::Flipped);
+            let links_move =
+                network.model == NetworkModel::CongestionAware && dimension.topology == Topology::Ring;
+            (!(flips && links_move)).then_some(Coordinate { npus: dimension.npus, flips })
         };
-        Some(Self { dimensions: network.dimensions.iter().zip(peers.0).map(coordinate).collect() })
+        let dimensions: Option<_> = network.dimensions.iter().zip(peers.0).map(coordinate).collect();
+        Some(Self { dimensions: dimensions? })
     }
 
     /// One map after the other, in whichever order.
