@@ -3,8 +3,9 @@
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
-use astra_engine::{Dialect, NetworkModel, RemoteMemory, Report};
+use astra_engine::{Dialect, NetworkModel, Options, RemoteMemory, Report};
 
 use crate::Notice;
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
@@ -33,6 +34,8 @@ pub struct SimInputs<'a> {
     pub network_model: NetworkModel,
     /// Whose rules.
     pub dialect: Dialect,
+    /// Simulate every rank even where one can stand for all; the results are the same.
+    pub no_shortcuts: bool,
 }
 
 /// Reads the files, checks them against each other and simulates.
@@ -60,7 +63,9 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<(Report, Vec<Notice>)> {
     }
     notices.extend(lint::refuse(&lint::lint(&network, &system, &workload))?);
     notices.extend(about_system);
-    let report = astra_engine::simulate(&network, &system, &workload).map_err(simulation_error)?;
+    let options = Options { shortcuts: !inputs.no_shortcuts };
+    let report = astra_engine::simulate_with(&options, &network, &system, &workload, &AtomicBool::new(false))
+        .map_err(simulation_error)?;
     Ok((report, notices))
 }
 

@@ -21,7 +21,7 @@ pub use error::{Error, NodeError, NodeProblem};
 pub use names::UnknownName;
 pub use network::{Dimension, Network, NetworkModel, NetworkProblem, Topology};
 pub use report::{RankReport, Report};
-pub use sim::{simulate, simulate_until};
+pub use sim::{Options, simulate, simulate_until, simulate_with};
 pub use stall::{Blocked, Stall, Wait};
 pub use system::{CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, System, SystemProblem};
 pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};

@@ -5,7 +5,7 @@
 
 mod record;
 
-use astra_engine::{Error, Nanos, RankReport, Report, simulate};
+use astra_engine::{Error, Nanos, Options, RankReport, Report, simulate_with};
 use flate2::read::GzDecoder;
 use record::Case;
 use serde_json::Value;
@@ -13,6 +13,7 @@ use std::collections::BTreeMap;
 use std::fs::File;
 use std::io::{BufRead, BufReader};
 use std::path::Path;
+use std::sync::atomic::AtomicBool;
 
 /// Cases of a recorded file, if there is one beside the workspace.
 fn cases(file: &str) -> Option<impl Iterator<Item = Case>> {
@@ -68,6 +69,15 @@ fn difference(expected: &Value, result: &Result<Report, Error>) -> Option<String
     (order != found).then(|| format!("order {found:?}, recorded {order:?}"))
 }
 
+/// Runs a case and says what differs from the record, if anything does.
+fn run_and_compare(case: &Case, shortcuts: bool) -> Option<String> {
+    let options = Options { shortcuts };
+    let result =
+        simulate_with(&options, &case.network, &case.system, &case.workload, &AtomicBool::new(false));
+    let what = difference(&case.expected, &result)?;
+    Some(format!("{} {} shortcuts: {what}", case.id, if shortcuts { "with" } else { "without" }))
+}
+
 #[test]
 fn every_recorded_case_is_equal_to_the_nanosecond() {
     let Some(cases) = cases("cases.jsonl.gz") else { return };
@@ -76,10 +86,10 @@ fn every_recorded_case_is_equal_to_the_nanosecond() {
     for case in cases {
         let (equal, all) = counts.entry(case.family().to_owned()).or_default();
         *all += 1;
-        match difference(&case.expected, &simulate(&case.network, &case.system, &case.workload)) {
-            None => *equal += 1,
-            Some(what) => different.push(format!("{}: {what}", case.id)),
-        }
+        let differences: Vec<String> =
+            [true, false].into_iter().filter_map(|shortcuts| run_and_compare(&case, shortcuts)).collect();
+        *equal += usize::from(differences.is_empty());
+        different.extend(differences);
     }
     for (family, (equal, all)) in &counts {
         eprintln!("{family}: {equal} of {all} equal");

@@ -50,6 +50,9 @@ pub(super) struct SimArgs {
     /// Whose rules: astra-sim.
     #[arg(long, value_name = "DIALECT", default_value = "astra-sim")]
     dialect: String,
+    /// Simulate every rank even where one can stand for all; slower, with the same results.
+    #[arg(long)]
+    no_shortcuts: bool,
     /// Accepted for compatibility; the original gives it no effect.
     #[arg(long, value_name = "X")]
     compute_scale: Option<f64>,
@@ -87,6 +90,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         },
         network_model,
         dialect,
+        no_shortcuts: args.no_shortcuts,
     };
     let (report, notices) = simulate(&inputs)?;
     for notice in notices {

@@ -230,6 +230,7 @@ fn sim_prints_the_lines_that_wrappers_parse() {
     let value = sandbox.run(&format!("{arguments} --json")).succeeds().value();
     assert_eq!(value["finish_ns"], json!([43_000, 43_000, 43_000, 43_000]));
     assert_eq!(value["compute_ns"], json!([0, 0, 0, 0]));
+    assert_eq!(sandbox.run(&format!("{arguments} --json --no-shortcuts")).succeeds().value(), value);
     // Options that the original accepts.
     let unaware = "--network-model congestion_unaware --comm-scale 2 --compute-scale=3 --logging-folder log";
     let value = sandbox.run(&format!("{arguments} --json {unaware}")).succeeds().value();

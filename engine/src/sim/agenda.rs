@@ -33,7 +33,9 @@ impl Key for Slot {
     }
 }
 
+/// The first task, which is often the only one, and the items of the others.
 struct List {
+    first: Option<Task>,
     head: u32,
     tail: u32,
 }
@@ -55,22 +57,24 @@ impl Agenda {
         Self { lists: KeyedSlab::new(), items: Slab::new() }
     }
 
-    /// Adds a task of a rank at a time, and the global event that will run it where there is none.
-    pub(super) fn add(&mut self, events: &mut Wheel<Event>, rank: u32, time: u64, task: Task) {
-        let item = self.items.insert(Item { task, next: NONE });
-        let slot = Slot { time, rank };
-        let Some(list) = self.lists.find(slot) else {
-            let list = self.lists.insert(slot, List { head: item, tail: item });
+    /// Adds a task of a rank at a time, and the global event that will run it where there is none. Gives the
+    /// list that the task is on and whether it is the first there.
+    pub(super) fn add(&mut self, events: &mut Wheel<Event>, rank: u32, time: u64, task: Task) -> (u32, bool) {
+        let open = || List { first: Some(task), head: NONE, tail: NONE };
+        let (list, opened) = self.lists.find_or_insert(Slot { time, rank }, open);
+        if opened {
             events.push(time, Event::Agenda { list });
-            return;
-        };
-        let List { head, tail } = &mut self.lists[list];
+            return (list, true);
+        }
+        let item = self.items.insert(Item { task, next: NONE });
+        let List { head, tail, .. } = &mut self.lists[list];
         if *head == NONE {
             *head = item;
         } else {
             self.items[*tail].next = item;
         }
         *tail = item;
+        (list, false)
     }
 
     /// The rank whose list this is.
@@ -81,13 +85,15 @@ impl Agenda {
     /// Takes the next task of a list that is being run. The list stays open: a task may add another at the
     /// same time.
     pub(super) fn next(&mut self, list: u32) -> Option<Task> {
-        let head = self.lists[list].head;
-        if head == NONE {
-            return None;
-        }
-        let Item { task, next } = self.items.remove(head);
-        self.lists[list].head = next;
-        Some(task)
+        let List { first, head, .. } = &mut self.lists[list];
+        first.take().or_else(|| {
+            let id = *head;
+            (id != NONE).then(|| {
+                let Item { task, next } = self.items.remove(id);
+                *head = next;
+                task
+            })
+        })
     }
 
     /// Closes a list that has run; a later task of the rank for the same time starts a new one.

@@ -60,9 +60,8 @@ impl Channels {
     /// The channel of a key. The id is good until the next call that settles the channel, unless it is
     /// pinned.
     pub(super) fn open(&mut self, key: ChannelKey) -> u32 {
-        self.channels.find(key).unwrap_or_else(|| {
-            self.channels.insert(key, Channel { in_flight: 0, arrived: 0, first: NONE, last: NONE, pins: 0 })
-        })
+        let even = || Channel { in_flight: 0, arrived: 0, first: NONE, last: NONE, pins: 0 };
+        self.channels.find_or_insert(key, even).0
     }
 
     /// Keeps a channel's id good until [`Self::unpin`].
@@ -111,6 +110,12 @@ impl Channels {
         }
         state.last = receive;
         false
+    }
+
+    /// Who is told when the next message of a channel arrives; `None` if no receive waits.
+    pub(super) fn next(&self, channel: u32) -> Option<Callback> {
+        let first = self.channels[channel].first;
+        (first != NONE).then(|| self.receives[first].done)
     }
 
     /// Every receive that waits, with its channel.

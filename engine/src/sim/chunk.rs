@@ -83,7 +83,7 @@ impl Simulation<'_> {
         // A group of all ranks runs like a collective without group, in every dimension, whatever its order
         // is.
         let key = match group {
-            Some(index) if self.groups[index].members.len() == self.ranks.len() => {
+            Some(index) if self.groups[index].members.len() == self.npus as usize => {
                 PlanKey { collective, chunk, involved: InvolvedDims::ALL, group: None }
             }
             Some(index) => {
@@ -121,7 +121,7 @@ impl Simulation<'_> {
         if self.system.active_chunks_per_dimension == 0 {
             return Err(NodeProblem::ZeroSetting("active-chunks-per-dimension"));
         }
-        let smallest = self.ranks.len() as u64;
+        let smallest = u64::from(self.npus);
         let (mut chunk, mut size) = (size / u64::from(splits), size);
         if collective == CollectiveType::AllGather {
             if chunk == 0 {

@@ -8,6 +8,8 @@ struct Delay {
     npus: u32,
     latency_ns: f64,
     bytes_per_ns: f64,
+    /// The size asked for last, which often is the next again, and its transmission in nanoseconds.
+    last: (u64, f64),
 }
 
 /// Message delays between any two ranks.
@@ -22,18 +24,19 @@ impl Delays {
             npus: dimension.npus,
             latency_ns: dimension.latency_ns,
             bytes_per_ns: dimension.bandwidth.bytes_per_ns(),
+            last: (0, 0.0),
         };
         Self { dimensions: network.dimensions.iter().map(delay).collect() }
     }
 
     /// Time from send to arrival in nanoseconds. Of the dimensions in which the ranks differ only the lowest
     /// counts. The ranks must differ.
-    pub(super) fn between(&self, source: u32, destination: u32, size: u64) -> u64 {
-        if let [only] = &self.dimensions[..] {
+    pub(super) fn between(&mut self, source: u32, destination: u32, size: u64) -> u64 {
+        if let [only] = &mut self.dimensions[..] {
             return only.between(source, destination, size);
         }
         let (mut source, mut destination) = (source, destination);
-        for dimension in &self.dimensions {
+        for dimension in &mut self.dimensions {
             let (from, to) = (source % dimension.npus, destination % dimension.npus);
             if from != to {
                 return dimension.between(from, to, size);
@@ -46,7 +49,7 @@ impl Delays {
 }
 
 impl Delay {
-    fn between(&self, from: u32, to: u32, size: u64) -> u64 {
+    fn between(&mut self, from: u32, to: u32, size: u64) -> u64 {
         let hops = match self.topology {
             Topology::Ring => {
                 let clockwise = if to >= from { to - from } else { self.npus - from + to };
@@ -55,8 +58,11 @@ impl Delay {
             Topology::Switch => 2,
             _ => 1,
         };
+        if self.last.0 != size {
+            self.last = (size, size as f64 / self.bytes_per_ns);
+        }
         // One truncation, of the sum.
-        (f64::from(hops) * self.latency_ns + size as f64 / self.bytes_per_ns) as u64
+        (f64::from(hops) * self.latency_ns + self.last.1) as u64
     }
 }
 
@@ -80,7 +86,7 @@ mod tests {
 
     #[test]
     fn a_ring_goes_the_shorter_way() {
-        let ring = delays(&[(Topology::Ring, 4, 50.0, 500.0)]);
+        let mut ring = delays(&[(Topology::Ring, 4, 50.0, 500.0)]);
         assert_eq!(ring.between(0, 1, 65_536), 1720);
         assert_eq!(ring.between(0, 3, 65_536), 1720);
         assert_eq!(ring.between(3, 1, 100_000), 2862);
@@ -88,7 +94,7 @@ mod tests {
 
     #[test]
     fn only_the_lowest_differing_dimension_counts() {
-        let network = delays(&[(Topology::Ring, 4, 100.0, 250.0), (Topology::Switch, 2, 25.0, 1000.0)]);
+        let mut network = delays(&[(Topology::Ring, 4, 100.0, 250.0), (Topology::Switch, 2, 25.0, 1000.0)]);
         assert_eq!(network.between(0, 5, 125_000), network.between(0, 1, 125_000));
         assert_eq!(network.between(1, 5, 62_500), 4328);
     }

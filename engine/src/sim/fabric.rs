@@ -4,32 +4,27 @@
 //! A message is stored and forwarded as a whole. Devices are the ranks, then a switch where there is one.
 //! Routes are found hop by hop from the device a message is at and its destination.
 
-use super::event::{Callback, Event};
-use super::slab::{Key, KeyedSlab, NONE, Slab, spread};
+use super::event::{Event, Parcel};
+use super::slab::{Key, KeyedSlab, Slab, spread};
 use super::wheel::Wheel;
 use crate::network::{Dimension, Topology};
+use std::collections::VecDeque;
 
-/// A message on its way.
+/// A message on its way. It lies in the queue of the link it waits for, then among those that are being sent.
 #[derive(Clone, Copy)]
 struct Message {
-    channel: u32,
-    sent: Callback,
-    /// The device it is at, or on its way to.
+    parcel: Parcel,
+    size: u64,
+    /// The device it is at, or is being sent to.
     at: u32,
     destination: u32,
-    size: u64,
-    /// The message behind it in a link's queue.
-    next: u32,
 }
 
-#[derive(Clone, Copy)]
 struct Link {
     busy: bool,
-    /// First and last message that wait for the link.
-    first: u32,
-    last: u32,
     /// The device it leads to.
     to: u32,
+    waiting: VecDeque<Message>,
 }
 
 impl Times {
@@ -42,7 +37,7 @@ impl Times {
 
 impl Link {
     const fn to(to: u32) -> Self {
-        Self { busy: false, first: NONE, last: NONE, to }
+        Self { busy: false, to, waiting: VecDeque::new() }
     }
 }
 
@@ -59,10 +54,26 @@ impl Key for Ends {
     }
 }
 
-/// A message that has reached its destination.
-pub(super) struct Arrived {
-    pub(super) channel: u32,
-    pub(super) sent: Callback,
+/// A message that a link has begun to send: a hop of the message and the end of the transmission are scheduled.
+pub(super) struct Started {
+    pub(super) message: u32,
+    pub(super) link: u32,
+}
+
+/// What a message that has come to a device concerns.
+pub(super) enum Target {
+    /// It is at its destination.
+    Receiver(Parcel),
+    /// The link it takes next.
+    Link(u32),
+}
+
+/// What becomes of a message that has come to a device.
+pub(super) enum Hop {
+    /// It has reached its destination.
+    Arrived(Parcel),
+    /// It goes on, at once unless the link is busy.
+    Forwarded(Option<Started>),
 }
 
 /// One dimension of links.
@@ -74,6 +85,7 @@ pub(super) struct Fabric {
     links: Vec<Link>,
     /// Ids of the links between pairs, where every pair has one; only those that have been used.
     pairs: KeyedSlab<Ends, u32>,
+    /// Messages between two devices.
     messages: Slab<Message>,
     /// The times of the size that was sent last; most messages are of the size of the one before.
     last: Times,
@@ -129,64 +141,77 @@ impl Fabric {
         now: u64,
         ends: (u32, u32),
         size: u64,
-        channel: u32,
-        sent: Callback,
-    ) {
+        parcel: Parcel,
+    ) -> Option<Started> {
         let (at, destination) = ends;
-        let message = self.messages.insert(Message { channel, sent, at, destination, size, next: NONE });
-        self.forward(events, now, message);
+        self.forward(events, now, Message { parcel, size, at, destination })
     }
 
     /// A message has come to the next device: its destination, or it goes on.
-    pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Option<Arrived> {
-        let Message { at, destination, .. } = self.messages[message];
-        if at == destination {
-            let Message { channel, sent, .. } = self.messages.remove(message);
-            return Some(Arrived { channel, sent });
+    #[inline]
+    pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Hop {
+        let message = self.messages.remove(message);
+        if message.at == message.destination {
+            return Hop::Arrived(message.parcel);
         }
-        self.forward(events, now, message);
-        None
+        Hop::Forwarded(self.forward(events, now, message))
     }
 
     /// A link has finished sending; the next message that waits for it starts.
-    pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) {
+    #[inline]
+    pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) -> Option<Started> {
         let state = &mut self.links[link as usize];
-        state.busy = false;
-        let message = state.first;
-        if message != NONE {
-            state.first = self.messages[message].next;
-            self.transmit(events, now, link, message);
-        }
+        let Some(message) = state.waiting.pop_front() else {
+            state.busy = false;
+            return None;
+        };
+        Some(self.transmit(events, now, link, message))
     }
 
     /// Hands a message to the link out of the device it is at.
-    fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) {
-        let Message { at, destination, .. } = self.messages[message];
-        let link = self.next_link(at, destination);
+    #[inline]
+    fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: Message) -> Option<Started> {
+        let link = self.next_link(message.at, message.destination);
         let state = &mut self.links[link as usize];
-        if !state.busy {
-            self.transmit(events, now, link, message);
-            return;
+        if state.busy {
+            state.waiting.push_back(message);
+            return None;
         }
-        self.messages[message].next = NONE;
-        if state.first == NONE {
-            state.first = message;
-        } else {
-            self.messages[state.last].next = message;
-        }
-        state.last = message;
+        state.busy = true;
+        Some(self.transmit(events, now, link, message))
     }
 
-    fn transmit(&mut self, events: &mut Wheel<Event>, now: u64, link: u32, message: u32) {
-        let state = &mut self.links[link as usize];
-        state.busy = true;
-        let message_state = &mut self.messages[message];
-        message_state.at = state.to;
-        let size = message_state.size;
-        let Times { hop, sending, .. } = self.times(size);
+    #[inline]
+    fn transmit(&mut self, events: &mut Wheel<Event>, now: u64, link: u32, message: Message) -> Started {
+        let Times { hop, sending, .. } = self.times(message.size);
+        let at = self.links[link as usize].to;
+        let message = self.messages.insert(Message { at, ..message });
         // The arrival is scheduled first.
         events.push(now.saturating_add(hop), Event::Hop { message });
         events.push(now.saturating_add(sending), Event::LinkFree { link });
+        Started { message, link }
+    }
+
+    /// Where a message is being sent to, and its destination.
+    pub(super) fn place(&self, message: u32) -> (u32, u32) {
+        let Message { at, destination, .. } = self.messages[message];
+        (at, destination)
+    }
+
+    /// Has a message be sent to another place, on the way to another destination.
+    pub(super) fn relocate(&mut self, message: u32, at: u32, destination: u32) {
+        let message = &mut self.messages[message];
+        (message.at, message.destination) = (at, destination);
+    }
+
+    /// What a message that has come to a device concerns.
+    pub(super) fn target(&mut self, message: u32) -> Target {
+        let Message { parcel, at, destination, .. } = self.messages[message];
+        if at == destination {
+            Target::Receiver(parcel)
+        } else {
+            Target::Link(self.next_link(at, destination))
+        }
     }
 
     fn times(&mut self, size: u64) -> Times {
@@ -197,6 +222,7 @@ impl Fabric {
     }
 
     /// The link that a message at a device takes to its destination.
+    #[inline]
     fn next_link(&mut self, at: u32, destination: u32) -> u32 {
         let n = self.npus;
         match self.topology {
@@ -208,13 +234,12 @@ impl Fabric {
             Topology::Switch if at < n => at,
             Topology::Switch => n + destination,
             _ => {
-                let ends = Ends { from: at, to: destination };
-                self.pairs.find(ends).map(|pair| self.pairs[pair]).unwrap_or_else(|| {
-                    self.links.push(Link::to(destination));
-                    let link = (self.links.len() - 1) as u32;
-                    self.pairs.insert(ends, link);
-                    link
-                })
+                let links = &mut self.links;
+                let (pair, _) = self.pairs.find_or_insert(Ends { from: at, to: destination }, || {
+                    links.push(Link::to(destination));
+                    (links.len() - 1) as u32
+                });
+                self.pairs[pair]
             }
         }
     }
@@ -231,17 +256,19 @@ mod tests {
         let mut fabric = Fabric::new(&dimension);
         let mut events = Wheel::new();
         for (channel, &ends) in messages.iter().enumerate() {
-            fabric.send(&mut events, 0, ends, size, channel as u32, Callback::None);
+            fabric.send(&mut events, 0, ends, size, Parcel::Plain { channel: channel as u32 });
         }
         let mut times = vec![0; messages.len()];
         while let Some((now, event)) = events.pop() {
             match event {
                 Event::Hop { message } => {
-                    if let Some(arrived) = fabric.hop(&mut events, now, message) {
-                        times[arrived.channel as usize] = now;
+                    if let Hop::Arrived(Parcel::Plain { channel }) = fabric.hop(&mut events, now, message) {
+                        times[channel as usize] = now;
                     }
                 }
-                Event::LinkFree { link } => fabric.link_free(&mut events, now, link),
+                Event::LinkFree { link } => {
+                    fabric.link_free(&mut events, now, link);
+                }
                 _ => panic!("the fabric schedules only hops and free links"),
             }
         }

@@ -204,8 +204,7 @@ impl Simulation<'_> {
         if self.system.rendezvous && size > i32::MAX as u64 {
             return Err(NodeProblem::RendezvousSize(size));
         }
-        if let Some(rank) = [source, destination].into_iter().find(|rank| rank.0 as usize >= self.ranks.len())
-        {
+        if let Some(rank) = [source, destination].into_iter().find(|rank| rank.0 >= self.npus) {
             return Err(NodeProblem::NoSuchRank(rank));
         }
         let routed = matches!(&self.transport, Transport::Aware(fabric) if fabric.routes_to_itself());

@@ -1,7 +1,7 @@
 //! Messages: sends, receives and arrivals over either network, and the handshake of the rendezvous protocol.
 
 use super::channel::ChannelKey;
-use super::event::{Callback, Event};
+use super::event::{Callback, Delivery, Event, Parcel};
 use super::slab::Slab;
 use super::{Simulation, Transport};
 use crate::error::Error;
@@ -33,9 +33,17 @@ impl Simulation<'_> {
             let handshake = shake(&mut self.handshakes, key, sent, End::Send);
             self.post(handshake_key(key), handshake);
         } else {
-            let channel = self.channels.open(key);
+            let channel = self.open_to_send(key);
             self.transmit(channel, sent);
         }
+    }
+
+    /// The channel on which a message will arrive.
+    pub(super) fn open_to_send(&mut self, key: ChannelKey) -> u32 {
+        self.channels.open(match &self.transport {
+            Transport::Mirrored(mirror) => mirror.reflection(key),
+            _ => key,
+        })
     }
 
     /// Receives a message; `done` is told when it is there.
@@ -65,15 +73,21 @@ impl Simulation<'_> {
     pub(super) fn transmit(&mut self, channel: u32, sent: Callback) {
         self.messages += 1;
         self.channels.send(channel);
-        let ChannelKey { source, destination, size, .. } = self.channels.key(channel);
+        let key = self.channels.key(channel);
+        let ChannelKey { source, destination, size, .. } = key;
+        let parcel = match sent {
+            Callback::None => Parcel::Plain { channel },
+            sent => Parcel::Awaited { delivery: self.deliveries.insert(Delivery { channel, sent }) },
+        };
         match &mut self.transport {
             Transport::Unaware(delays) => {
                 let arrival = self.now.saturating_add(delays.between(source, destination, size));
-                self.events.push(arrival, Event::Arrival { channel, sent });
+                self.events.push(arrival, Event::Arrival(parcel));
             }
             Transport::Aware(fabric) => {
-                fabric.send(&mut self.events, self.now, (source, destination), size, channel, sent);
+                fabric.send(&mut self.events, self.now, (source, destination), size, parcel);
             }
+            Transport::Mirrored(mirror) => mirror.send(&mut self.events, self.now, parcel, key),
         }
     }
 
@@ -85,12 +99,22 @@ impl Simulation<'_> {
     /// Posts a receive on a channel.
     pub(super) fn post_on(&mut self, channel: u32, done: Callback) {
         if self.channels.receive(channel, done) {
-            self.events.push(self.now, Event::Received(done));
+            let found = self.found.insert(done);
+            self.events.push(self.now, Event::Received { found });
         }
     }
 
     /// A message is at its destination: the sender is told first, then the receiver if it waits.
-    pub(super) fn arrive(&mut self, channel: u32, sent: Callback) -> Result<(), Error> {
+    pub(super) fn arrive(&mut self, parcel: Parcel) -> Result<(), Error> {
+        let channel = match parcel {
+            Parcel::Plain { channel } => channel,
+            Parcel::Awaited { delivery } => return self.deliver(delivery),
+        };
+        self.channels.arrive(channel).map_or(Ok(()), |done| self.call(done))
+    }
+
+    fn deliver(&mut self, delivery: u32) -> Result<(), Error> {
+        let Delivery { channel, sent } = self.deliveries.remove(delivery);
         let done = self.channels.arrive(channel);
         self.call(sent)?;
         done.map_or(Ok(()), |done| self.call(done))

@@ -16,10 +16,12 @@ mod fabric;
 mod issue;
 mod memory;
 mod message;
+mod mirror;
 mod phase;
 mod plan;
 mod rank;
 mod slab;
+mod symmetry;
 mod wheel;
 
 use crate::error::Error;
@@ -32,14 +34,16 @@ use agenda::{Agenda, Task};
 use channel::Channels;
 use chunk::{Queue, Stream};
 use delay::Delays;
-use event::{Callback, Event};
-use fabric::Fabric;
+use event::{Callback, Delivery, Event};
+use fabric::{Fabric, Hop};
 use memory::Memories;
 use message::Handshake;
+use mirror::Mirror;
 use plan::{Group, Plans};
 use rank::RankState;
 use slab::Slab;
 use std::sync::atomic::{AtomicBool, Ordering};
+use symmetry::Symmetry;
 use wheel::Wheel;
 
 /// The last time that ASTRA-sim, which passes times through a double, counts exactly.
@@ -66,22 +70,87 @@ pub fn simulate_until(
     workload: &Workload,
     stop: &AtomicBool,
 ) -> Result<Report, Error> {
-    let mut simulation = Simulation::new(network, system, workload)?;
+    simulate_with(&Options::default(), network, system, workload, stop)
+}
+
+/// How to simulate; no option changes the results.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Options {
+    /// Whether one rank is simulated in place of all where all can be shown to be alike.
+    pub shortcuts: bool,
+}
+
+impl Default for Options {
+    fn default() -> Self {
+        Self { shortcuts: true }
+    }
+}
+
+/// [`simulate_until`] with options.
+///
+/// # Errors
+/// Those of [`simulate_until`].
+pub fn simulate_with(
+    options: &Options,
+    network: &Network,
+    system: &System,
+    workload: &Workload,
+    stop: &AtomicBool,
+) -> Result<Report, Error> {
+    let count = network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
+    system.check(network.dimensions.len()).map_err(Error::System)?;
+    workload.check(count).map_err(Error::Workload)?;
+    if stop.load(Ordering::Relaxed) {
+        return Err(Error::Interrupted);
+    }
+    if options.shortcuts
+        && let Some(report) = shortcut(network, system, workload, stop)?
+    {
+        return Ok(report);
+    }
+    let transport = match network.model {
+        NetworkModel::CongestionUnaware => Transport::Unaware(Delays::new(network)),
+        NetworkModel::CongestionAware => Transport::Aware(Fabric::new(&network.dimensions[0])),
+    };
+    let mut simulation = Simulation::new(network, system, workload, transport);
     simulation.fire()?;
     simulation.run(stop)?;
     simulation.report()
+}
+
+/// Simulates rank 0 in place of all; `None` if the ranks are not alike, or if the run ends in an error, which the
+/// full simulation words with the rank that met it first.
+fn shortcut(
+    network: &Network,
+    system: &System,
+    workload: &Workload,
+    stop: &AtomicBool,
+) -> Result<Option<Report>, Error> {
+    let Some(symmetry) = Symmetry::of(network, system, workload) else { return Ok(None) };
+    let mirror = Mirror::new(symmetry, network, workload.trace_of_rank.len() as u32);
+    let mut simulation = Simulation::new(network, system, workload, Transport::Mirrored(Box::new(mirror)));
+    let alike = simulation.fire().and_then(|()| simulation.run_mirrored(stop));
+    match alike {
+        Ok(true) if !simulation.finish_order.is_empty() => simulation.report().map(Some),
+        Err(Error::Interrupted) => Err(Error::Interrupted),
+        _ => Ok(None),
+    }
 }
 
 /// The transport of messages.
 enum Transport {
     Unaware(Delays),
     Aware(Fabric),
+    /// One rank stands for all.
+    Mirrored(Box<Mirror>),
 }
 
 /// Everything a simulation holds.
 struct Simulation<'a> {
     system: &'a System,
     workload: &'a Workload,
+    /// Ranks of the network; as many are simulated, or one in place of all.
+    npus: u32,
     now: u64,
     events: Wheel<Event>,
     events_run: u64,
@@ -108,34 +177,38 @@ struct Simulation<'a> {
     memories: Memories,
     channels: Channels,
     handshakes: Slab<Handshake>,
+    /// What belongs to the parcels that are awaited.
+    deliveries: Slab<Delivery>,
+    /// Who is told of receives that found their message already there.
+    found: Slab<Callback>,
     transport: Transport,
     messages: u64,
 }
 
 impl<'a> Simulation<'a> {
-    fn new(network: &'a Network, system: &'a System, workload: &'a Workload) -> Result<Self, Error> {
-        let count = network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
+    /// The state before the first event. The inputs have been checked.
+    fn new(network: &'a Network, system: &'a System, workload: &'a Workload, transport: Transport) -> Self {
+        let npus = workload.trace_of_rank.len() as u32;
+        let simulated = if matches!(transport, Transport::Mirrored(_)) { 1 } else { npus as usize };
         let dimensions = network.dimensions.len();
-        system.check(dimensions).map_err(Error::System)?;
-        workload.check(count).map_err(Error::Workload)?;
-
         let mut groups = Vec::with_capacity(workload.groups.len());
         let mut group_chunks = 0;
         for (&id, members) in &workload.groups {
             groups.push(Group::new(id, members, group_chunks));
             group_chunks += members.len();
         }
-        let mut ranks = Vec::with_capacity(count as usize);
+        let mut ranks = Vec::with_capacity(simulated);
         let mut unfinished_parents = Vec::new();
-        for &trace in &workload.trace_of_rank {
+        for &trace in &workload.trace_of_rank[..simulated] {
             ranks.push(RankState::new(unfinished_parents.len()));
             unfinished_parents.extend_from_slice(workload.traces[trace as usize].parent_counts());
         }
-        let lines = count as usize * dimensions;
+        let lines = simulated * dimensions;
         let queues = lines * system.queues_per_dimension as usize;
-        Ok(Self {
+        Self {
             system,
             workload,
+            npus,
             now: 0,
             events: Wheel::new(),
             events_run: 0,
@@ -143,10 +216,10 @@ impl<'a> Simulation<'a> {
             ranks,
             unfinished_parents,
             freed_in_pass: Vec::new(),
-            finish_order: Vec::with_capacity(count as usize),
+            finish_order: Vec::with_capacity(simulated),
             groups,
             group_chunks: vec![0; group_chunks],
-            plans: Plans::new(network, system, count),
+            plans: Plans::new(network, system, npus),
             streams: Slab::new(),
             lanes: Vec::new(),
             queues: vec![Queue::EMPTY; queues],
@@ -155,26 +228,31 @@ impl<'a> Simulation<'a> {
             memories: Memories::new(system.remote_memory),
             channels: Channels::new(),
             handshakes: Slab::new(),
-            transport: match network.model {
-                NetworkModel::CongestionUnaware => Transport::Unaware(Delays::new(network)),
-                NetworkModel::CongestionAware => Transport::Aware(Fabric::new(&network.dimensions[0])),
-            },
+            deliveries: Slab::new(),
+            found: Slab::new(),
+            transport,
             messages: 0,
-        })
+        }
     }
 
     /// Runs events until none is left.
     fn run(&mut self, stop: &AtomicBool) -> Result<(), Error> {
         while let Some((time, event)) = self.events.pop() {
-            if time >= LAST_EXACT_TIME {
-                return Err(Error::ClockRange);
-            }
-            self.now = time;
-            self.events_run += 1;
-            if self.events_run.is_multiple_of(EVENTS_PER_LOOK) && stop.load(Ordering::Relaxed) {
-                return Err(Error::Interrupted);
-            }
+            self.begin(time, stop)?;
             self.handle(event)?;
+        }
+        Ok(())
+    }
+
+    /// An event of this time begins.
+    fn begin(&mut self, time: u64, stop: &AtomicBool) -> Result<(), Error> {
+        if time >= LAST_EXACT_TIME {
+            return Err(Error::ClockRange);
+        }
+        self.now = time;
+        self.events_run += 1;
+        if self.events_run.is_multiple_of(EVENTS_PER_LOOK) && stop.load(Ordering::Relaxed) {
+            return Err(Error::Interrupted);
         }
         Ok(())
     }
@@ -189,18 +267,31 @@ impl<'a> Simulation<'a> {
                 self.agenda.close(list);
                 Ok(())
             }
-            Event::Arrival { channel, sent } => self.arrive(channel, sent),
-            Event::Received(callback) => self.call(callback),
+            Event::Arrival(parcel) => self.arrive(parcel),
+            Event::Received { found } => {
+                let done = self.found.remove(found);
+                self.call(done)
+            }
             Event::Hop { message } => {
-                let Transport::Aware(fabric) = &mut self.transport else { return Ok(()) };
-                match fabric.hop(&mut self.events, self.now, message) {
-                    Some(arrived) => self.arrive(arrived.channel, arrived.sent),
-                    None => Ok(()),
-                }
+                let (events, now) = (&mut self.events, self.now);
+                let arrived = match &mut self.transport {
+                    Transport::Unaware(_) => None,
+                    Transport::Aware(fabric) => match fabric.hop(events, now, message) {
+                        Hop::Arrived(parcel) => Some(parcel),
+                        Hop::Forwarded(_) => None,
+                    },
+                    Transport::Mirrored(mirror) => mirror.hop(events, now, message),
+                };
+                arrived.map_or(Ok(()), |parcel| self.arrive(parcel))
             }
             Event::LinkFree { link } => {
-                if let Transport::Aware(fabric) = &mut self.transport {
-                    fabric.link_free(&mut self.events, self.now, link);
+                let (events, now) = (&mut self.events, self.now);
+                match &mut self.transport {
+                    Transport::Unaware(_) => {}
+                    Transport::Aware(fabric) => {
+                        fabric.link_free(events, now, link);
+                    }
+                    Transport::Mirrored(mirror) => mirror.link_free(events, now, link),
                 }
                 Ok(())
             }
@@ -239,18 +330,31 @@ impl<'a> Simulation<'a> {
 
     /// Has a rank do something after a delay.
     fn schedule(&mut self, rank: u32, delay: u64, task: Task) {
-        self.agenda.add(&mut self.events, rank, self.now.saturating_add(delay), task);
+        let time = self.now.saturating_add(delay);
+        let (list, opened) = self.agenda.add(&mut self.events, rank, time, task);
+        if let Transport::Mirrored(mirror) = &mut self.transport {
+            mirror.note_task(self.now, list, opened);
+        }
     }
 
     fn report(self) -> Result<Report, Error> {
         if self.finish_order.len() < self.ranks.len() {
             return Err(Error::Stalled(Box::new(self.diagnose())));
         }
-        Ok(Report {
-            ranks: self.ranks.iter().map(RankState::report).collect(),
-            finish_order: self.finish_order,
-            messages: self.messages,
-            events: self.events_run,
+        let ranks = self.ranks.iter().map(RankState::report);
+        Ok(match &self.transport {
+            Transport::Mirrored(mirror) => Report {
+                ranks: ranks.cycle().take(self.npus as usize).collect(),
+                finish_order: mirror.finish_order(),
+                messages: self.messages * u64::from(self.npus),
+                events: self.events_run * u64::from(self.npus),
+            },
+            Transport::Unaware(_) | Transport::Aware(_) => Report {
+                ranks: ranks.collect(),
+                finish_order: self.finish_order,
+                messages: self.messages,
+                events: self.events_run,
+            },
         })
     }
 }

@@ -77,7 +77,7 @@ impl Simulation<'_> {
         let tag = self.streams[stream].tag;
         let to = self.peer(own, phase, neighbour(own.index, 1, phase.count, !anticlockwise));
         let from = self.peer(own, phase, neighbour(own.index, 1, phase.count, anticlockwise));
-        let outgoing = self.channels.open(ChannelKey { tag, source: own.rank, destination: to, size });
+        let outgoing = self.open_to_send(ChannelKey { tag, source: own.rank, destination: to, size });
         self.channels.pin(outgoing);
         let incoming = self.channels.open(ChannelKey { tag, source: from, destination: own.rank, size });
         self.channels.pin(incoming);

@@ -88,8 +88,13 @@ impl<K: Key, V> KeyedSlab<K, V> {
         self.entries[id as usize].key
     }
 
+    #[cfg(test)]
     pub(super) fn find(&self, key: K) -> Option<u32> {
-        let mut id = self.buckets[self.bucket(key)];
+        self.find_in(self.bucket(key), key)
+    }
+
+    fn find_in(&self, bucket: usize, key: K) -> Option<u32> {
+        let mut id = self.buckets[bucket];
         while id != NONE {
             let entry = &self.entries[id as usize];
             if entry.key == key {
@@ -100,13 +105,18 @@ impl<K: Key, V> KeyedSlab<K, V> {
         None
     }
 
-    /// Adds a value under a key that is not there yet.
-    pub(super) fn insert(&mut self, key: K, value: V) -> u32 {
+    /// The value of a key, or a new one; says whether it is new.
+    #[inline]
+    pub(super) fn find_or_insert(&mut self, key: K, value: impl FnOnce() -> V) -> (u32, bool) {
+        let mut bucket = self.bucket(key);
+        if let Some(id) = self.find_in(bucket, key) {
+            return (id, false);
+        }
         if self.entries.len() - self.free.len() >= self.buckets.len() {
             self.grow();
+            bucket = self.bucket(key);
         }
-        let bucket = self.bucket(key);
-        let entry = Entry { key, value, chain: self.buckets[bucket] };
+        let entry = Entry { key, value: value(), chain: self.buckets[bucket] };
         let id = if let Some(id) = self.free.pop() {
             self.entries[id as usize] = entry;
             id
@@ -115,7 +125,7 @@ impl<K: Key, V> KeyedSlab<K, V> {
             (self.entries.len() - 1) as u32
         };
         self.buckets[bucket] = id;
-        id
+        (id, true)
     }
 
     pub(super) fn remove(&mut self, id: u32) {
@@ -196,7 +206,9 @@ mod tests {
                     slab.remove(id);
                 }
                 None => {
-                    slab.insert(key, step);
+                    let (id, new) = slab.find_or_insert(key, || step);
+                    assert!(new);
+                    assert_eq!(slab.find_or_insert(key, || 0), (id, false));
                     assert_eq!(map.insert(key, step), None);
                 }
             }

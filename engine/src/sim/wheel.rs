@@ -1,36 +1,51 @@
 //! The event queue: smallest time first, events of one time in the order in which they were scheduled.
 //!
-//! A hierarchical timing wheel. Digit `d` of a time is its bits `6d..6d + 6`. An event waits on the level of
-//! the highest digit in which its time differs from the current time, in the slot of that digit. When the
-//! clock enters a slot, its events move to lower levels in their order.
+//! A hierarchical timing wheel. Digit `d` of a time is its bits `6d..6d + 6`. A run of events of one time waits on
+//! the level of the highest digit in which its time differs from the current time, in the slot of that digit.
+//! When the clock enters a slot, its runs move to lower levels in their order.
 //!
-//! Why the order of equal times survives: while two events of one time wait, they are in the same slot. The
-//! level of a time only falls, and only when the clock enters the slot it is in, which moves both.
+//! Why the order of equal times survives: only the run of a time that was made last takes further events. While
+//! two runs of one time wait, they are in the same slot. The level of a time only falls, and only when the clock
+//! enters the slot it is in, which moves both.
 
-use super::slab::{NONE, Slab};
+use super::slab::NONE;
 
 const DIGIT_BITS: u32 = 6;
 const SLOTS: usize = 1 << DIGIT_BITS;
 /// Eleven digits of six bits cover a 64-bit time.
 const LEVELS: usize = 11;
 
+/// Events of a run: as many as fit a cache line with the rest.
+const RUN: usize = 6;
+
+/// How many times' latest runs are remembered; a power of two.
+const REMEMBERED: usize = 64;
+
 /// Events of type `T` by time.
 pub(super) struct Wheel<T> {
-    nodes: Slab<Node<T>>,
+    runs: Vec<Run<T>>,
+    free: Vec<u32>,
+    /// The run that was made last of all times with these lower bits.
+    latest: [u32; REMEMBERED],
     slots: Vec<Fifo>,
     /// One bit per slot of a level that has events.
     occupied: [u64; LEVELS],
     /// One bit per level that has events.
     occupied_levels: u32,
+    /// The run that events are taken from, which is in no slot.
+    current: u32,
     /// The time that digits are compared with; never after the earliest event.
     base: u64,
 }
 
+/// Successive events of one time.
 #[derive(Clone, Copy)]
-struct Node<T> {
+struct Run<T> {
     time: u64,
     next: u32,
-    event: T,
+    taken: u16,
+    len: u16,
+    events: [T; RUN],
 }
 
 #[derive(Clone, Copy)]
@@ -44,41 +59,88 @@ const EMPTY: Fifo = Fifo { head: NONE, tail: NONE };
 impl<T: Copy> Wheel<T> {
     pub(super) fn new() -> Self {
         Self {
-            nodes: Slab::new(),
+            runs: Vec::new(),
+            free: Vec::new(),
+            latest: [NONE; REMEMBERED],
             slots: vec![EMPTY; LEVELS * SLOTS],
             occupied: [0; LEVELS],
             occupied_levels: 0,
+            current: NONE,
             base: 0,
         }
     }
 
     /// Schedules an event behind all others of its time, which must not be before the last event taken.
+    #[inline]
     pub(super) fn push(&mut self, time: u64, event: T) {
         debug_assert!(time >= self.base);
-        let node = self.nodes.insert(Node { time, next: NONE, event });
-        self.place(node, time);
+        let latest = self.latest[time as usize % REMEMBERED];
+        if let Some(run) = self.runs.get_mut(latest as usize)
+            && run.time == time
+            && let Some(place) = run.events.get_mut(usize::from(run.len))
+        {
+            *place = event;
+            run.len += 1;
+        } else {
+            self.push_run(time, event);
+        }
+    }
+
+    /// Schedules an event in a run of its own.
+    fn push_run(&mut self, time: u64, event: T) {
+        let run = Run { time, next: NONE, taken: 0, len: 1, events: [event; RUN] };
+        let id = match self.free.pop() {
+            Some(id) => {
+                self.runs[id as usize] = run;
+                id
+            }
+            None => {
+                self.runs.push(run);
+                (self.runs.len() - 1) as u32
+            }
+        };
+        self.latest[time as usize % REMEMBERED] = id;
+        self.place(id, time);
     }
 
     /// Takes the next event.
+    #[inline]
     pub(super) fn pop(&mut self) -> Option<(u64, T)> {
+        if self.current == NONE {
+            self.advance()?;
+        }
+        let run = &mut self.runs[self.current as usize];
+        let (time, event) = (run.time, run.events[usize::from(run.taken)]);
+        run.taken += 1;
+        if run.taken == run.len {
+            // Full, so that it takes no more events.
+            run.len = RUN as u16;
+            self.free.push(self.current);
+            self.current = NONE;
+        }
+        Some((time, event))
+    }
+
+    /// Makes the earliest run the current one.
+    fn advance(&mut self) -> Option<()> {
         while self.occupied_levels != 0 {
             let level = self.occupied_levels.trailing_zeros() as usize;
             let digit = self.occupied[level].trailing_zeros();
             let slot = level * SLOTS + digit as usize;
             let Fifo { head, tail } = self.slots[slot];
-            let node = self.nodes[head];
+            let Run { time, next, .. } = self.runs[head as usize];
             if level == 0 || head == tail {
                 // All that is left is at this time or later, and nothing is on a lower level.
-                self.base = node.time;
-                self.slots[slot].head = node.next;
-                if node.next == NONE {
+                self.base = time;
+                self.slots[slot].head = next;
+                if next == NONE {
                     self.clear(level, digit);
                 }
-                self.nodes.remove(head);
-                return Some((node.time, node.event));
+                self.current = head;
+                return Some(());
             }
             let shift = level as u32 * DIGIT_BITS;
-            self.base = node.time >> shift << shift;
+            self.base = time >> shift << shift;
             self.clear(level, digit);
             self.scatter(head);
         }
@@ -94,29 +156,30 @@ impl<T: Copy> Wheel<T> {
         }
     }
 
-    /// Places every node of a list anew, in order.
+    /// Places every run of a list anew, in order.
     fn scatter(&mut self, head: u32) {
-        let mut node = head;
-        while node != NONE {
-            let Node { time, next, .. } = self.nodes[node];
-            self.nodes[node].next = NONE;
-            self.place(node, time);
-            node = next;
+        let mut id = head;
+        while id != NONE {
+            let run = &mut self.runs[id as usize];
+            let (time, next) = (run.time, run.next);
+            run.next = NONE;
+            self.place(id, time);
+            id = next;
         }
     }
 
-    fn place(&mut self, node: u32, time: u64) {
+    fn place(&mut self, id: u32, time: u64) {
         let level = (63 - ((time ^ self.base) | 1).leading_zeros()) / DIGIT_BITS;
         let digit = (time >> (level * DIGIT_BITS)) as usize % SLOTS;
         let slot = &mut self.slots[level as usize * SLOTS + digit];
         if slot.head == NONE {
-            slot.head = node;
+            slot.head = id;
             self.occupied[level as usize] |= 1 << digit;
             self.occupied_levels |= 1 << level;
         } else {
-            self.nodes[slot.tail].next = node;
+            self.runs[slot.tail as usize].next = id;
         }
-        slot.tail = node;
+        slot.tail = id;
     }
 }
 
