@@ -6,10 +6,11 @@
 //! elsewhere time is wall time and memory is not shown.
 
 use astra_engine::{
-    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dimension, GbPerSec, GibPerSec, InvolvedDims,
-    Micros, Network, NetworkModel, Node, NodeKind, Options, System, Topology, TraceBuilder, Workload,
-    simulate_with,
+    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dimension, GbPerSec, GibPerSec, GroupId,
+    InvolvedDims, Micros, Network, NetworkModel, Node, NodeKind, Options, Rank, System, Topology, Trace,
+    TraceBuilder, Workload, simulate_with,
 };
+use std::collections::BTreeMap;
 use std::process::{Command, ExitCode};
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -34,7 +35,7 @@ const UNAWARE: NetworkModel = NetworkModel::CongestionUnaware;
 const RING: Algorithm = Algorithm::Ring;
 const DIRECT: Algorithm = Algorithm::Direct { window: None };
 
-/// A workload, the same on every rank.
+/// A workload, the same on every rank but for groups.
 #[derive(Clone, Copy)]
 enum Work {
     /// All-reduces one after the other.
@@ -43,6 +44,8 @@ enum Work {
     Chain(u64),
     /// Computations that do not depend on each other.
     Independent(u64),
+    /// Computations and all-reduces in turn, one after the other, the all-reduces in groups along the dimensions.
+    Lines(u64),
 }
 
 struct Case {
@@ -88,6 +91,7 @@ const CASES: &[Case] = &[
     case("8 x 10000 all-reduces", UNAWARE, &[8], RING, Work::AllReduces(10_000), original(6.6)),
     case("16 x 16 x 16", UNAWARE, &[16, 16, 16], RING, Work::AllReduces(1), with_memory(9.9, 241.0)),
     case("32 x 32 x 32", UNAWARE, &[32, 32, 32], RING, Work::AllReduces(1), None),
+    case("16 x 16 x 16, in lines", UNAWARE, &[16, 16, 16], RING, Work::Lines(60), None),
     beyond("ring 32768", AWARE, &[32768], RING),
     beyond("direct 1024", AWARE, &[1024], DIRECT),
     beyond("direct 4096", UNAWARE, &[4096], DIRECT),
@@ -184,27 +188,62 @@ fn inputs(case: &Case) -> (Network, System, Workload) {
         all_reduce: vec![case.algorithm; case.npus.len()],
         ..System::default()
     };
-    let all_reduce = NodeKind::Collective {
+    let workload = workload(&network, case.work);
+    (network, system, workload)
+}
+
+fn all_reduce(group: Option<GroupId>) -> NodeKind {
+    NodeKind::Collective {
         collective: CollectiveType::AllReduce,
         size: Bytes(64 << 20),
-        group: None,
+        group,
         involved: InvolvedDims::default(),
-    };
+    }
+}
+
+fn workload(network: &Network, work: Work) -> Workload {
+    let ranks = network.ranks().expect("the ranks fit");
     let compute = NodeKind::Compute { work: None };
-    let (kind, count, chained) = match case.work {
-        Work::AllReduces(count) => (all_reduce, count, true),
-        Work::Chain(count) => (compute, count, true),
-        Work::Independent(count) => (compute, count, false),
+    let one = |count, chained, kind| Workload::uniform(trace(count, chained, |_| kind), ranks);
+    match work {
+        Work::AllReduces(count) => one(count, true, all_reduce(None)),
+        Work::Chain(count) => one(count, true, compute),
+        Work::Independent(count) => one(count, false, compute),
+        Work::Lines(count) => in_lines(network, ranks, count),
+    }
+}
+
+/// Every rank has a trace of its own, with the groups of the lines that it is in.
+fn in_lines(network: &Network, ranks: u32, count: u64) -> Workload {
+    let mut groups = BTreeMap::new();
+    let mut groups_of_rank = vec![Vec::new(); ranks as usize];
+    let mut stride = 1;
+    for &Dimension { npus, .. } in &network.dimensions {
+        for first in (0..ranks).filter(|rank| (rank / stride).is_multiple_of(npus)) {
+            let members: Vec<Rank> = (0..npus).map(|index| Rank(first + index * stride)).collect();
+            let group = GroupId::new(groups.len() as u32 + 1).expect("the groups are few");
+            members.iter().for_each(|member| groups_of_rank[member.0 as usize].push(group));
+            groups.insert(group, members);
+        }
+        stride *= npus;
+    }
+    let kind = |groups: &[GroupId], id: u64| match id % 2 {
+        0 => all_reduce(Some(groups[id as usize / 2 % groups.len()])),
+        _ => NodeKind::Compute { work: None },
     };
+    let traces = groups_of_rank.iter().map(|groups| trace(count, true, |id| kind(groups, id)));
+    Workload { traces: traces.collect(), trace_of_rank: (0..ranks).collect(), groups }
+}
+
+/// Nodes from id 1 on, one after the other or all at once.
+fn trace(count: u64, chained: bool, kind: impl Fn(u64) -> NodeKind) -> Trace {
     let mut builder = TraceBuilder::new();
     for id in 1..=count {
         let before = [id - 1];
         let dependencies = if chained && id > 1 { &before[..] } else { &[] };
-        builder.push(id, "node", Node { kind, cpu: false, duration: Micros(1) }, dependencies);
+        builder.push(id, "node", Node { kind: kind(id), cpu: false, duration: Micros(1) }, dependencies);
     }
-    let trace = builder.build().expect("the nodes are a trace");
-    let ranks = network.ranks().expect("the ranks fit");
-    (network, system, Workload::uniform(trace, ranks))
+    builder.build().expect("the nodes are a trace")
 }
 
 /// Time this thread has run so far; wall time where that is not known.

@@ -193,6 +193,16 @@ impl System {
         }
     }
 
+    /// The algorithm of a collective type inside a group that is not of all ranks: the only one of the type, or
+    /// `ring` where there are several; `None` if there is none.
+    pub(crate) fn group_algorithm(&self, collective: CollectiveType) -> Option<Algorithm> {
+        match self.algorithms(collective) {
+            [] => None,
+            &[only] => Some(only),
+            _ => Some(Algorithm::Ring),
+        }
+    }
+
     /// Checks every value against a network of `dimensions` dimensions.
     ///
     /// # Errors

@@ -175,11 +175,32 @@ impl Trace {
         &self.children[self.child_starts[index] as usize..self.child_starts[index + 1] as usize]
     }
 
-    /// Whether another trace does the same: it differs in ids and names of nodes at most, not in their order.
-    pub(crate) fn does_the_same_as(&self, other: &Self) -> bool {
-        self.nodes == other.nodes
-            && self.child_starts == other.child_starts
+    /// Whether another trace does the same: it differs at most in ids and names of nodes, not in their order, and
+    /// in groups of which `same_group`, given a node's index, own group and that of the other trace, says so.
+    pub(crate) fn does_the_same_as(
+        &self,
+        other: &Self,
+        same_group: impl Fn(u32, GroupId, GroupId) -> bool,
+    ) -> bool {
+        let without_group = |node: &Node| match node.kind {
+            NodeKind::Collective { collective, size, group: Some(group), involved } => {
+                let kind = NodeKind::Collective { collective, size, group: None, involved };
+                (Node { kind, ..*node }, Some(group))
+            }
+            _ => (*node, None),
+        };
+        let same_node = |(index, (own, other)): (u32, (&Node, &Node))| {
+            let ((own, group), (other, other_group)) = (without_group(own), without_group(other));
+            own == other
+                && match (group, other_group) {
+                    (Some(group), Some(other)) => same_group(index, group, other),
+                    (None, None) => true,
+                    _ => false,
+                }
+        };
+        self.child_starts == other.child_starts
             && self.children == other.children
+            && (0..).zip(self.nodes.iter().zip(&other.nodes)).all(same_node)
     }
 
     pub(crate) fn parent_counts(&self) -> &[u32] {

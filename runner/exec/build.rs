@@ -119,7 +119,11 @@ pub fn build(
 fn derivation(sources: &Sources) -> Derivation {
     let versions: serde_json::Map<String, Value> =
         StepKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), steps::version(*kind).into())).collect();
-    let params = json!({ "engine_version": astra_engine::SEMANTIC_VERSION, "steps": versions });
+    let params = json!({
+        "engine_version": astra_engine::SEMANTIC_VERSION,
+        "policies": { "topology": astra_policy_topology::VERSION },
+        "steps": versions,
+    });
     let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
     for (name, source) in &sources.files {
         preimage = preimage.input(format!("source {name}"), source.blob.digest());

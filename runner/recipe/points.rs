@@ -95,7 +95,7 @@ fn distinct_names(points: &[Point], recipe: &Recipe) -> Result<()> {
 struct Sections<'a> {
     recipe: &'a Recipe,
     hw: Memo<Arc<str>>,
-    hw_patches: Memo<(Arc<[(String, Value)]>, Arc<[Origin]>)>,
+    hw_patches: Memo<Patches>,
     workload: Memo<Arc<Workload>>,
     policy: Memo<Arc<Policy>>,
     engine: Memo<Engine>,
@@ -120,7 +120,7 @@ impl<'a> Sections<'a> {
 
     fn point(&mut self, chosen: &[usize]) -> Result<Point> {
         let recipe = self.recipe;
-        let (hw_patches, hw_origins) = self.hw_patches.get(recipe, chosen, |active| Ok(patches(active)))?;
+        let hardware = self.hw_patches.get(recipe, chosen, |active| Ok(patches(active)))?;
         let policy = self
             .policy
             .get(recipe, chosen, |active| recipe.read(active, Part::Policy, options::policy).map(Arc::new))?;
@@ -136,7 +136,7 @@ impl<'a> Sections<'a> {
             hw: self.hw.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Hw, |json, place| hw_path(json, place).map(Arc::from))
             })?,
-            hw_patches,
+            hw_patches: hardware.values,
             workload: self.workload.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Workload, workload::read).map(Arc::new)
             })?,
@@ -148,20 +148,26 @@ impl<'a> Sections<'a> {
             layout: self.layout.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Layout, options::layout).map(Arc::new)
             })?,
-            hw_origins,
+            hw_origins: hardware.origins,
             source: Arc::clone(&recipe.source),
         })
     }
 }
 
-/// Changes of the hardware document, and where they are written: paths below `hw`. The path `hw` itself chooses the
-/// file and is none.
-fn patches(active: &Active<'_>) -> (Arc<[(String, Value)]>, Arc<[Origin]>) {
+/// Changes of the hardware document, and where each is written.
+#[derive(Clone)]
+struct Patches {
+    values: Arc<[(String, Value)]>,
+    origins: Arc<[Origin]>,
+}
+
+/// The overrides of paths below `hw`. The path `hw` itself chooses the file and changes nothing in it.
+fn patches(active: &Active<'_>) -> Patches {
     let below = || active.iter().filter(|(.., o)| !o.target.inner_text().is_empty());
-    (
-        below().map(|(.., o)| (o.target.inner_text().to_owned(), o.value.to_value())).collect(),
-        below().map(|(axis, entry, o)| axis.origin(*entry, &o.target)).collect(),
-    )
+    Patches {
+        values: below().map(|(.., o)| (o.target.inner_text().to_owned(), o.value.to_value())).collect(),
+        origins: below().map(|(axis, entry, o)| axis.origin(*entry, &o.target)).collect(),
+    }
 }
 
 /// One value for every combination of the axes that change a part.

@@ -173,3 +173,32 @@ fn a_source_that_is_edited_back_and_forth_is_never_confused_with_its_other_self(
         assert_eq!((now.steps.executed, now.results()), (0, expected.results()));
     }
 }
+
+#[test]
+fn the_same_algorithm_for_another_reason_is_noted_and_simulates_nothing() {
+    let decisions = |all_reduce: &str| {
+        let default = r#"[{"algorithm":"ring","decided_by":"policy","reason":"default for Ring"}]"#;
+        format!(
+            r#"{{"version":1,"all_reduce":{all_reduce},"all_gather":{default},"reduce_scatter":{default},"all_to_all":{default}}}"#
+        )
+    };
+    let sandbox = Sandbox::new();
+    sandbox.write("hardware.yaml", RING_OF_4);
+    let stored = |text: &str| {
+        let digest = artifact_store::Blob::new(text.as_bytes()).digest();
+        let finished = sandbox.run(&format!("cat {digest}"));
+        finished.status.success().then(|| finished.text().to_owned())
+    };
+    let by_default = decisions(r#"[{"algorithm":"ring","decided_by":"policy","reason":"default for Ring"}]"#);
+    let by_recipe = decisions(
+        r#"[{"algorithm":"ring","decided_by":"recipe_policy","reason":"`policy.collectives.all_reduce` of the recipe"}]"#,
+    );
+    sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    assert_eq!(sandbox.build("").steps.executed, 4);
+    assert_eq!(stored(&by_default), Some(by_default.clone()));
+    assert_eq!(stored(&by_recipe), None);
+    let policy = "\"policy\": { \"collectives\": { \"all_reduce\": \"ring\" } }, \"system\"";
+    sandbox.write("recipe.json", with(ONE_ALL_REDUCE, "\"system\"", policy));
+    assert_eq!(sandbox.build("").executed(), [("configs", 1)].into());
+    assert_eq!(stored(&by_recipe), Some(by_recipe.clone()));
+}

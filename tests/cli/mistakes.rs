@@ -161,8 +161,9 @@ fn ranks_that_do_not_fit_the_axes_are_refused_with_both_numbers() {
 /// Six ranks, and halving and doubling for all-reduces.
 fn six_ranks(collective: &str) -> Sandbox {
     let sandbox = sandbox();
-    sandbox.write("hardware.yaml", with(RING_OF_4, "tp: 4", "tp: 6"));
-    let recipe = with(ONE_ALL_REDUCE, "\"ranks\": 4", "\"ranks\": 6");
+    sandbox.write("six.yaml", with(RING_OF_4, "tp: 4", "tp: 6"));
+    let recipe = with(ONE_ALL_REDUCE, "hardware.yaml", "six.yaml");
+    let recipe = with(&recipe, "\"ranks\": 4", "\"ranks\": 6");
     let recipe = with(&recipe, "\"all_reduce\"", &format!("\"{collective}\""));
     let policy = "\"policy\": { \"collectives\": { \"all_reduce\": \"halvingDoubling\" } }, \"system\"";
     sandbox.write("wrong.json", with(&recipe, "\"system\"", policy));
@@ -172,13 +173,14 @@ fn six_ranks(collective: &str) -> Sandbox {
 #[test]
 fn halving_doubling_on_six_ranks_is_refused() {
     let sandbox = six_ranks("all_reduce");
-    for command in ["build", "validate"] {
-        sandbox.run(&format!("{command} wrong.json")).exits(3).says(&[
-            "halvingDoubling",
-            "power of two",
-            "6",
-        ]);
-    }
+    refused(
+        &sandbox,
+        &[
+            "error: wrong.json: policy.collectives.all_reduce: all_reduce on dimension `ring` of six.yaml (Ring of 6): \
+             halvingDoubling needs a power of two of members, here 6 (`policy.collectives.all_reduce` of the recipe)",
+            "hint: choose another algorithm",
+        ],
+    );
     sandbox.assert_store_is_good();
 }
 
@@ -206,6 +208,51 @@ fn a_failure_in_one_point_of_a_sweep_names_the_point() {
     let sweep = format!("\"sweep\": {{ \"grid\": {{ \"{path}\": [\"50 GB\", \"50 XB\"] }} }}, \"system\"");
     sandbox.write("wrong.json", with(ONE_ALL_REDUCE, "\"system\"", &sweep));
     refused(&sandbox, &["point `bandwidth=50 XB`: ", "XB"]);
+}
+
+#[test]
+fn a_path_or_value_that_does_not_fit_the_hardware_is_told_by_its_place_in_the_sweep() {
+    for (path, value, message) in [
+        ("bandwith", "50 GB", "`network.dimensions.0.topology` has no key `bandwith`"),
+        ("bandwidth", "50 XB", "unknown unit `XB` in the bandwidth `50 XB`"),
+        ("bandwidth", "1e-300", "a bandwidth of 1e-300 bytes/s is 0 in the network file"),
+    ] {
+        let sandbox = sandbox();
+        let path = format!("hw.network.dimensions.0.topology.{path}");
+        let sweep = format!("\"sweep\": {{ \"grid\": {{ \"{path}\": [\"{value}\"] }} }}, \"system\"");
+        sandbox.write("wrong.json", with(ONE_ALL_REDUCE, "\"system\"", &sweep));
+        let key = format!(": sweep.grid.\"{path}\"[0]: in hardware.yaml: {message}");
+        refused(&sandbox, &["error: wrong.json:6:", &key]);
+    }
+}
+
+#[test]
+fn what_the_simulator_cannot_do_is_told_by_the_key_to_change() {
+    let hardware = with(RING_OF_4, "tp: 4", "tp: 4\n  dp: 2");
+    let second = "  dimensions:\n    - {parallelisms: [dp], size: auto, topology: {type: Switch, bandwidth: 25 GB, latency: 1e-6}}";
+    let two_dimensions = {
+        let (head, tail) = hardware.split_once("execution_backend").unwrap();
+        format!("{head}{}\nexecution_backend{tail}", second.split_once('\n').unwrap().1)
+    };
+    let sandbox = sandbox();
+    sandbox.write("wrong.yaml", two_dimensions);
+    let recipe = with(ONE_ALL_REDUCE, "hardware.yaml", "wrong.yaml");
+    sandbox.write("wrong.json", with(&recipe, "\"ranks\": 4", "\"ranks\": 8"));
+    refused(
+        &sandbox,
+        &[
+            "error: wrong.json: engine.network: `congestion_aware` simulates one dimension, wrong.yaml gives 2 (Ring, Switch)",
+            "hint: write `\"network\": \"congestion_unaware\"`",
+        ],
+    );
+    sandbox.write("wrong.json", with(&recipe, "\"ranks\": 4", "\"ranks\": 1"));
+    let message = "error: wrong.json: workload.ranks: a simulation needs at least 2 ranks, found 1";
+    refused(&sandbox, &[message]);
+    build_with_hardware(
+        "type: Ring",
+        "type: Mesh",
+        &["error: wrong.yaml: network.dimensions[0].topology.type: topology Mesh cannot be simulated"],
+    );
 }
 
 #[test]

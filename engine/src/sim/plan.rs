@@ -204,11 +204,8 @@ impl<'a> Plans<'a> {
 
     /// A collective inside a group: one ring over its members in listed order.
     fn group_phases(&self, key: PlanKey, index: u32, group: &Group) -> Result<Vec<Phase>, NodeProblem> {
-        let algorithm = match self.system.algorithms(key.collective) {
-            [] => return Err(NodeProblem::NoAlgorithm(key.collective)),
-            [only] => *only,
-            _ => Algorithm::Ring,
-        };
+        let algorithm =
+            self.system.group_algorithm(key.collective).ok_or(NodeProblem::NoAlgorithm(key.collective))?;
         if algorithm == Algorithm::DoubleBinaryTree {
             return Err(NodeProblem::AlgorithmOnGroup(algorithm, group.id));
         }

@@ -6,10 +6,12 @@
 //! rank 0 is the map from any rank to its peer. Nothing here knows of events.
 
 use crate::collective::{Algorithm, CollectiveType};
-use crate::network::{Network, NetworkModel};
+use crate::network::{Dimension, Network, NetworkModel, Topology};
 use crate::system::{RemoteMemory, System};
-use crate::trace::{NodeKind, Trace};
+use crate::trace::NodeKind;
+use crate::units::Rank;
 use crate::workload::{GroupId, Workload};
+use std::collections::BTreeMap;
 
 /// The group of maps.
 #[derive(Debug)]
@@ -33,62 +35,65 @@ enum Peers {
     Flipped,
 }
 
+/// What a communicator group is to the maps.
+#[derive(Clone, Copy, PartialEq, Eq)]
+enum Span {
+    /// All ranks.
+    World,
+    /// The ranks that differ in one coordinate only, in its order.
+    Line { dimension: usize },
+}
+
 impl Symmetry {
     /// The maps under which a run stays the same, if they take every rank to every other.
     ///
-    /// The traces of all ranks do the same, and their nodes name no rank and no group but that of all ranks. Peers
-    /// are found by ring distance or by flipped bits, in each dimension the same for all collectives of the trace.
-    /// A message's time depends only on the map from its source to its destination: a flipped bit is equally far
-    /// in either direction of a ring. Links that messages share keep their place only when coordinates are added
-    /// to.
+    /// The traces of all ranks do the same; their nodes name no rank, and groups only of all ranks or of the rank's
+    /// own line in a dimension. Peers are found by ring distance or by flipped bits, in each dimension the same for
+    /// all collectives of the trace. A message's time depends only on the map from its source to its destination: a
+    /// flipped bit is equally far in either direction of a ring. Maps take links to links, except that flips do not
+    /// for those of a ring, which count where messages share them.
     pub(super) fn of(network: &Network, system: &System, workload: &Workload) -> Option<Self> {
         if system.rendezvous || system.shared_bus.is_some() || !system.custom.is_empty() {
             return None;
         }
-        let trace = common_trace(workload)?;
         let exclusive_memory =
             matches!(system.remote_memory, RemoteMemory::Pool(_) | RemoteMemory::PerNode { .. });
-        let mut collectives = [false; CollectiveType::ALL.len()];
-        if !system.replay_only {
-            for index in 0..trace.len() as u32 {
-                match trace.node(index).kind {
-                    NodeKind::Send { .. } | NodeKind::Recv { .. } => return None,
-                    NodeKind::MemoryLoad(_) | NodeKind::MemoryStore(_) if exclusive_memory => return None,
-                    NodeKind::Collective { group: Some(group), .. } if !spans_all(workload, group) => {
-                        return None;
+        let spans = spans(network, workload);
+        let mut peers = PeersByDimension::new(network);
+        let mut has_lines = false;
+        let trace = workload.trace(Rank(0));
+        // A replay sends nothing.
+        let nodes = if system.replay_only { 0 } else { trace.len() as u32 };
+        let mut seen = [false; CollectiveType::ALL.len()];
+        for index in 0..nodes {
+            match trace.node(index).kind {
+                NodeKind::Send { .. } | NodeKind::Recv { .. } => return None,
+                NodeKind::MemoryLoad(_) | NodeKind::MemoryStore(_) if exclusive_memory => return None,
+                NodeKind::Collective { collective, group, .. } => {
+                    match group.map_or(Some(Span::World), |group| spans.get(&group).copied())? {
+                        Span::World if std::mem::replace(&mut seen[collective as usize], true) => {}
+                        Span::World => peers.need_all(network, system.algorithms(collective))?,
+                        Span::Line { dimension } => {
+                            has_lines = true;
+                            peers.need(network, dimension, system.group_algorithm(collective)?)?;
+                        }
                     }
-                    NodeKind::Collective { collective, .. } => collectives[collective as usize] = true,
-                    _ => {}
                 }
+                _ => {}
             }
         }
-        let used = CollectiveType::ALL.iter().filter(|&&collective| collectives[collective as usize]);
-        Self::of_algorithms(network, used.map(|&collective| system.algorithms(collective)))
-    }
-
-    fn of_algorithms<'a>(network: &Network, lists: impl Iterator<Item = &'a [Algorithm]>) -> Option<Self> {
-        let mut peers = vec![None; network.dimensions.len()];
-        for list in lists {
-            for ((algorithm, dimension), peers) in list.iter().zip(&network.dimensions).zip(&mut peers) {
-                if algorithm.spans_all_ranks() && network.dimensions.len() > 1 {
-                    return None;
-                }
-                let needed = peers_of(*algorithm)?;
-                // Of two members the other is both the next and the flipped one.
-                if dimension.npus > 2 && *peers.get_or_insert(needed) != needed {
-                    return None;
-                }
-            }
-        }
-        let flips = |peers: Option<Peers>| peers == Some(Peers::Flipped);
-        if network.model == NetworkModel::CongestionAware && peers.iter().any(|&peers| flips(peers)) {
+        let alike = if has_lines { lines_are_alike(workload, &spans) } else { traces_are_alike(workload) };
+        if !alike {
             return None;
         }
-        let coordinate = |(dimension, peers): (&crate::Dimension, Option<Peers>)| Coordinate {
-            npus: dimension.npus,
-            flips: flips(peers),
+        let coordinate = |(dimension, peers): (&Dimension, Option<Peers>)| {
+            let flips = peers == Some(Peers::Flipped);
+            let links_move =
+                network.model == NetworkModel::CongestionAware && dimension.topology == Topology::Ring;
+            (!(flips && links_move)).then_some(Coordinate { npus: dimension.npus, flips })
         };
-        Some(Self { dimensions: network.dimensions.iter().zip(peers).map(coordinate).collect() })
+        let dimensions: Option<_> = network.dimensions.iter().zip(peers.0).map(coordinate).collect();
+        Some(Self { dimensions: dimensions? })
     }
 
     /// One map after the other, in whichever order.
@@ -136,6 +141,35 @@ impl Symmetry {
     }
 }
 
+/// How peers are found in each dimension, where that is fixed.
+struct PeersByDimension(Vec<Option<Peers>>);
+
+impl PeersByDimension {
+    fn new(network: &Network) -> Self {
+        Self(vec![None; network.dimensions.len()])
+    }
+
+    /// Fixes how an algorithm finds peers in a dimension; `None` if that cannot be.
+    fn need(&mut self, network: &Network, dimension: usize, algorithm: Algorithm) -> Option<()> {
+        let needed = peers_of(algorithm)?;
+        // Of two members the other is both the next and the flipped one.
+        let fixed = network.dimensions[dimension].npus > 2;
+        (!fixed || *self.0[dimension].get_or_insert(needed) == needed).then_some(())
+    }
+
+    /// The same for the algorithms of a collective of all ranks, one per dimension.
+    fn need_all(&mut self, network: &Network, algorithms: &[Algorithm]) -> Option<()> {
+        let several = network.dimensions.len() > 1;
+        for (dimension, &algorithm) in algorithms.iter().enumerate() {
+            if several && algorithm.spans_all_ranks() {
+                return None;
+            }
+            self.need(network, dimension, algorithm)?;
+        }
+        Some(())
+    }
+}
+
 const fn peers_of(algorithm: Algorithm) -> Option<Peers> {
     match algorithm {
         Algorithm::Ring | Algorithm::OneRing | Algorithm::Direct { .. } | Algorithm::OneDirect { .. } => {
@@ -146,21 +180,62 @@ const fn peers_of(algorithm: Algorithm) -> Option<Peers> {
     }
 }
 
-/// The trace of rank 0, if those of all ranks do the same.
-fn common_trace(workload: &Workload) -> Option<&Trace> {
-    let &first = workload.trace_of_rank.first()?;
-    let trace = &workload.traces[first as usize];
+/// The groups that are of all ranks or of a line.
+fn spans(network: &Network, workload: &Workload) -> BTreeMap<GroupId, Span> {
+    let span = |members: &[Rank]| {
+        if members.len() == workload.trace_of_rank.len() {
+            return Some(Span::World);
+        }
+        let first = members[0].0;
+        let mut stride = 1;
+        for (dimension, &Dimension { npus, .. }) in network.dimensions.iter().enumerate() {
+            let line = (0..npus).map(|index| u64::from(first) + u64::from(index) * u64::from(stride));
+            if (first / stride).is_multiple_of(npus)
+                && line.eq(members.iter().map(|member| u64::from(member.0)))
+            {
+                return Some(Span::Line { dimension });
+            }
+            stride = stride.wrapping_mul(npus).max(1);
+        }
+        None
+    };
+    workload.groups.iter().filter_map(|(&group, members)| Some((group, span(members)?))).collect()
+}
+
+/// Whether the traces of all ranks do the same.
+fn traces_are_alike(workload: &Workload) -> bool {
+    let first = workload.trace_of_rank[0] as usize;
     let mut used = vec![false; workload.traces.len()];
     for &index in &workload.trace_of_rank {
         used[index as usize] = true;
     }
-    used[first as usize] = false;
+    used[first] = false;
     let mut others = workload.traces.iter().zip(used).filter_map(|(other, used)| used.then_some(other));
-    others.all(|other| other.does_the_same_as(trace)).then_some(trace)
+    others.all(|other| workload.traces[first].does_the_same_as(other, |_, one, other| one == other))
 }
 
-fn spans_all(workload: &Workload, group: GroupId) -> bool {
-    workload.groups.get(&group).is_some_and(|members| members.len() == workload.trace_of_rank.len())
+/// The same where collectives run in lines: each rank in its own, under one group with the others of the line.
+fn lines_are_alike(workload: &Workload, spans: &BTreeMap<GroupId, Span>) -> bool {
+    let first = workload.trace(Rank(0));
+    let group_of = |rank: Rank, node: u32| {
+        let trace = workload.trace(rank);
+        match (node < trace.len() as u32).then(|| trace.node(node).kind) {
+            Some(NodeKind::Collective { group, .. }) => group,
+            _ => None,
+        }
+    };
+    (0..workload.trace_of_rank.len() as u32).map(Rank).all(|rank| {
+        first.does_the_same_as(workload.trace(rank), |node, one, other| match spans.get(&other) {
+            Some(Span::World) => one == other,
+            Some(line) => {
+                let members = &workload.groups[&other];
+                spans.get(&one) == Some(line)
+                    && members.binary_search(&rank).is_ok()
+                    && group_of(members[0], node) == Some(other)
+            }
+            None => false,
+        })
+    })
 }
 
 #[cfg(test)]

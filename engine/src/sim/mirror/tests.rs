@@ -102,52 +102,107 @@ fn node(random: &mut Random) -> Node {
     Node { kind, cpu: random.rarely(60), duration: Micros(random.below(2)) }
 }
 
-/// Traces that do the same under ids of their own, or one trace.
-fn traces(random: &mut Random, ranks: u32) -> Vec<Trace> {
-    let count = if random.rarely(3) { ranks } else { 1 };
+/// A communicator group of all ranks or of some, and after those the lines of each dimension.
+fn groups(random: &mut Random, network: &Network) -> BTreeMap<GroupId, Vec<Rank>> {
+    let ranks = network.ranks().unwrap();
+    let smaller = if random.rarely(4) { ranks - 1 } else { ranks };
+    let mut groups = BTreeMap::from([
+        (GroupId::new(1).unwrap(), (0..ranks).rev().map(Rank).collect()),
+        (GroupId::new(2).unwrap(), (0..smaller).map(Rank).collect()),
+    ]);
+    let mut stride = 1;
+    for (dimension, &Dimension { npus, .. }) in network.dimensions.iter().enumerate() {
+        for rank in (0..ranks).filter(|rank| rank / stride % npus == 0) {
+            let members: Vec<Rank> = (0..npus).map(|index| Rank(rank + index * stride)).collect();
+            groups.insert(line(dimension, rank), members.clone());
+            groups.insert(other_line(dimension, rank), members);
+        }
+        stride *= npus;
+    }
+    groups
+}
+
+/// The group of the line in a dimension that begins at a rank, and another of the same members.
+fn line(dimension: usize, first: u32) -> GroupId {
+    GroupId::new(100 + 200 * dimension as u32 + first).unwrap()
+}
+
+fn other_line(dimension: usize, first: u32) -> GroupId {
+    GroupId::new(1100 + 200 * dimension as u32 + first).unwrap()
+}
+
+/// A node of every rank's trace: the same, or a collective of the line that the rank is in. Rarely the ranks of a
+/// line do not agree which of its groups to use.
+fn nodes(random: &mut Random, network: &Network) -> Vec<Node> {
+    let ranks = network.ranks().unwrap();
+    let node = node(random);
+    let chosen = random.below(network.dimensions.len() as u64) as usize;
+    let (in_line, disagree) = (random.rarely(2), random.rarely(20));
+    let of_rank = |rank: u32| match node.kind {
+        NodeKind::Collective { collective, size, involved, .. } if in_line => {
+            let stride: u32 = network.dimensions[..chosen].iter().map(|dimension| dimension.npus).product();
+            let first = rank - rank / stride % network.dimensions[chosen].npus * stride;
+            let group = Some(if disagree && rank.is_multiple_of(2) {
+                other_line(chosen, first)
+            } else {
+                line(chosen, first)
+            });
+            Node { kind: NodeKind::Collective { collective, size, group, involved }, ..node }
+        }
+        _ => node,
+    };
+    (0..ranks).map(of_rank).collect()
+}
+
+/// Traces that do the same under ids and groups of their own, or one trace.
+fn workload(random: &mut Random, network: &Network) -> Workload {
+    let ranks = network.ranks().unwrap();
+    let count = if random.rarely(2) { ranks } else { 1 };
     let mut builders = vec![TraceBuilder::new(); count as usize];
     for node_index in 0..1 + random.below(5) {
         let parents: Vec<u64> = (0..node_index).filter(|_| random.rarely(3)).collect();
-        let node = node(random);
-        for (rank, builder) in (0..).zip(&mut builders) {
+        let nodes = if count == 1 { vec![node(random)] } else { nodes(random, network) };
+        for ((rank, builder), node) in (0..).zip(&mut builders).zip(nodes) {
             let id = |index: u64| rank * 100 + index * (1 + rank);
             let parents: Vec<u64> = parents.iter().map(|&parent| id(parent)).collect();
             builder.push(id(node_index), "node", node, &parents);
         }
     }
-    builders.into_iter().map(|builder| builder.build().unwrap()).collect()
+    Workload {
+        traces: builders.into_iter().map(|builder| builder.build().unwrap()).collect(),
+        trace_of_rank: (0..ranks).map(|rank| rank.min(count - 1)).collect(),
+        groups: groups(random, network),
+    }
 }
 
-fn workload(random: &mut Random, ranks: u32) -> Workload {
-    let traces = traces(random, ranks);
-    let last = traces.len() as u32 - 1;
-    let smaller = if random.rarely(4) { ranks - 1 } else { ranks };
-    let groups = BTreeMap::from([
-        (GroupId::new(1).unwrap(), (0..ranks).rev().map(Rank).collect()),
-        (GroupId::new(2).unwrap(), (0..smaller).map(Rank).collect()),
-    ]);
-    Workload { traces, trace_of_rank: (0..ranks).map(|rank| rank.min(last)).collect(), groups }
+fn uses_lines(workload: &Workload) -> bool {
+    let ranks = workload.trace_of_rank.len();
+    let trace = workload.trace(Rank(0));
+    (0..trace.len() as u32).any(|node| match trace.node(node).kind {
+        NodeKind::Collective { group: Some(group), .. } => workload.groups[&group].len() < ranks,
+        _ => false,
+    })
 }
 
 #[test]
 fn one_rank_in_place_of_all_gives_the_report_of_the_full_simulation() {
     const CASES: u64 = 12_000;
     let (full, stop) = (Options { shortcuts: false, ..Options::default() }, AtomicBool::new(false));
-    let (mut taken, mut orders) = (0, 0);
+    let (mut taken, mut orders, mut lines) = (0, 0, 0);
     for seed in 0..CASES {
         let mut random = Random(seed);
         let network = network(&mut random);
-        let ranks = network.ranks().unwrap();
         let system = system(&mut random, network.dimensions.len());
-        let workload = workload(&mut random, ranks);
+        let workload = workload(&mut random, &network);
         if let Some(report) = shortcut(&network, &system, &workload, &stop).unwrap() {
             let expected = simulate_with(&full, &network, &system, &workload, &stop);
             assert_eq!(Ok(&report), expected.as_ref(), "seed {seed}: {network:?} {system:?} {workload:?}");
             taken += 1;
             orders += usize::from(!report.finish_order.is_sorted());
+            lines += usize::from(uses_lines(&workload));
         }
     }
-    eprintln!("{taken} of {CASES} cases took the shortcut, {orders} with an order of ranks of its own");
     assert!(taken > CASES / 3, "only {taken} cases took the shortcut");
+    assert!(lines > 300, "only {lines} of them had collectives in lines");
     assert!(orders > 1000, "only {orders} of them did not finish in ascending order");
 }
