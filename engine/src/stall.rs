@@ -80,7 +80,7 @@ pub struct Awaited {
 }
 
 /// A collective of a group and its place in the order in which a rank takes part in the group's collectives.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub struct CollectivePlace {
     /// Which collective.
     pub collective: CollectiveType,

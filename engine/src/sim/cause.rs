@@ -10,20 +10,25 @@ use crate::stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Unmatched, Unma
 use crate::trace::NodeKind;
 use crate::units::{Bytes, Rank};
 use crate::workload::GroupId;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 
 /// The cause of a stall.
 pub(super) fn of(simulation: &Simulation<'_>, blocked: &[Blocked]) -> Diagnosis {
     let collectives = Collectives::new(simulation, blocked);
     let first = |cause: &dyn Fn(&Blocked) -> Option<Diagnosis>| blocked.iter().find_map(cause);
+    // What is said of a collective does not depend on who waits in it.
+    let mut seen = BTreeSet::new();
+    let places: Vec<&Blocked> =
+        blocked.iter().filter(|b| place_of(b).is_some_and(|place| seen.insert(place))).collect();
+    let at_places = |cause: &dyn Fn(&Blocked) -> Option<Diagnosis>| places.iter().find_map(|b| cause(b));
     first(&mismatch)
-        .or_else(|| first(&|b| collectives.differ(b)))
-        .or_else(|| first(&|b| collectives.missing(b)))
-        .or_else(|| first(&|b| collectives.chunk_numbers(b)))
+        .or_else(|| at_places(&|b| collectives.differ(b)))
+        .or_else(|| at_places(&|b| collectives.missing(b)))
+        .or_else(|| at_places(&|b| collectives.chunk_numbers(b)))
         .or_else(|| first(&no_trigger))
         .or_else(|| first(&no_partner))
         .or_else(|| cycle(&collectives, blocked))
-        .or_else(|| first(&|b| collectives.queue_order(b)))
+        .or_else(|| at_places(&|b| collectives.queue_order(b)))
         .unwrap_or(Diagnosis::Unknown)
 }
 
@@ -156,24 +161,28 @@ impl<'a> Collectives<'a> {
         })
     }
 
-    /// The rank that a blocked rank waits for.
-    fn waits_for(&self, blocked: &Blocked) -> Option<u32> {
-        match &blocked.waits_for {
+    /// The first member that has not come to a collective.
+    fn lagging(&self, place: &CollectivePlace) -> Option<u32> {
+        let mut members = self.members.get(&place.group)?.iter();
+        members.find(|&&rank| self.taken_at(rank, place).is_none()).copied()
+    }
+
+    /// Whom each blocked rank waits for.
+    fn waits(&self, blocked: &[Blocked]) -> BTreeMap<u32, u32> {
+        let mut lagging = BTreeMap::new();
+        let mut waits_for = |b: &Blocked| match b.waits_for {
             Wait::Message(Awaited { from, .. }) => Some(from.0),
             Wait::Delivery { to, .. } => Some(to.0),
-            Wait::Collective { place, .. } => {
-                let mut members = self.members.get(&place.group)?.iter();
-                members.find(|&&rank| self.taken_at(rank, place).is_none()).copied()
-            }
+            Wait::Collective { place, .. } => *lagging.entry(place).or_insert_with(|| self.lagging(&place)),
             Wait::Trigger | Wait::Dependency => None,
-        }
+        };
+        blocked.iter().filter_map(|b| Some((b.rank.0, waits_for(b)?))).collect()
     }
 }
 
 /// Follows from each rank whom it waits for until a rank comes a second time.
 fn cycle(collectives: &Collectives<'_>, blocked: &[Blocked]) -> Option<Diagnosis> {
-    let waits: BTreeMap<u32, u32> =
-        blocked.iter().filter_map(|b| Some((b.rank.0, collectives.waits_for(b)?))).collect();
+    let waits = collectives.waits(blocked);
     let mut seen_from: BTreeMap<u32, u32> = BTreeMap::new();
     for &start in waits.keys() {
         let mut path = Vec::new();
