@@ -46,23 +46,24 @@ pub struct Simulated {
     pub report: Report,
     /// What was simulated.
     pub workload: Workload,
-    /// What is worth saying about the files.
-    pub notices: Vec<Notice>,
 }
 
-/// Reads the files, checks them against each other and simulates.
+/// Reads the files, checks them against each other and simulates. `notice` is told what is worth saying about the
+/// files, also when they turn out not to fit together: a misspelt key is often why.
 ///
 /// # Errors
 /// What is missing or wrong, with its file; a simulation in which a rank does not finish.
-pub fn simulate(inputs: &SimInputs<'_>) -> Result<Simulated> {
+pub fn simulate(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Simulated> {
     let name = |path: &Path| path.display().to_string();
-    let (network, mut notices) = NetworkFile::parse(&files::read(inputs.network)?, &name(inputs.network))?;
+    let (network, notices) = NetworkFile::parse(&files::read(inputs.network)?, &name(inputs.network))?;
+    notices.into_iter().for_each(&mut *notice);
     let network = network.network(inputs.network_model).map_err(|e| e.in_file(name(inputs.network)))?;
     let memory = match inputs.remote_memory {
         Some(path) => astrasim::read_remote_memory(&files::read(path)?, &name(path))?,
         None => RemoteMemory::None,
     };
-    let (system, about_system) = SystemFile::parse(&files::read(inputs.system)?, &name(inputs.system))?;
+    let (system, notices) = SystemFile::parse(&files::read(inputs.system)?, &name(inputs.system))?;
+    notices.into_iter().for_each(&mut *notice);
     let ranks = network.check().and(Ok(network.ranks())).map_err(|(dimension, problem)| {
         let place = dimension.map(|d| format!("dimension {d}: ")).unwrap_or_default();
         Error::input(format!("{place}{problem}")).in_file(name(inputs.network))
@@ -76,11 +77,10 @@ pub fn simulate(inputs: &SimInputs<'_>) -> Result<Simulated> {
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
-    notices.extend(lint::refuse(&lint::lint(&network, &system, &workload))?);
-    notices.extend(about_system);
+    lint::refuse(&lint::lint(&network, &system, &workload))?.into_iter().for_each(notice);
     let stop = AtomicBool::new(false);
     let report = astra_engine::simulate_with(&inputs.engine, &network, &system, &workload, &stop);
-    Ok(Simulated { report: report.map_err(simulation_error)?, workload, notices })
+    Ok(Simulated { report: report.map_err(simulation_error)?, workload })
 }
 
 /// The traces of all ranks; equal ones are kept and decoded once.

@@ -98,7 +98,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         dialect,
         engine: Options { shortcuts: !args.no_shortcuts, node_times: args.nodes.is_some() },
     };
-    let simulated = match simulate(&inputs) {
+    let simulated = match simulate(&inputs, &mut |notice| ui.warn(notice.to_string())) {
         Ok(simulated) => simulated,
         Err(e) => {
             if let Some(stall) = e.stall().filter(|_| ui.json()) {
@@ -107,9 +107,6 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
             return Err(e);
         }
     };
-    for notice in &simulated.notices {
-        ui.warn(notice.to_string());
-    }
     if let (Some(path), Some(times)) = (&args.nodes, &simulated.report.node_times) {
         files::write(path, nodes_csv(&simulated.workload, times).as_bytes())?;
     }

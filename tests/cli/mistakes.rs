@@ -324,3 +324,19 @@ fn hostile_recipes_are_refused_without_a_panic() {
     sandbox.run("build wrong.json").exits(3).says(&["wrong.json: not UTF-8"]);
     sandbox.assert_store_is_good();
 }
+
+#[test]
+fn a_misspelt_system_key_is_named_even_when_the_files_do_not_fit_together() {
+    let sandbox = sandbox();
+    sandbox.run("build recipe.json --out files").succeeds();
+    let system = sandbox.read("files/system_native_collectives_4.json");
+    sandbox.write("files/wrong.json", with(&system, "preferred-dataset-splits", "preferred-dataset-split"));
+    let sim = "sim --workload-configuration files/all_reduce --network-configuration files/network_analytical_4.yml \
+               --system-configuration files/wrong.json";
+    sandbox.run(sim).exits(1).says(&[
+        "warning: ",
+        "preferred-dataset-split",
+        "preferred-dataset-splits",
+        "error: ",
+    ]);
+}
