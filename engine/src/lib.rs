@@ -7,6 +7,7 @@
 mod chain_set;
 mod collective;
 mod custom;
+mod cycle;
 mod error;
 mod names;
 mod network;

@@ -1,6 +1,7 @@
 //! Why a simulation came to rest before every rank had finished.
 
 use crate::collective::CollectiveType;
+use crate::cycle::write_cycle;
 use crate::units::{Bytes, Nanos, Rank};
 use crate::workload::GroupId;
 use std::fmt;
@@ -335,15 +336,7 @@ impl fmt::Display for Diagnosis {
             }
             Self::Cycle(ranks) => {
                 f.write_str("cycle: ranks wait for each other: ")?;
-                for (position, rank) in ranks.iter().enumerate() {
-                    match position {
-                        0 => write!(f, "{rank}")?,
-                        7 if ranks.len() > 9 => f.write_str(" → …")?,
-                        _ if position > 7 && position + 1 < ranks.len() => {}
-                        _ => write!(f, " → {rank}")?,
-                    }
-                }
-                Ok(())
+                write_cycle(f, ranks, " → ")
             }
             Self::QueueOrder { rank, place, queues: 1 } => write!(
                 f,

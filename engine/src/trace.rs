@@ -4,6 +4,7 @@
 //! ranks share one trace; nothing in it depends on the rank.
 
 use crate::collective::{CollectiveType, InvolvedDims};
+use crate::cycle::write_cycle;
 use crate::units::{Bytes, Micros, Rank};
 use crate::workload::GroupId;
 use std::fmt;
@@ -110,15 +111,7 @@ impl fmt::Display for TraceError {
             }
             Self::Cycle(ids) => {
                 f.write_str("nodes wait for each other and can never start: ")?;
-                for (position, id) in ids.iter().enumerate() {
-                    match position {
-                        0 => write!(f, "{id}")?,
-                        7 if ids.len() > 9 => f.write_str(" waits for …")?,
-                        _ if position > 7 && position + 1 < ids.len() => {}
-                        _ => write!(f, " waits for {id}")?,
-                    }
-                }
-                Ok(())
+                write_cycle(f, ids, " waits for ")
             }
             Self::NotCustom(node) => write!(
                 f,

@@ -2,39 +2,23 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod chance;
+
 use astra_engine::{
     Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dimension, Error, GbPerSec, GibPerSec, GroupId,
     InvolvedDims, MemoryTiming, Micros, Nanos, Network, NetworkModel, Node, NodeKind, Rank, RemoteMemory,
     System, Tflops, Topology, Trace, TraceBuilder, Work, Workload, simulate,
 };
+use chance::Random;
 use std::collections::BTreeMap;
 
-/// A linear congruential generator; its upper bits are good enough to mix cases.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
+/// Mostly ordinary sizes, sometimes none and sometimes far too many.
+fn bytes(random: &mut Random) -> Bytes {
+    if random.rarely(40) {
+        return Bytes(random.one(&[0, 1, 1 << 31, u64::MAX]));
     }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-
-    /// Whether something that happens once in `times` happens.
-    fn rarely(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-
-    /// Mostly ordinary sizes, sometimes none and sometimes far too many.
-    fn bytes(&mut self) -> Bytes {
-        if self.rarely(40) {
-            return Bytes(self.one(&[0, 1, 1 << 31, u64::MAX]));
-        }
-        let digits = self.below(22);
-        Bytes(self.below(1 << digits) + 1)
-    }
+    let digits = random.below(22);
+    Bytes(random.below(1 << digits) + 1)
 }
 
 fn network(random: &mut Random) -> Network {
@@ -99,7 +83,7 @@ fn node(random: &mut Random, ranks: u32) -> Node {
     };
     let kind = match random.below(24) {
         0..10 => {
-            let work = Work { ops: random.below(1 << 30), bytes: random.bytes() };
+            let work = Work { ops: random.below(1 << 30), bytes: bytes(random) };
             NodeKind::Compute { work: Some(work).filter(|_| !random.rarely(40)) }
         }
         10..20 => NodeKind::Collective {
@@ -110,7 +94,7 @@ fn node(random: &mut Random, ranks: u32) -> Node {
                 CollectiveType::AllToAll,
                 CollectiveType::Broadcast,
             ]),
-            size: random.bytes(),
+            size: bytes(random),
             group: if random.rarely(3) { GroupId::new(1 + random.below(3) as u32) } else { None },
             involved: if random.rarely(8) {
                 InvolvedDims::from_flags(&[true, false])
@@ -118,9 +102,9 @@ fn node(random: &mut Random, ranks: u32) -> Node {
                 InvolvedDims::default()
             },
         },
-        20 => NodeKind::Send { to: rank(random), size: random.bytes(), tag: 1 },
-        21 => NodeKind::Recv { from: rank(random), size: random.bytes(), tag: 1 },
-        22 => NodeKind::MemoryStore(random.bytes()),
+        20 => NodeKind::Send { to: rank(random), size: bytes(random), tag: 1 },
+        21 => NodeKind::Recv { from: rank(random), size: bytes(random), tag: 1 },
+        22 => NodeKind::MemoryStore(bytes(random)),
         _ => {
             if random.rarely(9) {
                 NodeKind::Metadata

@@ -1,27 +1,13 @@
 //! The shortcut against the full simulation, on random cases that are made to have many events at equal times.
 
+#[path = "../../../tests/chance/mod.rs"]
+mod chance;
+
 use super::super::{Options, shortcut, simulate_with};
 use crate::*;
+use chance::Random;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
-
-/// A linear congruential generator; its upper bits are good enough to mix cases.
-struct Random(u64);
-
-impl Random {
-    fn below(&mut self, bound: u64) -> u64 {
-        self.0 = self.0.wrapping_mul(6_364_136_223_846_793_005).wrapping_add(1_442_695_040_888_963_407);
-        (self.0 >> 33) % bound
-    }
-
-    fn one<T: Copy>(&mut self, of: &[T]) -> T {
-        of[self.below(of.len() as u64) as usize]
-    }
-
-    fn rarely(&mut self, times: u64) -> bool {
-        self.below(times) == 0
-    }
-}
 
 /// One byte per nanosecond, so that times of messages are round and meet each other.
 const ONE_BYTE_PER_NS: f64 = 1e9 / 1_073_741_824.0;
