@@ -1,5 +1,6 @@
 //! Files that are not the store's: read with a message, written whole or not at all.
 
+use std::fs::File;
 use std::io::{ErrorKind, Write};
 use std::path::Path;
 
@@ -10,14 +11,36 @@ use crate::error::{Error, Result};
 /// # Errors
 /// When it is not there or cannot be read, with its path.
 pub fn read(path: &Path) -> Result<Vec<u8>> {
-    std::fs::read(path).map_err(|e| {
-        let message = match e.kind() {
-            ErrorKind::NotFound => "there is no such file".to_owned(),
-            ErrorKind::IsADirectory => "is a directory, expected a file".to_owned(),
-            _ => format!("cannot be read: {e}"),
-        };
-        Error::input(message).in_file(path.display())
+    std::fs::read(path).map_err(|e| unreadable(path, &e))
+}
+
+/// Like [`read`], with a hint where there is no such file.
+///
+/// # Errors
+/// As for [`read`].
+pub fn read_or_hint(path: &Path, if_missing: &str) -> Result<Vec<u8>> {
+    std::fs::read(path).map_err(|e| match e.kind() {
+        ErrorKind::NotFound => unreadable(path, &e).hint(if_missing),
+        _ => unreadable(path, &e),
     })
+}
+
+/// Opens a file of the user's for reading.
+///
+/// # Errors
+/// As for [`read`].
+pub fn open(path: &Path) -> Result<File> {
+    File::open(path).map_err(|e| unreadable(path, &e))
+}
+
+fn unreadable(path: &Path, e: &std::io::Error) -> Error {
+    let error = match e.kind() {
+        ErrorKind::NotFound => Error::input("there is no such file"),
+        ErrorKind::IsADirectory => Error::input("cannot be read: it is a directory, expected a file"),
+        ErrorKind::PermissionDenied => Error::input("no permission to read this file"),
+        _ => Error::input(format!("cannot be read: {e}")),
+    };
+    error.in_file(path.display())
 }
 
 /// Writes a file through a temporary one beside it, so that a reader sees the old bytes or the new ones.

@@ -1,13 +1,13 @@
 //! `astra-store et`.
 
-use std::fs::File;
 use std::io::{self, BufWriter};
 use std::path::PathBuf;
 
 use clap::{Args, Subcommand};
 
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::et::{DumpFormat, Reader, dump};
+use crate::files;
 
 use super::ui::Ui;
 
@@ -36,7 +36,7 @@ struct DumpArgs {
 pub(super) fn run(ui: &Ui, args: &EtArgs) -> Result<()> {
     let EtCommand::Dump(DumpArgs { file }) = &args.command;
     let name = file.display().to_string();
-    let stream = File::open(file).map_err(|e| Error::input(format!("cannot be read: {e}")).in_file(&name))?;
+    let stream = files::open(file)?;
     let format = if ui.json() { DumpFormat::Json } else { DumpFormat::Text };
     dump(Reader::new(&name, stream)?, format, &mut BufWriter::new(io::stdout().lock()))
 }

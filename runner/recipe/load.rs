@@ -13,6 +13,7 @@ use super::place::{Fault, Place, Source};
 use super::section::{Section, object, text};
 use super::sweep::{self, Axis, Part};
 use super::workload::{self, Workload};
+use crate::files;
 use crate::{Error, Result};
 
 /// The recipe format this version reads.
@@ -63,7 +64,7 @@ impl Recipe {
     /// When the file cannot be read, and as [`Recipe::parse`].
     pub fn load(path: &Path) -> Result<Self> {
         let file = path.display().to_string();
-        let bytes = std::fs::read(path).map_err(|e| unreadable(&e).in_file(&file))?;
+        let bytes = files::read_or_hint(path, "`astra-store init` writes a recipe to start from")?;
         Self::parse(&bytes, &file)
     }
 
@@ -198,16 +199,6 @@ impl<'a> CanonicalAxis<'a> {
             overrides: entry.overrides.iter().map(|o| (&*o.target.path, &o.value)).collect(),
         };
         Self { block: axis.block.key(), entries: axis.entries.iter().map(entry).collect() }
-    }
-}
-
-fn unreadable(e: &std::io::Error) -> Error {
-    match e.kind() {
-        std::io::ErrorKind::NotFound => {
-            Error::input("there is no such file").hint("`astra-store init` writes a recipe to start from")
-        }
-        std::io::ErrorKind::PermissionDenied => Error::input("no permission to read this file"),
-        _ => Error::input(format!("cannot be read: {e}")),
     }
 }
 

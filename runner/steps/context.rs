@@ -48,8 +48,7 @@ impl Sources {
         let mut sources = BTreeMap::new();
         for name in recipe.sources() {
             let path = beside.join(&name);
-            let bytes =
-                files::read(&path).map_err(|e| e.hint("paths in a recipe are relative to the recipe"))?;
+            let bytes = files::read_or_hint(&path, "paths in a recipe are relative to the recipe")?;
             sources.insert(name, Source { path: path.display().to_string(), blob: Blob::new(bytes) });
         }
         Ok(Self { recipe: Blob::new(recipe.canonical()), files: sources, documents: Memo::new(64) })
