@@ -18,10 +18,11 @@ use crate::recipe::{Point, Recipe};
 use crate::report::{Index, Report};
 use crate::steps::{self, Context, Derivation, Produced, Sources};
 
+use super::board::{Finished, Message, Resolved};
 use super::explain::Explainer;
 use super::latest::{self, Extent, INDEX, REPORT, Targets};
 use super::rows;
-use super::scheduler::{Finished, Message, Resolved, Scheduler};
+use super::scheduler::Scheduler;
 use super::{Event, PointStatus, StepStatus};
 
 /// Bumped when the report or the index of equal points would differ.

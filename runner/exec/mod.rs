@@ -3,6 +3,7 @@
 //! Depends on the steps, the store and the recipe's points. Knows nothing of terminals: it reports through
 //! [`Event`]s and returns a [`Outcome`].
 
+mod board;
 mod build;
 mod events;
 mod explain;

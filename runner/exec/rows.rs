@@ -10,7 +10,7 @@ use crate::recipe::{Point, Workload};
 use crate::report::{Index, Row, bus_bandwidth};
 use crate::steps::Context;
 
-use super::scheduler::Resolved;
+use super::board::Resolved;
 
 /// One row per point; points without a result keep their place.
 pub(super) fn rows(context: &Context, points: &[Point], resolved: &[PerStep<Resolved>]) -> Vec<Row> {
