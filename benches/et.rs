@@ -44,7 +44,7 @@ fn main() {
         Pipeline { compute_ns: vec![1_000; 64], ..pipeline }.build().expect("the pipeline can be built");
     let workload =
         lower_bundle("bench", &deep.files, &deep.file_of_rank, &BTreeMap::new()).expect("it can be lowered");
-    let network = Network { model: NetworkModel::CongestionUnaware, dimensions: vec![ring(64)] };
+    let network = Network::new(NetworkModel::CongestionUnaware, vec![ring(64)]);
     let deep_nodes = deep.summaries.iter().map(|summary| summary.nodes).sum();
     let deep_bytes = deep.files.iter().map(|file| file.len()).sum();
     report("lint 64 ranks", best(|| lint(&network, &System::default(), &workload)), deep_nodes, deep_bytes);

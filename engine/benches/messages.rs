@@ -180,7 +180,7 @@ fn run_here(case: &str, shortcuts: &str) -> ExitCode {
 fn inputs(case: &Case) -> (Network, System, Workload) {
     let dimension =
         |&npus| Dimension { topology: Topology::Ring, npus, bandwidth: GibPerSec(50.0), latency_ns: 500.0 };
-    let network = Network { model: case.model, dimensions: case.npus.iter().map(dimension).collect() };
+    let network = Network::new(case.model, case.npus.iter().map(dimension).collect());
     let system = System {
         preferred_dataset_splits: 4,
         collective_optimization: CollectiveOptimization::LocalBwAware,

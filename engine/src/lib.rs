@@ -23,7 +23,7 @@ pub use collective::{Algorithm, AlgorithmError, CollectiveType, InvolvedDims};
 pub use custom::{CustomCollective, CustomCollectives, CustomTrace};
 pub use error::{Error, NodeError, NodeProblem};
 pub use names::UnknownName;
-pub use network::{Dimension, Network, NetworkModel, NetworkProblem, Topology};
+pub use network::{Dimension, FaultyLink, Network, NetworkModel, NetworkProblem, Topology};
 pub use report::{NodeTimes, RankReport, Report};
 pub use sim::{Options, simulate, simulate_until, simulate_with};
 pub use stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Stall, Unmatched, UnmatchedState, Wait};

@@ -64,6 +64,21 @@ pub struct Network {
     pub model: NetworkModel,
     /// The dimensions, innermost first.
     pub dimensions: Vec<Dimension>,
+    /// Links that are slower than the others, or dead.
+    pub faulty_links: Vec<FaultyLink>,
+    /// The first dimension whose members are reached through agents instead of directly.
+    pub non_recursive_from: Option<u32>,
+}
+
+/// A pair of devices between which both links are degraded.
+#[derive(Clone, Copy, Debug, PartialEq)]
+pub struct FaultyLink {
+    /// Device at one end.
+    pub src: u32,
+    /// Device at the other end.
+    pub dst: u32,
+    /// Remaining fraction of the bandwidth: 1 is healthy, 0 is a link that routes avoid.
+    pub health: f64,
 }
 
 /// What is wrong with a network.
@@ -81,6 +96,8 @@ pub enum NetworkProblem {
     TooManyRanks,
     /// The topology cannot be simulated with this network model.
     Topology(Topology, NetworkModel),
+    /// Faulty links and agents exist in no network that is simulated.
+    Extension(&'static str),
     /// The congestion-aware model was asked for more dimensions than it knows.
     AwareDimensions(usize),
 }
@@ -101,6 +118,7 @@ impl fmt::Display for NetworkProblem {
                     "topology {topology} cannot be simulated with {model}; use Ring, FullyConnected or Switch"
                 )
             }
+            Self::Extension(key) => write!(f, "{key} cannot be simulated; remove it"),
             Self::AwareDimensions(found) => write!(
                 f,
                 "congestion_aware simulates one dimension, the network has {found}; use congestion_unaware"
@@ -110,6 +128,11 @@ impl fmt::Display for NetworkProblem {
 }
 
 impl Network {
+    /// A network without faults.
+    pub const fn new(model: NetworkModel, dimensions: Vec<Dimension>) -> Self {
+        Self { model, dimensions, faulty_links: Vec::new(), non_recursive_from: None }
+    }
+
     /// The number of ranks, which is the product of the dimension sizes; `None` if it exceeds 2^32 - 1.
     pub fn ranks(&self) -> Option<u32> {
         self.dimensions.iter().try_fold(1_u32, |product, dimension| product.checked_mul(dimension.npus))
@@ -122,6 +145,12 @@ impl Network {
     pub fn check(&self) -> Result<u32, (Option<usize>, NetworkProblem)> {
         if self.dimensions.is_empty() {
             return Err((None, NetworkProblem::NoDimensions));
+        }
+        if !self.faulty_links.is_empty() {
+            return Err((None, NetworkProblem::Extension("faulty_links")));
+        }
+        if self.non_recursive_from.is_some() {
+            return Err((None, NetworkProblem::Extension("non_recursive_from")));
         }
         for (index, dimension) in self.dimensions.iter().enumerate() {
             dimension.check(self.model).map_err(|problem| (Some(index), problem))?;

@@ -55,7 +55,7 @@ fn networks_that_cannot_be_simulated_are_refused_with_the_reason() {
     assert!(with(Topology::Ring, 4, 50.0, -1.0).contains("latency -1 ns"));
     assert!(with(Topology::Bus, 4, 50.0, 1.0).contains("use Ring, FullyConnected or Switch"));
     let two = [dimension(Topology::Ring, 4, 50.0, 1.0), dimension(Topology::Switch, 2, 50.0, 1.0)];
-    let aware = Network { model: NetworkModel::CongestionAware, dimensions: two.to_vec() };
+    let aware = Network::new(NetworkModel::CongestionAware, two.to_vec());
     assert!(message(&aware).ends_with("the network has 2; use congestion_unaware"));
 }
 
@@ -188,7 +188,7 @@ fn messages_are_checked_when_they_are_posted() {
 #[test]
 fn a_rank_behind_a_congestion_aware_switch_can_send_to_itself() {
     let dimensions = vec![dimension(Topology::Switch, 2, 50.0, 500.0)];
-    let network = Network { model: NetworkModel::CongestionAware, dimensions };
+    let network = Network::new(NetworkModel::CongestionAware, dimensions);
     let both: &[(Node, &[u64])] = &[(recv(0, 100_000, 1), &[]), (send(0, 100_000, 1), &[])];
     let idle: &[(Node, &[u64])] = &[(compute(0), &[])];
     let report = simulate(&network, &System::default(), &workload(&[both, idle])).unwrap();

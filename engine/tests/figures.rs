@@ -40,10 +40,8 @@ fn single_collectives(line: &str) -> Vec<(String, String)> {
     let fields: Vec<&str> = line.split(" | ").collect();
     let [model, topology, ranks, group, algorithm, recorded @ ..] = &fields[..] else { panic!("{line}") };
     let ranks: u32 = ranks.parse().unwrap();
-    let network = Network {
-        model: model.parse().unwrap(),
-        dimensions: vec![dimension(topology.parse().unwrap(), ranks, 50.0, 500.0)],
-    };
+    let network =
+        Network::new(model.parse().unwrap(), vec![dimension(topology.parse().unwrap(), ranks, 50.0, 500.0)]);
     let members: Vec<Rank> = group.split(',').filter_map(|rank| rank.parse().ok()).map(Rank).collect();
     let in_group = !members.is_empty();
     let system = System {
@@ -175,10 +173,8 @@ fn single_phases_finish_as_traced_by_hand() {
     assert_eq!(alone(&ring(4), &system("halvingDoubling", 1), all_reduce), [17_224; 4]);
     let trees = alone(&ring(4), &system("doubleBinaryTree", 2), all_reduce);
     assert_eq!(trees, [52_695, 67_665, 63_430, 67_665]);
-    let switch = Network {
-        model: NetworkModel::CongestionAware,
-        dimensions: vec![dimension(Topology::Switch, 4, 50.0, 500.0)],
-    };
+    let switch =
+        Network::new(NetworkModel::CongestionAware, vec![dimension(Topology::Switch, 4, 50.0, 500.0)]);
     assert_eq!(alone(&switch, &system("direct", 1), node(CollectiveType::AllToAll)), [8468; 4]);
 }
 

@@ -66,9 +66,8 @@ fn traces(drafts: &[Vec<Draft>]) -> Workload {
 fn any_network() -> impl Strategy<Value = Network> {
     let topology = select(vec![Topology::Ring, Topology::FullyConnected, Topology::Switch]);
     let latency = select(vec![0.0, 500.0]);
-    (topology, latency, select(NetworkModel::ALL)).prop_map(|(topology, latency, model)| Network {
-        model,
-        dimensions: vec![dimension(topology, 4, 50.0, latency)],
+    (topology, latency, select(NetworkModel::ALL)).prop_map(|(topology, latency, model)| {
+        Network::new(model, vec![dimension(topology, 4, 50.0, latency)])
     })
 }
 

@@ -30,7 +30,7 @@ fn network(random: &mut Random) -> Network {
         bandwidth: GibPerSec(random.one(&[0.5, 50.0, 393.638])),
         latency_ns: random.one(&[0.0, 0.25, 500.0, 936.25]),
     };
-    Network { model, dimensions: (0..count).map(dimension).collect() }
+    Network::new(model, (0..count).map(dimension).collect())
 }
 
 fn system(random: &mut Random, dimensions: usize) -> System {

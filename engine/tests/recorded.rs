@@ -34,7 +34,7 @@ impl<'a> Case<'a> {
         let first = lines.next().unwrap();
         let mut case = Self {
             name: first[0],
-            network: Network { model: first[1].parse().unwrap(), dimensions: Vec::new() },
+            network: Network::new(first[1].parse().unwrap(), Vec::new()),
             system: System::default(),
             groups: BTreeMap::new(),
             uniform: false,

@@ -75,7 +75,7 @@ impl Layout {
 
     /// The network as the engine takes it; [`Network::check`] says whether it can be simulated.
     pub fn network(&self, model: NetworkModel) -> Network {
-        Network { model, dimensions: self.dimensions.iter().map(|dimension| dimension.link).collect() }
+        Network::new(model, self.dimensions.iter().map(|dimension| dimension.link).collect())
     }
 }
 

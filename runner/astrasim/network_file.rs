@@ -53,7 +53,7 @@ impl NetworkFile {
         let extension = match (self.faulty_links.is_empty(), self.non_recursive) {
             (false, _) => "faulty_links",
             (_, true) => "non_recursive_from",
-            _ => return Ok(Network { model, dimensions: self.dimensions.clone() }),
+            _ => return Ok(Network::new(model, self.dimensions.clone())),
         };
         let message = "an extension of DeepFlow's simulator, which the built-in engine does not simulate";
         Err(Error::input(message)

@@ -16,7 +16,7 @@ fn network(npus: &[u32]) -> Network {
         bandwidth: GibPerSec(50.0),
         latency_ns: 500.0,
     };
-    Network { model: NetworkModel::CongestionUnaware, dimensions: npus.iter().map(dimension).collect() }
+    Network::new(NetworkModel::CongestionUnaware, npus.iter().map(dimension).collect())
 }
 
 fn system(algorithms: &[&str]) -> System {

@@ -56,10 +56,10 @@ fn network(case: &Json) -> Network {
         bandwidth: GibPerSec(spec["bandwidth"][index].as_f64().unwrap()),
         latency_ns: spec["latency"][index].as_f64().unwrap(),
     };
-    Network {
-        model: case["network_model"].as_str().unwrap().parse().unwrap(),
-        dimensions: (0..spec["topology"].as_array().unwrap().len()).map(dimension).collect(),
-    }
+    Network::new(
+        case["network_model"].as_str().unwrap().parse().unwrap(),
+        (0..spec["topology"].as_array().unwrap().len()).map(dimension).collect(),
+    )
 }
 
 fn system(spec: &Json) -> System {

@@ -78,10 +78,10 @@ mod tests {
             bandwidth: GibPerSec(gib),
             latency_ns,
         };
-        Delays::new(&Network {
-            model: NetworkModel::CongestionUnaware,
-            dimensions: dimensions.iter().map(dimension).collect(),
-        })
+        Delays::new(&Network::new(
+            NetworkModel::CongestionUnaware,
+            dimensions.iter().map(dimension).collect(),
+        ))
     }
 
     #[test]

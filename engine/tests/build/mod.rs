@@ -12,7 +12,7 @@ pub(crate) fn dimension(topology: Topology, npus: u32, gib: f64, latency_ns: f64
 }
 
 pub(crate) fn unaware(dimensions: &[Dimension]) -> Network {
-    Network { model: NetworkModel::CongestionUnaware, dimensions: dimensions.to_vec() }
+    Network::new(NetworkModel::CongestionUnaware, dimensions.to_vec())
 }
 
 /// A ring of 50 GB/s and 500 ns.

@@ -62,7 +62,7 @@ fn network(record: &Value) -> Network {
         bandwidth: GibPerSec(list(network, "bandwidth")[index].as_f64().unwrap()),
         latency_ns: list(network, "latency")[index].as_f64().unwrap(),
     });
-    Network { model: text(record, "network_model").parse().unwrap(), dimensions: dimensions.collect() }
+    Network::new(text(record, "network_model").parse().unwrap(), dimensions.collect())
 }
 
 fn system(record: &Value) -> System {

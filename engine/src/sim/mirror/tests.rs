@@ -27,7 +27,7 @@ fn network(random: &mut Random) -> Network {
     };
     let first = dimension(random);
     let rest = (1..count).map(|_| if alike { first } else { dimension(random) });
-    Network { model, dimensions: std::iter::once(first).chain(rest).collect() }
+    Network::new(model, std::iter::once(first).chain(rest).collect())
 }
 
 fn system(random: &mut Random, dimensions: usize) -> System {
