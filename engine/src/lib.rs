@@ -11,6 +11,8 @@ mod cycle;
 mod error;
 mod names;
 mod network;
+mod node_record;
+mod observer;
 mod report;
 mod sim;
 mod stall;
@@ -24,8 +26,10 @@ pub use custom::{CustomCollective, CustomCollectives, CustomTrace};
 pub use error::{Error, NodeError, NodeProblem};
 pub use names::UnknownName;
 pub use network::{Dimension, FaultyLink, Network, NetworkModel, NetworkProblem, Topology};
-pub use report::{NodeTimes, RankReport, Report};
-pub use sim::{Options, simulate, simulate_until, simulate_with};
+pub use node_record::{NodeRecord, NodeTimes};
+pub use observer::{ChunkPhase, Message, NodeOf, Observer};
+pub use report::{RankReport, Report};
+pub use sim::{Options, simulate, simulate_observed, simulate_until, simulate_with};
 pub use stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Stall, Unmatched, UnmatchedState, Wait};
 pub use system::{
     CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem,

@@ -181,7 +181,7 @@ fn recorded_runs_come_out_the_same_with_and_without_shortcuts() {
         );
         let workload = case.workload();
         for shortcuts in [true, false] {
-            let options = Options { shortcuts, ..Options::default() };
+            let options = Options { shortcuts };
             let stop = AtomicBool::new(false);
             let report = simulate_with(&options, &case.network, &case.system, &workload, &stop);
             let difference = match report {

@@ -12,8 +12,9 @@ use crate::astrasim::SystemOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::report::{nodes_csv, stall_json};
-use crate::sim::{SimInputs, simulate};
+use crate::sim::{SimInputs, read};
 
+use super::follow::{Followed, TraceArgs, Wanted, follow};
 use super::ui::Ui;
 
 /// Simulate existing files with the options of the ASTRA-sim analytical binary.
@@ -56,6 +57,8 @@ pub(super) struct SimArgs {
     /// Write to this file when each node of each rank ran, as CSV.
     #[arg(long, value_name = "FILE")]
     nodes: Option<PathBuf>,
+    #[command(flatten)]
+    trace: TraceArgs,
     /// Simulate every rank even where one can stand for all; slower, with the same results.
     #[arg(long)]
     no_shortcuts: bool,
@@ -96,10 +99,12 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         },
         network_model,
         dialect,
-        engine: Options { shortcuts: !args.no_shortcuts, node_times: args.nodes.is_some() },
     };
-    let simulated = match simulate(&inputs, &mut |notice| ui.warn(notice.to_string())) {
-        Ok(simulated) => simulated,
+    let simulation = read(&inputs, &mut |notice| ui.warn(notice.to_string()))?;
+    let options = Options { shortcuts: !args.no_shortcuts };
+    let wanted = Wanted { trace: &args.trace, nodes: args.nodes.is_some() };
+    let Followed { report, nodes } = match follow(ui, &simulation, &options, &wanted) {
+        Ok(followed) => followed,
         Err(e) => {
             if let Some(stall) = e.stall().filter(|_| ui.json()) {
                 ui.json_line(&json!({ "error": e.to_string(), "stall": stall_json(stall) }))?;
@@ -107,18 +112,14 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
             return Err(e);
         }
     };
-    if let (Some(path), Some(times)) = (&args.nodes, &simulated.report.node_times) {
-        files::write(path, nodes_csv(&simulated.workload, times).as_bytes())?;
+    if let (Some(path), Some(record)) = (&args.nodes, &nodes) {
+        files::write(path, nodes_csv(&simulation.workload, record).as_bytes())?;
     }
     if ui.json() {
-        return ui.json_line(&figures(&simulated.report));
+        return ui.json_line(&figures(&report));
     }
     ui.data(|out| {
-        simulated
-            .report
-            .finish_order
-            .iter()
-            .try_for_each(|rank| write_rank(out, *rank, &simulated.report.ranks[rank.0 as usize]))
+        report.finish_order.iter().try_for_each(|rank| write_rank(out, *rank, &report.ranks[rank.0 as usize]))
     })
 }
 

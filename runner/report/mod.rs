@@ -8,6 +8,7 @@ mod result;
 mod rows;
 mod stall;
 mod table;
+mod timeline;
 
 pub use figures::{bus_bandwidth, format_bandwidth, format_bytes, format_nanos};
 pub use nodes::nodes_csv;
@@ -15,3 +16,4 @@ pub use result::RunResult;
 pub use rows::{Index, Report, Row};
 pub use stall::stall_json;
 pub use table::{Align, Table};
+pub use timeline::{RankSet, Selection, Timeline};

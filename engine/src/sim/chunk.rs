@@ -34,7 +34,7 @@ pub(super) struct Stream {
     pub(super) tag: u32,
     /// Index of the current phase among all phases, and the end of its plan.
     pub(super) phase: u32,
-    plan_start: u32,
+    pub(super) plan_start: u32,
     plan_end: u32,
     /// The queue it is in.
     queue: u32,
@@ -94,8 +94,8 @@ impl Simulation<'_> {
         };
         let plan = self.plans.plan(key, &self.groups)?;
         self.ranks[rank as usize].chunks_left = chunks;
-        for _ in 0..chunks {
-            let stream = self.new_stream(rank, &plan, counter, Machine::Idle);
+        for chunk in 0..chunks {
+            let stream = self.new_stream(rank, &plan, counter, Machine::Idle, chunk);
             self.deal_lanes(stream, collective);
             let queue = self.enqueue(stream);
             self.start_waiting(queue);
@@ -113,14 +113,22 @@ impl Simulation<'_> {
     ) -> u32 {
         let plan = self.plans.custom_plan(collective);
         self.ranks[rank as usize].chunks_left = 1;
-        let stream = self.new_stream(rank, &plan, counter, Machine::Custom { run });
+        let stream = self.new_stream(rank, &plan, counter, Machine::Custom { run }, 0);
         *self.lane_mut(stream, 0) = Lane::default();
         stream
     }
 
-    fn new_stream(&mut self, rank: u32, plan: &Plan, counter: Option<GroupCounter>, machine: Machine) -> u32 {
+    /// Makes the stream of a collective's chunk with this number.
+    fn new_stream(
+        &mut self,
+        rank: u32,
+        plan: &Plan,
+        counter: Option<GroupCounter>,
+        machine: Machine,
+        chunk: u32,
+    ) -> u32 {
         let tag = self.next_tag(rank, counter);
-        self.streams.insert(Stream {
+        let stream = self.streams.insert(Stream {
             rank,
             tag,
             phase: plan.start,
@@ -129,7 +137,11 @@ impl Simulation<'_> {
             queue: NONE,
             next: NONE,
             machine,
-        })
+        });
+        if let Some(watch) = &mut self.watch {
+            watch.chunk_made(stream, chunk);
+        }
+        stream
     }
 
     /// Where the chunks of a group are counted for a rank, which must be a member.
@@ -268,6 +280,9 @@ impl Simulation<'_> {
             }
             state.first = self.streams[stream].next;
             state.running += 1;
+            if let Some(watch) = &mut self.watch {
+                watch.phase_began(stream, self.now);
+            }
             self.start_phase(stream);
         }
     }
@@ -275,6 +290,9 @@ impl Simulation<'_> {
     /// A chunk's phase is complete on its rank. The order of the steps is observable: the last chunk of a
     /// collective lets the rank issue its next node while it still holds its place in the queue.
     pub(super) fn advance(&mut self, stream: u32) -> Result<(), Error> {
+        if self.watch.is_some() {
+            self.tell_phase(stream);
+        }
         let Stream { rank, phase, plan_end, queue: old, .. } = self.streams[stream];
         let last_phase = phase + 1 == plan_end;
         if last_phase {

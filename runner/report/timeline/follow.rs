@@ -1,0 +1,253 @@
+//! The observer that writes the events.
+
+use std::collections::BTreeMap;
+use std::io::{self, Write};
+use std::sync::atomic::{AtomicBool, Ordering};
+
+use astra_engine::{ChunkPhase, GroupId, Message, Nanos, Node, NodeKind, NodeOf, Observer, Rank, Workload};
+
+use super::event::{ArrowEnd, Event, Events, Track};
+use super::lanes::{Lane, LaneGroup, Lanes};
+use super::selection::Selection;
+
+/// At most so many members of a group are named in every one of its collectives.
+const NAMED_MEMBERS: usize = 16;
+
+/// An observer that writes what it is told as trace events: a process per rank with threads for computation,
+/// communication, CPU, remote memory and receives, arrows from sends to receives, and as far as they are selected the
+/// chunks of collectives.
+///
+/// When the writer fails, the flag that stops the simulation is set, and [`Timeline::end`] gives the error.
+#[derive(Debug)]
+pub struct Timeline<'a, W> {
+    selection: Selection,
+    workload: &'a Workload,
+    stop: &'a AtomicBool,
+    events: io::Result<Events<W>>,
+    ranks: Vec<Lanes>,
+    /// Threads that have been named.
+    threads: u32,
+    arrows: u64,
+    /// When nodes that are not over began, by rank and index.
+    open: BTreeMap<(Rank, u32), Nanos>,
+    /// Messages that are about to complete a receive, by rank and index.
+    arrived: BTreeMap<(Rank, u32), Message>,
+    /// Text that names the members of each group.
+    members: BTreeMap<GroupId, String>,
+}
+
+impl<'a, W: Write> Timeline<'a, W> {
+    /// A timeline of a simulation that `stop` can end.
+    pub fn new(out: W, selection: Selection, workload: &'a Workload, stop: &'a AtomicBool) -> Self {
+        let ranks = workload.trace_of_rank.len();
+        let mut timeline = Self {
+            selection,
+            workload,
+            stop,
+            events: Events::begin(out),
+            ranks: std::iter::repeat_with(Lanes::default).take(ranks).collect(),
+            threads: 0,
+            arrows: 0,
+            open: BTreeMap::new(),
+            arrived: BTreeMap::new(),
+            members: workload.groups.iter().map(|(&id, members)| (id, listed(members))).collect(),
+        };
+        for rank in (0..ranks as u32).map(Rank) {
+            if timeline.selection.has_rank(rank) {
+                let track = Track { process: process(rank), thread: None };
+                timeline.write(&Event::label("process_name", track, format_args!("rank {rank}")));
+                timeline.write(&Event::label("process_sort_index", track, rank));
+            }
+        }
+        timeline
+    }
+
+    /// Ends the timeline and gives the writer back. Nodes that are not over, when the simulation stalled `at` a time,
+    /// are shown until then and marked as `unfinished`.
+    ///
+    /// # Errors
+    /// The first error of the writer.
+    pub fn end(mut self, at: Option<Nanos>) -> io::Result<W> {
+        if let Some(at) = at {
+            for ((rank, index), began) in std::mem::take(&mut self.open) {
+                let trace = self.workload.trace(rank);
+                let (id, name, node) = (trace.id(index), trace.name(index), trace.node(index));
+                self.node(&NodeOf { rank, index, id, name, node }, (began, at), true);
+            }
+        }
+        self.events?.end()
+    }
+
+    fn write(&mut self, event: &str) {
+        if let Ok(events) = &mut self.events
+            && let Err(e) = events.write(event)
+        {
+            self.events = Err(e);
+            self.stop.store(true, Ordering::Relaxed);
+        }
+    }
+
+    /// The track of a lane, named when it is used for the first time.
+    fn track(&mut self, rank: Rank, lane: Lane) -> Track {
+        let lanes = &mut self.ranks[rank.0 as usize];
+        let (track, new) = lanes.track(process(rank), lane, &mut self.threads);
+        if new {
+            self.write(&Event::label("thread_name", track, lane.name()));
+            self.write(&Event::label("thread_sort_index", track, lane.place()));
+        }
+        track
+    }
+
+    /// Writes the interval of a node and an arrow to it, if it is selected.
+    fn node(&mut self, node: &NodeOf<'_>, (start, end): (Nanos, Nanos), unfinished: bool) {
+        let lane = self.ranks[node.rank.0 as usize].lane(LaneGroup::of(node.node), start, end);
+        let arrow = self.arrived.remove(&(node.rank, node.index));
+        if !self.selection.has_time(start, end) {
+            return;
+        }
+        let track = self.track(node.rank, lane);
+        let kind = kind(node.node);
+        let name = if node.name.is_empty() { kind } else { node.name };
+        let mut event = Event::interval(track, start, end, name, kind);
+        event.field("node", node.id);
+        self.describe(&mut event, node.node);
+        if unfinished {
+            event.field("unfinished", true);
+        }
+        let event = event.end();
+        let Some(message) = arrow.filter(|message| self.shows_sender(message)) else {
+            return self.write(&event);
+        };
+        let from = self.track(message.source, Lane::Communication);
+        self.arrows += 1;
+        let begin = Event::arrow(ArrowEnd::From, from, message.sent, self.arrows);
+        if start == end {
+            self.write(&begin);
+            self.write(&Event::arrow(ArrowEnd::IntoNext, track, end, self.arrows));
+            self.write(&event);
+        } else {
+            let last = Nanos(end.0 - 1).max(message.sent);
+            self.write(&event);
+            self.write(&begin);
+            self.write(&Event::arrow(ArrowEnd::IntoOpen, track, last, self.arrows));
+        }
+    }
+
+    /// Whether the send node of a message is shown.
+    fn shows_sender(&self, message: &Message) -> bool {
+        self.selection.has_rank(message.source) && self.selection.has_time(message.sent, message.arrived)
+    }
+
+    fn kind_of(&self, rank: Rank, index: Option<u32>) -> Option<NodeKind> {
+        index.map(|index| self.workload.trace(rank).node(index).kind)
+    }
+
+    /// What a node does, as arguments.
+    fn describe(&self, event: &mut Event, node: &Node) {
+        match node.kind {
+            NodeKind::Collective { collective, size, group, .. } => {
+                event.text("collective", collective.as_str());
+                event.field("bytes", size.0);
+                if let Some(group) = group {
+                    event.field("group", group);
+                }
+                match group.and_then(|group| self.members.get(&group)) {
+                    Some(members) => event.text("ranks", members),
+                    None => event.text("ranks", &format!("all {}", self.ranks.len())),
+                }
+            }
+            NodeKind::Send { to, size, tag } => {
+                event.field("to", to);
+                event.field("bytes", size.0);
+                event.field("tag", tag);
+            }
+            NodeKind::Recv { from, size, tag } => {
+                event.field("from", from);
+                event.field("bytes", size.0);
+                event.field("tag", tag);
+            }
+            NodeKind::MemoryLoad(size) | NodeKind::MemoryStore(size) => event.field("bytes", size.0),
+            NodeKind::Compute { work: Some(work) } => {
+                event.field("operations", work.ops);
+                event.field("bytes", work.bytes.0);
+            }
+            NodeKind::Compute { work: None } | NodeKind::Metadata | NodeKind::Invalid => {}
+        }
+    }
+}
+
+impl<W: Write> Observer for Timeline<'_, W> {
+    fn node_began(&mut self, node: &NodeOf<'_>, at: Nanos) {
+        if self.selection.has_rank(node.rank) {
+            self.open.insert((node.rank, node.index), at);
+        }
+    }
+
+    fn node_ended(&mut self, node: &NodeOf<'_>, at: Nanos) {
+        if let Some(began) = self.open.remove(&(node.rank, node.index)) {
+            self.node(node, (began, at), false);
+        }
+    }
+
+    fn message(&mut self, message: &Message) {
+        if !self.selection.has_rank(message.destination) {
+            return;
+        }
+        let sender = self.kind_of(message.source, message.sender);
+        let receiver = self.kind_of(message.destination, message.receiver);
+        if let (Some(index), Some(NodeKind::Send { .. }), Some(NodeKind::Recv { .. })) =
+            (message.receiver, sender, receiver)
+        {
+            self.arrived.insert((message.destination, index), *message);
+        }
+    }
+
+    fn phase(&mut self, phase: &ChunkPhase) {
+        let &ChunkPhase { rank, node, chunk, dimension, collective, algorithm, start, end, .. } = phase;
+        if !self.selection.chunks || !self.selection.has_rank(rank) {
+            return;
+        }
+        let lane = self.ranks[rank.0 as usize].lane(LaneGroup::Chunks(dimension), start, end);
+        if !self.selection.has_time(start, end) {
+            return;
+        }
+        let track = self.track(rank, lane);
+        let name = format!("{collective}, chunk {chunk}");
+        let mut event = Event::interval(track, start, end, &name, "chunk");
+        event.field("node", self.workload.trace(rank).id(node));
+        event.field("chunk", chunk);
+        event.field("phase", phase.phase);
+        event.field("dimension", dimension);
+        let algorithm = algorithm.map_or_else(|| "custom".to_owned(), |algorithm| algorithm.to_string());
+        event.text("algorithm", &algorithm);
+        self.write(&event.end());
+    }
+}
+
+/// The process that shows a rank.
+const fn process(rank: Rank) -> u32 {
+    rank.0.saturating_add(1)
+}
+
+/// What kind of node this is; the name of one that has none.
+const fn kind(node: &Node) -> &'static str {
+    match node.kind {
+        NodeKind::Compute { .. } => "compute",
+        NodeKind::Collective { collective, .. } => collective.as_str(),
+        NodeKind::Send { .. } => "send",
+        NodeKind::Recv { .. } => "receive",
+        NodeKind::MemoryLoad(_) => "memory load",
+        NodeKind::MemoryStore(_) => "memory store",
+        NodeKind::Metadata => "metadata",
+        NodeKind::Invalid => "invalid",
+    }
+}
+
+/// The members of a group: all if they are few, otherwise how many and the first of them.
+fn listed(members: &[Rank]) -> String {
+    let named = |members: &[Rank]| members.iter().map(Rank::to_string).collect::<Vec<_>>().join(", ");
+    if members.len() <= NAMED_MEMBERS {
+        return named(members);
+    }
+    format!("{}, … ({} ranks)", named(&members[..NAMED_MEMBERS]), members.len())
+}
