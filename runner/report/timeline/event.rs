@@ -5,8 +5,8 @@ use std::io::{self, Write};
 
 use astra_engine::Nanos;
 
-/// Where an event is shown: ids of a process and of a thread. Both are counted from 1, for viewers take process 0 and
-/// thread 0 for an idle processor, and no two processes share a thread id, for viewers look threads up by it.
+/// Where an event is shown: ids of a process and of a thread. No thread is 0, for viewers take that for an idle
+/// processor, and no two processes share a thread id, for viewers look threads up by it.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Track {
     pub(super) process: u32,

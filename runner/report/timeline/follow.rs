@@ -7,7 +7,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use astra_engine::{ChunkPhase, GroupId, Message, Nanos, Node, NodeKind, NodeOf, Observer, Rank, Workload};
 
 use super::event::{ArrowEnd, Event, Events, Track};
-use super::lanes::{Lane, LaneGroup, Lanes};
+use super::lanes::{Ids, Lane, LaneGroup, Lanes};
 use super::selection::Selection;
 
 /// At most so many members of a group are named in every one of its collectives.
@@ -25,8 +25,7 @@ pub struct Timeline<'a, W> {
     stop: &'a AtomicBool,
     events: io::Result<Events<W>>,
     ranks: Vec<Lanes>,
-    /// Threads that have been named.
-    threads: u32,
+    ids: Ids,
     arrows: u64,
     /// When nodes that are not over began, by rank and index.
     open: BTreeMap<(Rank, u32), Nanos>,
@@ -46,16 +45,18 @@ impl<'a, W: Write> Timeline<'a, W> {
             stop,
             events: Events::begin(out),
             ranks: std::iter::repeat_with(Lanes::default).take(ranks).collect(),
-            threads: 0,
+            ids: Ids::new(ranks as u32),
             arrows: 0,
             open: BTreeMap::new(),
             arrived: BTreeMap::new(),
             members: workload.groups.iter().map(|(&id, members)| (id, listed(members))).collect(),
         };
+        // Of equal length, because viewers sort names as text.
+        let width = ranks.saturating_sub(1).to_string().len();
         for rank in (0..ranks as u32).map(Rank) {
             if timeline.selection.has_rank(rank) {
-                let track = Track { process: process(rank), thread: None };
-                timeline.write(&Event::label("process_name", track, format_args!("rank {rank}")));
+                let track = Track { process: rank.0, thread: None };
+                timeline.write(&Event::label("process_name", track, format_args!("rank {:0width$}", rank.0)));
                 timeline.write(&Event::label("process_sort_index", track, rank));
             }
         }
@@ -90,10 +91,10 @@ impl<'a, W: Write> Timeline<'a, W> {
     /// The track of a lane, named when it is used for the first time.
     fn track(&mut self, rank: Rank, lane: Lane) -> Track {
         let lanes = &mut self.ranks[rank.0 as usize];
-        let (track, new) = lanes.track(process(rank), lane, &mut self.threads);
-        if new {
+        let (track, new) = lanes.track(rank, lane, &mut self.ids);
+        if let Some(thread) = track.thread.filter(|_| new) {
             self.write(&Event::label("thread_name", track, lane.name()));
-            self.write(&Event::label("thread_sort_index", track, lane.place()));
+            self.write(&Event::label("thread_sort_index", track, thread));
         }
         track
     }
@@ -115,22 +116,28 @@ impl<'a, W: Write> Timeline<'a, W> {
             event.field("unfinished", true);
         }
         let event = event.end();
-        let Some(message) = arrow.filter(|message| self.shows_sender(message)) else {
-            return self.write(&event);
-        };
+        match arrow.filter(|message| self.shows_sender(message)) {
+            Some(message) => self.receive(&event, track, (start, end), &message),
+            None => self.write(&event),
+        }
+    }
+
+    /// Writes the interval of a receive and the arrow from its send. Between the two viewers want the end that begins
+    /// first to be the sender, so that the arrow leads to an interval inside, that of the message.
+    fn receive(&mut self, event: &str, track: Track, (start, end): (Nanos, Nanos), message: &Message) {
         let from = self.track(message.source, Lane::Communication);
         self.arrows += 1;
         let begin = Event::arrow(ArrowEnd::From, from, message.sent, self.arrows);
-        if start == end {
+        let since = start.max(message.sent);
+        if since == end {
             self.write(&begin);
             self.write(&Event::arrow(ArrowEnd::IntoNext, track, end, self.arrows));
-            self.write(&event);
-        } else {
-            let last = Nanos(end.0 - 1).max(message.sent);
-            self.write(&event);
-            self.write(&begin);
-            self.write(&Event::arrow(ArrowEnd::IntoOpen, track, last, self.arrows));
+            return self.write(event);
         }
+        self.write(event);
+        self.write(&Event::interval(track, since, end, "message", "message").end());
+        self.write(&begin);
+        self.write(&Event::arrow(ArrowEnd::IntoOpen, track, Nanos(end.0 - 1), self.arrows));
     }
 
     /// Whether the send node of a message is shown.
@@ -222,11 +229,6 @@ impl<W: Write> Observer for Timeline<'_, W> {
         event.text("algorithm", &algorithm);
         self.write(&event.end());
     }
-}
-
-/// The process that shows a rank.
-const fn process(rank: Rank) -> u32 {
-    rank.0.saturating_add(1)
 }
 
 /// What kind of node this is; the name of one that has none.

@@ -2,7 +2,7 @@
 
 use std::collections::BTreeMap;
 
-use astra_engine::{Nanos, Node, NodeKind};
+use astra_engine::{Nanos, Node, NodeKind, Rank};
 
 use super::event::Track;
 
@@ -57,16 +57,38 @@ impl Lane {
         }
     }
 
-    /// Its place among the threads of a rank.
-    pub(super) const fn place(self) -> u32 {
+    /// Its place among the threads of a rank, below [`THREADS_OF_RANK`]; `None` for one of more than anybody looks at.
+    const fn place(self) -> Option<u32> {
         match self {
-            Self::Compute => 0,
-            Self::Cpu => 1,
-            Self::Communication => 2,
-            Self::Memory => 3,
-            Self::Chunks(dimension, lane) => 1_000 * (1 + dimension) + lane,
-            Self::Receives(lane) => 1_000_000 + lane,
+            Self::Compute => Some(0),
+            Self::Cpu => Some(1),
+            Self::Communication => Some(2),
+            Self::Memory => Some(3),
+            Self::Chunks(dimension, lane) if dimension < 8 && lane < 16 => Some(4 + 16 * dimension + lane),
+            Self::Receives(lane) if lane < 124 => Some(132 + lane),
+            Self::Chunks(..) | Self::Receives(_) => None,
         }
+    }
+}
+
+/// Thread ids that each rank has for itself: viewers sort by them.
+const THREADS_OF_RANK: u32 = 256;
+
+/// Hands out process and thread ids. Those of ranks do not depend on what is shown of them.
+#[derive(Debug)]
+pub(super) struct Ids {
+    next_thread: u32,
+}
+
+impl Ids {
+    pub(super) fn new(ranks: u32) -> Self {
+        Self { next_thread: ranks.saturating_add(1).saturating_mul(THREADS_OF_RANK) }
+    }
+
+    /// A thread id that nobody has.
+    fn thread(&mut self) -> u32 {
+        self.next_thread = self.next_thread.saturating_add(1);
+        self.next_thread
     }
 }
 
@@ -97,14 +119,14 @@ impl Lanes {
         }
     }
 
-    /// The track of a lane, and whether it is new: then it takes the next thread id.
-    pub(super) fn track(&mut self, process: u32, lane: Lane, next_thread: &mut u32) -> (Track, bool) {
+    /// The track of a lane of a rank, and whether it is used for the first time.
+    pub(super) fn track(&mut self, rank: Rank, lane: Lane, ids: &mut Ids) -> (Track, bool) {
         let mut new = false;
         let thread = *self.threads.entry(lane).or_insert_with(|| {
             new = true;
-            *next_thread += 1;
-            *next_thread
+            let of_rank = |place| (rank.0 + 1).saturating_mul(THREADS_OF_RANK).saturating_add(place);
+            lane.place().map_or_else(|| ids.thread(), of_rank)
         });
-        (Track { process, thread: Some(thread) }, new)
+        (Track { process: rank.0, thread: Some(thread) }, new)
     }
 }
