@@ -8,7 +8,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use artifact_store::{ActionRecord, Digest, OutputKind, Tree};
+use artifact_store::{ActionRecord, Digest, OutputKind, Tree, TreeEntry};
 use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
@@ -38,7 +38,7 @@ fn engine_identity(engine: &Engine) -> Value {
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
     Ok(Preimage::new(StepKind::Run.as_str(), VERSION, json!({ "engine": engine_identity(&point.engine) }))
-        .input("et", inputs.output(StepKind::Et, et::TREE)?)
+        .input(et::TREE, inputs.output(StepKind::Et, et::TREE)?)
         .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
         .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?))
 }
@@ -100,22 +100,27 @@ pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
 fn workload(context: &Context, tree: Digest) -> Result<Arc<Workload>> {
     context.workloads.get_or(tree, || {
         let tree = Tree::decode(&context.content(&tree)?)?;
-        let mut positions: HashMap<Digest, u32> = HashMap::new();
-        let mut files = Vec::new();
-        let mut file_of_rank = vec![0; tree.entries().len()];
-        let mut prefix = "trace";
-        for entry in tree.entries() {
-            let (name, rank) = rank_of(&entry.name, file_of_rank.len())?;
-            prefix = name;
-            let next = files.len() as u32;
-            let file = *positions.entry(entry.digest).or_insert(next);
-            if file == next {
-                files.push(context.content(&entry.digest)?);
-            }
-            file_of_rank[rank] = file;
-        }
-        lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
+        lowered(&tree, |entry| context.content(&entry.digest))
     })
+}
+
+/// The traces in a tree, whose distinct files are read once each.
+pub(super) fn lowered(tree: &Tree, read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>) -> Result<Workload> {
+    let mut positions: HashMap<Digest, u32> = HashMap::new();
+    let mut files = Vec::new();
+    let mut file_of_rank = vec![0; tree.entries().len()];
+    let mut prefix = "trace";
+    for entry in tree.entries() {
+        let (name, rank) = rank_of(&entry.name, file_of_rank.len())?;
+        prefix = name;
+        let next = files.len() as u32;
+        let file = *positions.entry(entry.digest).or_insert(next);
+        if file == next {
+            files.push(read(entry)?);
+        }
+        file_of_rank[rank] = file;
+    }
+    lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
 }
 
 /// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below
