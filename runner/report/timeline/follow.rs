@@ -43,7 +43,7 @@ impl<'a, W: Write> Timeline<'a, W> {
             selection,
             workload,
             stop,
-            events: Events::begin(out),
+            events: Events::begin(out).inspect_err(|_| stop.store(true, Ordering::Relaxed)),
             ranks: std::iter::repeat_with(Lanes::default).take(ranks).collect(),
             ids: Ids::new(ranks as u32),
             arrows: 0,

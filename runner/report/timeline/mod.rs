@@ -8,6 +8,8 @@ mod event;
 mod follow;
 mod lanes;
 mod selection;
+#[cfg(test)]
+mod tests;
 
 pub use follow::Timeline;
 pub use selection::{RankSet, Selection};

@@ -16,11 +16,8 @@ impl RankSet {
     /// When the text is not of that form, or a range goes backwards.
     pub fn parse(text: &str) -> Result<Self> {
         let wrong = |part: &str| {
-            Error::new(
-                ErrorKind::Usage,
-                format!("`{part}` in `{text}` is neither a rank nor a range of ranks"),
-            )
-            .hint("write ranks and ranges with commas between them, such as 0-3,8")
+            Error::new(ErrorKind::Usage, format!("`{part}` is neither a rank nor a range of ranks"))
+                .hint("write ranks and ranges with commas between them, such as 0-3,8")
         };
         let mut ranges = Vec::new();
         for part in text.split(',').map(str::trim) {
@@ -28,7 +25,7 @@ impl RankSet {
             let number = |text: &str| text.trim().parse::<u32>().map_err(|_| wrong(part));
             let (first, last) = (number(first)?, number(last)?);
             if first > last {
-                let message = format!("the range `{part}` in `{text}` ends before it begins");
+                let message = format!("the range `{part}` ends before it begins");
                 return Err(Error::new(ErrorKind::Usage, message).hint(format!("write {last}-{first}")));
             }
             ranges.push((first, last));
