@@ -7,6 +7,7 @@
 use crate::collective::{Algorithm, CollectiveType};
 use crate::trace::Node;
 use crate::units::{Bytes, Nanos, Rank};
+use std::fmt;
 
 /// A node of a rank's trace.
 #[derive(Clone, Copy, Debug, PartialEq)]
@@ -70,6 +71,58 @@ pub struct ChunkPhase {
     pub end: Nanos,
 }
 
+/// What a link joins.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Device {
+    /// An NPU.
+    Rank(Rank),
+    /// A switch, by its number as a device: they are numbered behind the ranks, by dimension, as in
+    /// [`FaultyLink`](crate::FaultyLink).
+    Switch(u32),
+}
+
+impl fmt::Display for Device {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        match self {
+            Self::Rank(rank) => write!(f, "rank {rank}"),
+            Self::Switch(device) => write!(f, "switch {device}"),
+        }
+    }
+}
+
+/// One direction between two devices, of the congestion-aware network.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub struct Link {
+    /// The dimension it belongs to.
+    pub dimension: u32,
+    /// Where it begins.
+    pub from: Device,
+    /// Where it leads.
+    pub to: Device,
+}
+
+/// A message on a link. It keeps the link busy from start to end, and is at the link's other device later, by the
+/// link's latency.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Transmission {
+    /// A number for the link; links are numbered differently in different networks.
+    pub id: u32,
+    /// The link.
+    pub link: Link,
+    /// When the link began to send the message.
+    pub start: Nanos,
+    /// When the link was free for the next.
+    pub end: Nanos,
+    /// Size of the message.
+    pub size: Bytes,
+    /// The rank that sent the message.
+    pub source: Rank,
+    /// The rank that the message goes to.
+    pub destination: Rank,
+    /// How many messages had been waiting for the link, this one included; 0 when it did not wait.
+    pub queue: u32,
+}
+
 /// Somebody who is told what happens, in the order in which it happens. Each method does nothing unless it is
 /// implemented.
 pub trait Observer {
@@ -92,6 +145,11 @@ pub trait Observer {
     fn phase(&mut self, phase: &ChunkPhase) {
         let _ = phase;
     }
+
+    /// A link began to send a message. Without congestion there are no links, and nothing is told.
+    fn transmission(&mut self, transmission: &Transmission) {
+        let _ = transmission;
+    }
 }
 
 /// All of them are told, one after the other.
@@ -110,5 +168,9 @@ impl Observer for Vec<&mut dyn Observer> {
 
     fn phase(&mut self, phase: &ChunkPhase) {
         self.iter_mut().for_each(|observer| observer.phase(phase));
+    }
+
+    fn transmission(&mut self, transmission: &Transmission) {
+        self.iter_mut().for_each(|observer| observer.transmission(transmission));
     }
 }

@@ -1,10 +1,11 @@
-//! What `sim` and `show` can say of a simulation beyond its results: a timeline, and when nodes ran.
+//! What `sim` and `show` can say of a simulation beyond its results: a timeline, when nodes ran, what links
+//! carried.
 
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::AtomicBool;
 
-use astra_engine::{Nanos, NodeRecord, Observer, Options, Report};
+use astra_engine::{LinkFigures, LinkRecord, Nanos, NetworkModel, NodeRecord, Observer, Options, Report};
 use clap::Args;
 use flate2::Compression;
 use flate2::write::GzEncoder;
@@ -38,6 +39,9 @@ pub(super) struct TraceArgs {
     /// Write the chunks of collectives too, by dimension.
     #[arg(long, requires = "trace")]
     trace_chunks: bool,
+    /// Write what each link carries too; needs congestion_aware.
+    #[arg(long, requires = "trace")]
+    trace_links: bool,
 }
 
 impl TraceArgs {
@@ -47,6 +51,9 @@ impl TraceArgs {
     }
 
     fn selection(&self, simulation: &Simulation) -> Result<Selection> {
+        if self.trace_links {
+            require_links("--trace-links", simulation)?;
+        }
         let all = Selection::ALL_NODES;
         let ranks = self.ranks.as_deref().map(RankSet::parse).transpose().map_err(|e| e.key("--ranks"))?;
         let selection = Selection {
@@ -54,10 +61,22 @@ impl TraceArgs {
             from: time("--from", self.from.as_deref(), all.from)?,
             to: time("--to", self.to.as_deref(), all.to)?,
             chunks: self.trace_chunks,
+            links: self.trace_links,
         };
         selection.check(simulation.workload.trace_of_rank.len() as u32)?;
         Ok(selection)
     }
+}
+
+/// The error of an option about links in a simulation that has none.
+fn require_links(option: &str, simulation: &Simulation) -> Result<()> {
+    if simulation.network.model == NetworkModel::CongestionAware {
+        return Ok(());
+    }
+    let message = "links exist only in congestion_aware, and this simulation is congestion_unaware";
+    Err(Error::new(ErrorKind::Usage, message)
+        .key(option)
+        .hint("in a recipe the network model is engine.network, of `sim` it is --network-model"))
 }
 
 fn time(option: &str, text: Option<&str>, default: Nanos) -> Result<Nanos> {
@@ -77,6 +96,8 @@ pub(super) struct Wanted<'a> {
     pub(super) trace: &'a TraceArgs,
     /// Whether to keep when nodes ran.
     pub(super) nodes: bool,
+    /// Whether to keep what links carried.
+    pub(super) links: bool,
 }
 
 /// What a simulation gave.
@@ -84,6 +105,7 @@ pub(super) struct Wanted<'a> {
 pub(super) struct Followed {
     pub(super) report: Report,
     pub(super) nodes: Option<NodeRecord>,
+    pub(super) links: Option<Vec<LinkFigures>>,
 }
 
 /// Simulates, and writes the timeline if one is asked for; also that of a simulation that stalls.
@@ -93,22 +115,27 @@ pub(super) fn follow(
     options: &Options,
     wanted: &Wanted<'_>,
 ) -> Result<Followed> {
-    if !wanted.trace.is_wanted() && !wanted.nodes {
-        return Ok(Followed { report: simulation.run(options)?, nodes: None });
+    if !wanted.trace.is_wanted() && !wanted.nodes && !wanted.links {
+        return Ok(Followed { report: simulation.run(options)?, nodes: None, links: None });
+    }
+    if wanted.links {
+        require_links("--links", simulation)?;
     }
     let stop = stop_on_signal(*ui, "stopping; press Ctrl-C again to leave at once")?;
     let mut nodes = wanted.nodes.then(|| NodeRecord::new(&simulation.workload));
+    let mut links = wanted.links.then(LinkRecord::new);
     let path = wanted.trace.trace.as_deref();
     let timeline = path.map(|path| TraceFile::create(path, wanted.trace, simulation, &stop));
     let mut timeline = timeline.transpose()?;
     let mut observers: Vec<&mut dyn Observer> = Vec::new();
     observers.extend(nodes.as_mut().map(|nodes| nodes as &mut dyn Observer));
+    observers.extend(links.as_mut().map(|links| links as &mut dyn Observer));
     observers.extend(timeline.as_mut().map(|file| &mut file.timeline as &mut dyn Observer));
     let result = simulation.observe(&stop, &mut observers);
     if let Some(file) = timeline {
         file.end(result.as_ref().err())?;
     }
-    Ok(Followed { report: result?, nodes })
+    Ok(Followed { report: result?, nodes, links: links.map(LinkRecord::figures) })
 }
 
 /// A timeline on its way to a file.

@@ -11,7 +11,7 @@ use astra_engine::{Dialect, NetworkModel, Options, Rank, RankReport, Report};
 use crate::astrasim::SystemOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
-use crate::report::{nodes_csv, stall_json};
+use crate::report::{LinkReport, nodes_csv, stall_json};
 use crate::sim::{SimInputs, read};
 
 use super::follow::{Followed, TraceArgs, Wanted, follow};
@@ -57,6 +57,9 @@ pub(super) struct SimArgs {
     /// Write to this file when each node of each rank ran, as CSV.
     #[arg(long, value_name = "FILE")]
     nodes: Option<PathBuf>,
+    /// Write to this file what each link carried, as CSV; needs congestion_aware.
+    #[arg(long, value_name = "FILE")]
+    links: Option<PathBuf>,
     #[command(flatten)]
     trace: TraceArgs,
     /// Simulate every rank even where one can stand for all; slower, with the same results.
@@ -102,8 +105,8 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
     };
     let simulation = read(&inputs, &mut |notice| ui.warn(notice.to_string()))?;
     let options = Options { shortcuts: !args.no_shortcuts };
-    let wanted = Wanted { trace: &args.trace, nodes: args.nodes.is_some() };
-    let Followed { report, nodes } = match follow(ui, &simulation, &options, &wanted) {
+    let wanted = Wanted { trace: &args.trace, nodes: args.nodes.is_some(), links: args.links.is_some() };
+    let Followed { report, nodes, links } = match follow(ui, &simulation, &options, &wanted) {
         Ok(followed) => followed,
         Err(e) => {
             if let Some(stall) = e.stall().filter(|_| ui.json()) {
@@ -115,8 +118,17 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
     if let (Some(path), Some(record)) = (&args.nodes, &nodes) {
         files::write(path, nodes_csv(&simulation.workload, record).as_bytes())?;
     }
+    let links = links.map(|links| LinkReport::new(&simulation.network, report.finish(), links));
+    if let (Some(path), Some(links)) = (&args.links, &links) {
+        files::write(path, links.csv().as_bytes())?;
+        ui.say(links.bottleneck());
+    }
     if ui.json() {
-        return ui.json_line(&figures(&report));
+        let mut figures = figures(&report);
+        if let Some(links) = links {
+            figures["links"] = links.json();
+        }
+        return ui.json_line(&figures);
     }
     ui.data(|out| {
         report.finish_order.iter().try_for_each(|rank| write_rank(out, *rank, &report.ranks[rank.0 as usize]))

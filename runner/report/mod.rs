@@ -3,6 +3,7 @@
 //! Values in, text out. Knows neither the store nor terminals.
 
 mod figures;
+mod links;
 mod nodes;
 mod result;
 mod rows;
@@ -11,6 +12,7 @@ mod table;
 mod timeline;
 
 pub use figures::{bus_bandwidth, format_bandwidth, format_bytes, format_nanos};
+pub use links::LinkReport;
 pub use nodes::nodes_csv;
 pub use result::RunResult;
 pub use rows::{Index, Report, Row};

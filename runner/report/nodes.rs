@@ -20,7 +20,7 @@ pub fn nodes_csv(workload: &Workload, record: &NodeRecord) -> String {
 }
 
 /// A field, quoted where it has to be.
-pub(super) fn field(text: &str) -> String {
+fn field(text: &str) -> String {
     if text.contains([',', '"', '\n', '\r']) {
         return format!("\"{}\"", text.replace('"', "\"\""));
     }

@@ -1,10 +1,12 @@
 //! The observer that writes the events.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::io::{self, Write};
 use std::sync::atomic::{AtomicBool, Ordering};
 
-use astra_engine::{ChunkPhase, GroupId, Message, Nanos, Node, NodeKind, NodeOf, Observer, Rank, Workload};
+use astra_engine::{
+    ChunkPhase, GroupId, Link, Message, Nanos, Node, NodeKind, NodeOf, Observer, Rank, Transmission, Workload,
+};
 
 use super::event::{ArrowEnd, Event, Events, Track};
 use super::lanes::{Ids, Lane, LaneGroup, Lanes};
@@ -31,6 +33,10 @@ pub struct Timeline<'a, W> {
     open: BTreeMap<(Rank, u32), Nanos>,
     /// Messages that are about to complete a receive, by rank and index.
     arrived: BTreeMap<(Rank, u32), Message>,
+    /// Threads of the links that have been shown.
+    links: BTreeMap<Link, Track>,
+    /// Dimensions of those links.
+    dimensions: BTreeSet<u32>,
     /// Text that names the members of each group.
     members: BTreeMap<GroupId, String>,
 }
@@ -49,6 +55,8 @@ impl<'a, W: Write> Timeline<'a, W> {
             arrows: 0,
             open: BTreeMap::new(),
             arrived: BTreeMap::new(),
+            links: BTreeMap::new(),
+            dimensions: BTreeSet::new(),
             members: workload.groups.iter().map(|(&id, members)| (id, listed(members))).collect(),
         };
         // Of equal length, because viewers sort names as text.
@@ -96,6 +104,28 @@ impl<'a, W: Write> Timeline<'a, W> {
             self.write(&Event::label("thread_name", track, lane.name()));
             self.write(&Event::label("thread_sort_index", track, thread));
         }
+        track
+    }
+
+    /// The track of a link, named when it is used for the first time. The links of a dimension are a process behind
+    /// those of the ranks.
+    fn link_track(&mut self, link: Link) -> Track {
+        if let Some(&track) = self.links.get(&link) {
+            return track;
+        }
+        let process = (self.ranks.len() as u32).saturating_add(link.dimension);
+        let track = Track { process, thread: Some(self.ids.thread()) };
+        if self.dimensions.insert(link.dimension) {
+            let whole = Track { thread: None, ..track };
+            self.write(&Event::label(
+                "process_name",
+                whole,
+                format_args!("links of dimension {}", link.dimension),
+            ));
+            self.write(&Event::label("process_sort_index", whole, process));
+        }
+        self.write(&Event::label("thread_name", track, format_args!("{} → {}", link.from, link.to)));
+        self.links.insert(link, track);
         track
     }
 
@@ -227,6 +257,20 @@ impl<W: Write> Observer for Timeline<'_, W> {
         event.field("dimension", dimension);
         let algorithm = algorithm.map_or_else(|| "custom".to_owned(), |algorithm| algorithm.to_string());
         event.text("algorithm", &algorithm);
+        self.write(&event.end());
+    }
+
+    fn transmission(&mut self, transmission: &Transmission) {
+        let &Transmission { link, start, end, size, source, destination, queue, .. } = transmission;
+        let concerns_selected = self.selection.has_rank(source) || self.selection.has_rank(destination);
+        if !self.selection.links || !concerns_selected || !self.selection.has_time(start, end) {
+            return;
+        }
+        let track = self.link_track(link);
+        let name = format!("{source} → {destination}");
+        let mut event = Event::interval(track, start, end, &name, "link");
+        event.field("bytes", size.0);
+        event.field("queue", queue);
         self.write(&event.end());
     }
 }

@@ -86,7 +86,7 @@ impl Ids {
     }
 
     /// A thread id that nobody has.
-    fn thread(&mut self) -> u32 {
+    pub(super) fn thread(&mut self) -> u32 {
         self.next_thread = self.next_thread.saturating_add(1);
         self.next_thread
     }

@@ -61,11 +61,14 @@ pub struct Selection {
     pub to: Nanos,
     /// Whether the chunks of collectives are shown.
     pub chunks: bool,
+    /// Whether links are shown: what they carry from and to the selected ranks.
+    pub links: bool,
 }
 
 impl Selection {
     /// All nodes of all ranks, at all times.
-    pub const ALL_NODES: Self = Self { ranks: None, from: Nanos(0), to: Nanos(u64::MAX), chunks: false };
+    pub const ALL_NODES: Self =
+        Self { ranks: None, from: Nanos(0), to: Nanos(u64::MAX), chunks: false, links: false };
 
     /// Sees whether there can be anything to show of a simulation of so many ranks.
     ///
