@@ -15,6 +15,8 @@ named_enum! {
     pub enum Dialect ("dialect") {
         /// The upstream ASTRA-sim analytical simulator.
         AstraSim = "astra-sim",
+        /// The fork of it that DeepFlow and RAPID-LLM ship.
+        DeepFlow = "deepflow",
     }
 }
 
