@@ -8,6 +8,7 @@ mod chain_set;
 mod collective;
 mod custom;
 mod cycle;
+mod dialect;
 mod error;
 mod names;
 mod network;
@@ -21,15 +22,14 @@ mod workload;
 
 pub use collective::{Algorithm, AlgorithmError, CollectiveType, InvolvedDims};
 pub use custom::{CustomCollective, CustomCollectives, CustomTrace};
+pub use dialect::Dialect;
 pub use error::{Error, NodeError, NodeProblem};
 pub use names::UnknownName;
 pub use network::{Dimension, FaultyLink, Network, NetworkModel, NetworkProblem, Topology};
 pub use report::{NodeTimes, RankReport, Report};
 pub use sim::{Options, simulate, simulate_until, simulate_with};
 pub use stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Stall, Unmatched, UnmatchedState, Wait};
-pub use system::{
-    CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem,
-};
+pub use system::{CollectiveOptimization, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem};
 pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};
 pub use units::{Bytes, GbPerSec, GibPerSec, Micros, Nanos, Rank, Tflops};
 pub use workload::{GroupId, Workload, WorkloadProblem};
