@@ -5,6 +5,7 @@
 
 use super::algorithm::{Job, Steps};
 use crate::collective::{Algorithm, CollectiveType, InvolvedDims};
+use crate::dialect::Dialect;
 use crate::error::NodeProblem;
 use crate::network::Network;
 use crate::system::{CollectiveOptimization, System};
@@ -108,13 +109,20 @@ pub(super) struct Plans<'a> {
     ranks: u32,
     pub(super) phases: Vec<Phase>,
     made: BTreeMap<PlanKey, Plan>,
-    /// The phase of custom collectives.
-    custom: Option<u32>,
+    /// The phase of custom collectives by selector.
+    custom: [Option<u32>; Selector::COUNT],
 }
 
 impl<'a> Plans<'a> {
     pub(super) const fn new(network: &'a Network, system: &'a System, ranks: u32) -> Self {
-        Self { network, system, ranks, phases: Vec::new(), made: BTreeMap::new(), custom: None }
+        Self {
+            network,
+            system,
+            ranks,
+            phases: Vec::new(),
+            made: BTreeMap::new(),
+            custom: [None; Selector::COUNT],
+        }
     }
 
     /// The number of network dimensions.
@@ -145,15 +153,19 @@ impl<'a> Plans<'a> {
 
     /// The plan of every custom collective: one phase in the first dimension, which a trace carries out.
     pub(super) fn custom_plan(&mut self, collective: CollectiveType) -> Plan {
+        let selector = match self.system.dialect {
+            Dialect::AstraSim => Selector::Any,
+            Dialect::DeepFlow => self.only_selector(collective),
+        };
         let start = self.phases.len() as u32;
-        let custom = *self.custom.get_or_insert(start);
+        let custom = *self.custom[selector as usize].get_or_insert(start);
         if custom == start {
             self.phases.push(Phase {
                 collective,
                 dimension: 0,
                 members: Members::Strided { stride: 1 },
                 count: self.ranks,
-                selector: Selector::Any,
+                selector,
                 endpoint_delay: Nanos(0),
                 over_bus: false,
                 steps: Steps::Custom,
