@@ -80,7 +80,7 @@ pub fn read(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Si
     let name = |path: &Path| path.display().to_string();
     let (network, notices) = NetworkFile::parse(&files::read(inputs.network)?, &name(inputs.network))?;
     notices.into_iter().for_each(&mut *notice);
-    let network = network.network(inputs.network_model).map_err(|e| e.in_file(name(inputs.network)))?;
+    let network = network.network(inputs.network_model);
     let memory = match inputs.remote_memory {
         Some(path) => astrasim::read_remote_memory(&files::read(path)?, &name(path))?,
         None => RemoteMemory::None,

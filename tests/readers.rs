@@ -111,18 +111,16 @@ fn read_trace(bytes: &[u8]) {
 fn read_network(bytes: &[u8]) {
     if let Ok((file, _)) = NetworkFile::parse(bytes, "n.yml") {
         for &model in NetworkModel::ALL {
-            if let Ok(network) = file.network(model) {
-                let _ = network.check();
-            }
+            let _ = file.network(model).check();
         }
     }
 }
 
 fn read_system(bytes: &[u8]) {
-    if let Ok((file, _)) = SystemFile::parse(bytes, "s.json")
-        && let Ok(system) = file.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None)
-    {
-        let _ = system.check(2);
+    let Ok((file, _)) = SystemFile::parse(bytes, "s.json") else { return };
+    for &dialect in Dialect::ALL {
+        let system = file.system(dialect, &SystemOptions::default(), RemoteMemory::None);
+        let _ = system.map(|system| system.check(2));
     }
 }
 

@@ -8,6 +8,7 @@ mod chain_set;
 mod collective;
 mod custom;
 mod cycle;
+mod dialect;
 mod error;
 mod link_record;
 mod names;
@@ -24,6 +25,7 @@ mod workload;
 
 pub use collective::{Algorithm, AlgorithmError, CollectiveType, InvolvedDims};
 pub use custom::{CustomCollective, CustomCollectives, CustomTrace};
+pub use dialect::Dialect;
 pub use error::{Error, NodeError, NodeProblem};
 pub use link_record::{LinkFigures, LinkRecord};
 pub use names::UnknownName;
@@ -33,9 +35,7 @@ pub use observer::{ChunkPhase, Device, Link, Message, NodeOf, Observer, Transmis
 pub use report::{RankReport, Report};
 pub use sim::{Options, simulate, simulate_observed, simulate_until, simulate_with};
 pub use stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Stall, Unmatched, UnmatchedState, Wait};
-pub use system::{
-    CollectiveOptimization, Dialect, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem,
-};
+pub use system::{CollectiveOptimization, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem};
 pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};
 pub use units::{Bytes, GbPerSec, GibPerSec, Micros, Nanos, Rank, Tflops};
 pub use workload::{GroupId, Workload, WorkloadProblem};

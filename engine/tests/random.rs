@@ -5,9 +5,9 @@
 mod chance;
 
 use astra_engine::{
-    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dimension, Error, GbPerSec, GibPerSec, GroupId,
-    InvolvedDims, MemoryTiming, Micros, Nanos, Network, NetworkModel, Node, NodeKind, Rank, RemoteMemory,
-    System, Tflops, Topology, Trace, TraceBuilder, Work, Workload, simulate,
+    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dialect, Dimension, Error, GbPerSec, GibPerSec,
+    GroupId, InvolvedDims, MemoryTiming, Micros, Nanos, Network, NetworkModel, Node, NodeKind, Rank,
+    RemoteMemory, System, Tflops, Topology, Trace, TraceBuilder, Work, Workload, simulate,
 };
 use chance::Random;
 use std::collections::BTreeMap;
@@ -35,8 +35,9 @@ fn network(random: &mut Random) -> Network {
 
 fn system(random: &mut Random, dimensions: usize) -> System {
     let timing = MemoryTiming { latency: Nanos(random.below(300)), bytes_per_ns: random.below(100) as u32 };
+    let dialect = random.one(Dialect::ALL);
     let mut algorithms = || -> Vec<Algorithm> {
-        let names = [
+        let both = [
             "ring",
             "ring",
             "ring",
@@ -48,10 +49,13 @@ fn system(random: &mut Random, dimensions: usize) -> System {
             "oneDirect1",
             "doubleBinaryTree",
         ];
+        let deepflow = ["ring", "direct", "direct1", "mesh", "mesh", "hypercube", "torus2d", "mesh2d"];
+        let names = if dialect == Dialect::DeepFlow { &deepflow[..] } else { &both };
         let count = if random.rarely(30) { random.below(dimensions as u64 + 1) as usize } else { dimensions };
-        (0..count).map(|_| random.one(&names).parse().unwrap()).collect()
+        (0..count).map(|_| random.one(names).parse().unwrap()).collect()
     };
     System {
+        dialect,
         all_reduce: algorithms(),
         all_gather: algorithms(),
         reduce_scatter: algorithms(),

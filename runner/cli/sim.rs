@@ -51,7 +51,7 @@ pub(super) struct SimArgs {
     /// Whether messages compete for links: congestion_aware or congestion_unaware.
     #[arg(long, value_name = "MODEL", default_value = "congestion_aware")]
     network_model: String,
-    /// Whose rules: astra-sim.
+    /// Whose rules: astra-sim or deepflow.
     #[arg(long, value_name = "DIALECT", default_value = "astra-sim")]
     dialect: String,
     /// Write to this file when each node of each rank ran, as CSV.

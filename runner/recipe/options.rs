@@ -11,7 +11,7 @@ use std::collections::BTreeMap;
 use super::document::Json;
 use super::place::{Fault, Place};
 use super::section::{Section, array, boolean, object, text, word};
-use crate::algorithm::Algorithm;
+use crate::algorithm;
 use crate::astrasim::{Algorithms, PolicyChoices, SystemOverrides, algorithm_key};
 use crate::hw::Axis;
 
@@ -113,11 +113,11 @@ fn collectives(json: &Json, place: &Place<'_>) -> Result<PolicyChoices, Fault> {
 
 fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
     match json {
-        Json::String(_) => algorithm(json, place).map(Algorithms::Everywhere),
+        Json::String(_) => algorithm_name(json, place).map(Algorithms::Everywhere),
         Json::Array(items) if !items.is_empty() => items
             .iter()
             .enumerate()
-            .map(|(i, item)| algorithm(item, &place.index(i)))
+            .map(|(i, item)| algorithm_name(item, &place.index(i)))
             .collect::<Result<_, _>>()
             .map(Algorithms::PerDimension),
         other => Err(place.fault(format!(
@@ -128,9 +128,9 @@ fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
 }
 
 /// The name of an algorithm that exists; whether it can do what is asked depends on the network.
-fn algorithm(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+fn algorithm_name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
     let name = text(json, place)?;
-    Algorithm::parse(&name).map_err(|error| place.adopt(&error))?;
+    algorithm::parse(&name).map_err(|error| place.adopt(&error))?;
     Ok(name)
 }
 

@@ -78,7 +78,7 @@ pub(super) fn prepare(
     engine: &Engine,
     workload: &Workload,
 ) -> Result<(Network, System, Vec<Notice>)> {
-    let network = network.network(engine.network)?;
+    let network = network.network(engine.network);
     if !system.custom.is_empty() {
         let error = Error::input("names files of custom collectives, which a build does not read");
         return Err(error.in_file(configs::SYSTEM));

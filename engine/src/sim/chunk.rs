@@ -10,6 +10,7 @@ use super::issue::TAG_SPACE;
 use super::plan::{Plan, PlanKey, Selector};
 use super::slab::NONE;
 use crate::collective::{CollectiveType, InvolvedDims};
+use crate::dialect::Dialect;
 use crate::error::{Error, NodeProblem};
 use crate::workload::GroupId;
 
@@ -103,18 +104,22 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// Makes the stream of a custom collective, which goes into the first queue.
-    pub(super) fn start_custom_stream(
+    /// Makes the stream of a custom collective's chunk with this number. In dialect `astra-sim` it goes into the first queue, in `deepflow` into
+    /// that whose turn it is.
+    pub(super) fn new_custom_stream(
         &mut self,
         rank: u32,
         collective: CollectiveType,
         counter: Option<GroupCounter>,
         run: u32,
+        chunk: u32,
     ) -> u32 {
         let plan = self.plans.custom_plan(collective);
-        self.ranks[rank as usize].chunks_left = 1;
-        let stream = self.new_stream(rank, &plan, counter, Machine::Custom { run }, 0);
-        *self.lane_mut(stream, 0) = Lane::default();
+        let stream = self.new_stream(rank, &plan, counter, Machine::Custom { run }, chunk);
+        match self.system.dialect {
+            Dialect::AstraSim => *self.lane_mut(stream, 0) = Lane::default(),
+            Dialect::DeepFlow => self.deal_lanes(stream, collective),
+        }
         stream
     }
 

@@ -145,7 +145,9 @@ impl Simulation<'_> {
                 match collective {
                     CollectiveType::Broadcast => self.schedule_replay(rank, index, node).map(|_| ())?,
                     _ => match self.custom_collective(rank, index, collective, group) {
-                        Some(custom) => self.start_custom(rank, collective, size.0, group, custom)?,
+                        Some(custom) => {
+                            self.start_custom(rank, custom, collective, size.0, group, involved)?;
+                        }
                         None => self.start_collective(rank, collective, size.0, group, involved)?,
                     },
                 }

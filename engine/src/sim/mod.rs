@@ -135,7 +135,7 @@ pub fn simulate_observed(
 fn check(network: &Network, system: &System, workload: &Workload, stop: &AtomicBool) -> Result<(), Error> {
     let count = network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
     system.check(network.dimensions.len()).map_err(Error::System)?;
-    workload.check(count).map_err(Error::Workload)?;
+    workload.check(count).and_then(|()| workload.check_dialect(system)).map_err(Error::Workload)?;
     if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
 }
 

@@ -176,7 +176,9 @@ const fn peers_of(algorithm: Algorithm) -> Option<Peers> {
             Some(Peers::Around)
         }
         Algorithm::HalvingDoubling | Algorithm::OneHalvingDoubling => Some(Peers::Flipped),
-        Algorithm::DoubleBinaryTree => None,
+        Algorithm::Mesh | Algorithm::HyperCube | Algorithm::Torus2D => Some(Peers::Around),
+        // The second is refused when a rank reaches it.
+        Algorithm::DoubleBinaryTree | Algorithm::Mesh2D => None,
     }
 }
 

@@ -224,8 +224,8 @@ fn options_are_checked_word_by_word() {
         ),
         (r#""engine":{"network":"congestion-aware"}"#, "engine.network: unknown network model"),
         (
-            r#""engine":{"dialect":"deepflow"}"#,
-            "engine.dialect: unknown dialect `deepflow`, expected one of `astra-sim`",
+            r#""engine":{"dialect":"deep-flow"}"#,
+            "engine.dialect: unknown dialect `deep-flow`, expected one of `astra-sim`, `deepflow` [did you mean `deepflow`?]",
         ),
         (
             r#""layout":{"axes":["pp"]}"#,
