@@ -109,6 +109,8 @@ pub struct Transmission {
     pub id: u32,
     /// The link.
     pub link: Link,
+    /// When the message came to the link.
+    pub came: Nanos,
     /// When the link began to send the message.
     pub start: Nanos,
     /// When the link was free for the next.
@@ -119,7 +121,7 @@ pub struct Transmission {
     pub source: Rank,
     /// The rank that the message goes to.
     pub destination: Rank,
-    /// How many messages had been waiting for the link, this one included; 0 when it did not wait.
+    /// How many messages had been waiting for the link until `start`, this one included; 0 when it did not wait.
     pub queue: u32,
 }
 

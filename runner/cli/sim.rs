@@ -60,8 +60,6 @@ pub(super) struct SimArgs {
     /// Write to this file what each link carried, as CSV; needs congestion_aware.
     #[arg(long, value_name = "FILE")]
     links: Option<PathBuf>,
-    #[command(flatten)]
-    trace: TraceArgs,
     /// Simulate every rank even where one can stand for all; slower, with the same results.
     #[arg(long)]
     no_shortcuts: bool,
@@ -77,6 +75,8 @@ pub(super) struct SimArgs {
     /// Accepted for compatibility; nothing is logged to files.
     #[arg(long, value_name = "DIR")]
     logging_folder: Option<PathBuf>,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {

@@ -51,7 +51,8 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
             .hint("build the recipe again")
     })?;
     if preimage.kind != StepKind::Run.as_str() {
-        let message = format!("action {key} is a step `{}`, and only a run can be simulated", preimage.kind);
+        let message =
+            format!("action {key} is a step `{}`, and only a run can be simulated again", preimage.kind);
         return Err(Error::new(ErrorKind::Usage, message)
             .hint("`astra-store show RECIPE --json` lists the digests of results"));
     }
@@ -97,4 +98,53 @@ fn read(store: &Store, digest: &Digest, name: &str) -> Result<Arc<[u8]>> {
         )
         .hint("build the recipe again: the step that wrote it will be executed again")
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use std::time::Duration;
+
+    use artifact_store::{Blob, NewAction, Options, Publication};
+    use serde_json::json;
+
+    use super::super::{Produced, provenance};
+    use super::*;
+
+    /// Records a run whose inputs are not in the store.
+    fn record(store: &Store, engine: Value, inputs: &[&str]) -> ActionKey {
+        let mut preimage = Preimage::new("run", 1, json!({ "engine": engine }));
+        for name in inputs {
+            preimage = preimage.input(*name, Digest::of(name.as_bytes()));
+        }
+        let mut produced = Produced::default();
+        produced.output(artifact_store::OutputKind::Blob, run::OUTPUT, b"{}".to_vec());
+        let action = NewAction::new(preimage.encode(), produced.record, provenance(Duration::ZERO));
+        let key = *action.key();
+        let publication =
+            Publication { blobs: produced.blobs, action: Some(action), roots: Vec::new(), claim: None };
+        store.publish(publication).wait().unwrap();
+        key
+    }
+
+    #[test]
+    fn what_cannot_be_simulated_again_is_refused_with_the_reason() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store"), &Options::default()).unwrap();
+        let builtin = json!({ "kind": "builtin", "semantic_version": 1, "dialect": "astra-sim", "network_model": "congestion_aware" });
+        let refused = |key: &ActionKey| recorded_run(&store, key).unwrap_err();
+
+        let gone = record(&store, builtin.clone(), &["et", "network.yml", "system.json"]);
+        let error = refused(&gone);
+        assert_eq!(error.kind(), ErrorKind::Missing);
+        let network = Digest::of(b"network.yml");
+        let message = format!("`network.yml`, which the run reads, is damaged or gone: blob {network}");
+        assert_eq!(error.message(), message);
+        assert!(error.hint_text().unwrap().contains("build the recipe again"));
+
+        let older = record(&store, builtin, &["et"]);
+        assert!(refused(&older).message().ends_with("has no input `network.yml`"));
+        let external = record(&store, json!({ "kind": "external" }), &[]);
+        assert!(refused(&external).message().ends_with("was not simulated by the built-in engine"));
+        assert_eq!(runs_of_result(&store, &Blob::new(b"{}".to_vec()).digest()).unwrap().len(), 3);
+    }
 }

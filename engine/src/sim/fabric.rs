@@ -8,6 +8,8 @@ use super::event::{Event, Parcel};
 use super::slab::{Key, KeyedSlab, Slab, spread};
 use super::wheel::Wheel;
 use crate::network::{Dimension, Topology};
+use crate::observer::Device;
+use crate::units::Rank;
 use std::collections::VecDeque;
 
 /// A message on its way. It lies in the queue of the link it waits for, then among those that are being sent.
@@ -58,6 +60,15 @@ impl Key for Ends {
 pub(super) struct Started {
     pub(super) message: u32,
     pub(super) link: u32,
+}
+
+/// A message that a link is sending.
+pub(super) struct Passage {
+    pub(super) link: crate::observer::Link,
+    pub(super) parcel: Parcel,
+    pub(super) size: u64,
+    /// How long it keeps the link busy.
+    pub(super) sending: u64,
 }
 
 /// What a message that has come to a device concerns.
@@ -212,6 +223,36 @@ impl Fabric {
         } else {
             Target::Link(self.next_link(at, destination))
         }
+    }
+
+    /// How many messages wait for a link of which something is true that is not true of those behind them.
+    pub(super) fn count_waiting(&self, link: u32, is_true: impl Fn(Parcel) -> bool) -> u32 {
+        self.links[link as usize].waiting.partition_point(|message| is_true(message.parcel)) as u32
+    }
+
+    /// What a message is that a link is sending or has just sent.
+    pub(super) fn parcel(&self, message: u32) -> Parcel {
+        self.messages[message].parcel
+    }
+
+    /// What there is to know of a message that a link has begun to send.
+    pub(super) fn passage(&mut self, started: &Started) -> Passage {
+        let Message { parcel, size, .. } = self.messages[started.message];
+        let device =
+            |device| if device < self.npus { Device::Rank(Rank(device)) } else { Device::Switch(device) };
+        let from = match self.topology {
+            Topology::Ring => started.link / 2,
+            Topology::Switch => started.link.min(self.npus),
+            _ => self
+                .pairs
+                .iter()
+                .find(|(_, _, link)| **link == started.link)
+                .map_or(0, |(_, ends, _)| ends.from),
+        };
+        let to = self.links[started.link as usize].to;
+        let link = crate::observer::Link { dimension: 0, from: device(from), to: device(to) };
+        let sending = self.times(size).sending;
+        Passage { link, parcel, size, sending }
     }
 
     fn times(&mut self, size: u64) -> Times {

@@ -91,7 +91,10 @@ impl Simulation<'_> {
                 self.events.push(arrival, Event::Arrival(parcel));
             }
             Transport::Aware(fabric) => {
-                fabric.send(&mut self.events, self.now, (source, destination), size, parcel);
+                let started = fabric.send(&mut self.events, self.now, (source, destination), size, parcel);
+                if self.watch.is_some() {
+                    self.tell_transmission(started);
+                }
             }
             Transport::Mirrored(mirror) => mirror.send(&mut self.events, self.now, parcel, key),
         }

@@ -339,12 +339,20 @@ impl<'a> Simulation<'a> {
                 self.call(done)
             }
             Event::Hop { message } => {
+                if self.watch.is_some() {
+                    self.watch_hop(message);
+                }
                 let (events, now) = (&mut self.events, self.now);
                 let arrived = match &mut self.transport {
                     Transport::Unaware(_) => None,
                     Transport::Aware(fabric) => match fabric.hop(events, now, message) {
                         Hop::Arrived(parcel) => Some(parcel),
-                        Hop::Forwarded(_) => None,
+                        Hop::Forwarded(started) => {
+                            if self.watch.is_some() {
+                                self.tell_transmission(started);
+                            }
+                            None
+                        }
                     },
                     Transport::Mirrored(mirror) => mirror.hop(events, now, message),
                 };
@@ -355,7 +363,10 @@ impl<'a> Simulation<'a> {
                 match &mut self.transport {
                     Transport::Unaware(_) => {}
                     Transport::Aware(fabric) => {
-                        fabric.link_free(events, now, link);
+                        let started = fabric.link_free(events, now, link);
+                        if self.watch.is_some() {
+                            self.tell_transmission(started);
+                        }
                     }
                     Transport::Mirrored(mirror) => mirror.link_free(events, now, link),
                 }

@@ -1,11 +1,12 @@
 //! Tells an observer what happens. What an event does not say by itself is kept here, beside the simulation, so that
 //! a run without observer carries none of it.
 
-use super::Simulation;
 use super::channel::ChannelKey;
 use super::chunk::Stream;
-use super::event::Callback;
-use crate::observer::{ChunkPhase, Message, NodeOf, Observer};
+use super::event::{Callback, Parcel};
+use super::fabric::{Passage, Started};
+use super::{Simulation, Transport};
+use crate::observer::{ChunkPhase, Message, NodeOf, Observer, Transmission};
 use crate::units::{Bytes, Nanos, Rank};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -16,6 +17,8 @@ struct Origin {
     /// Meaningless until the message has arrived.
     arrived: u64,
     sender: Option<u32>,
+    /// When it came to the link that it waits for or that sends it.
+    at_link: u64,
 }
 
 /// What is known of a chunk before its phase is complete.
@@ -46,6 +49,14 @@ impl<'a> Watch<'a> {
     /// A chunk of a collective was made.
     pub(super) fn chunk_made(&mut self, stream: u32, chunk: u32) {
         *place(&mut self.chunks, stream) = Progress { chunk, since: 0 };
+    }
+
+    /// When a message came to the link that it waits for or that sends it.
+    fn came(&self, parcel: Parcel) -> u64 {
+        match parcel {
+            Parcel::Plain { .. } => 0,
+            Parcel::Awaited { delivery } => self.on_the_way[delivery as usize].at_link,
+        }
     }
 
     /// A chunk begins a phase.
@@ -105,7 +116,7 @@ impl Simulation<'_> {
     pub(super) fn watch_sent(&mut self, delivery: u32, source: u32, sent: Callback) {
         let sender = self.end_of_message(source, sent);
         if let Some(watch) = &mut self.watch {
-            let origin = Origin { sent: self.now, arrived: 0, sender };
+            let origin = Origin { sent: self.now, arrived: 0, sender, at_link: self.now };
             *place(&mut watch.on_the_way, delivery) = origin;
         }
     }
@@ -152,6 +163,41 @@ impl Simulation<'_> {
             received: Nanos(self.now),
             sender: origin.sender,
             receiver,
+        });
+    }
+
+    /// A message that is on its way has come to the next device.
+    pub(super) fn watch_hop(&mut self, message: u32) {
+        if let (Some(watch), Transport::Aware(fabric)) = (&mut self.watch, &self.transport)
+            && let Parcel::Awaited { delivery } = fabric.parcel(message)
+        {
+            watch.on_the_way[delivery as usize].at_link = self.now;
+        }
+    }
+
+    /// A link may have begun to send a message.
+    pub(super) fn tell_transmission(&mut self, started: Option<Started>) {
+        let (Some(watch), Some(started), Transport::Aware(fabric)) =
+            (&mut self.watch, started, &mut self.transport)
+        else {
+            return;
+        };
+        let Passage { link, parcel, size, sending } = fabric.passage(&started);
+        // Whoever is watched is awaited.
+        let Parcel::Awaited { delivery } = parcel else { return };
+        let came = watch.came(parcel);
+        let behind = fabric.count_waiting(started.link, |other| watch.came(other) < self.now);
+        let ChannelKey { source, destination, .. } = self.channels.key(self.deliveries[delivery].channel);
+        watch.observer.transmission(&Transmission {
+            id: started.link,
+            link,
+            came: Nanos(came),
+            start: Nanos(self.now),
+            end: Nanos(self.now.saturating_add(sending)),
+            size: Bytes(size),
+            source: Rank(source),
+            destination: Rank(destination),
+            queue: if came < self.now { 1 + behind } else { 0 },
         });
     }
 

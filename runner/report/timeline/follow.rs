@@ -33,9 +33,9 @@ pub struct Timeline<'a, W> {
     open: BTreeMap<(Rank, u32), Nanos>,
     /// Messages that are about to complete a receive, by rank and index.
     arrived: BTreeMap<(Rank, u32), Message>,
-    /// Threads of the links that have been shown.
-    links: BTreeMap<Link, Track>,
-    /// Dimensions of those links.
+    /// Numbers of the links that have been shown.
+    links: BTreeSet<u32>,
+    /// Their dimensions.
     dimensions: BTreeSet<u32>,
     /// Text that names the members of each group.
     members: BTreeMap<GroupId, String>,
@@ -55,7 +55,7 @@ impl<'a, W: Write> Timeline<'a, W> {
             arrows: 0,
             open: BTreeMap::new(),
             arrived: BTreeMap::new(),
-            links: BTreeMap::new(),
+            links: BTreeSet::new(),
             dimensions: BTreeSet::new(),
             members: workload.groups.iter().map(|(&id, members)| (id, listed(members))).collect(),
         };
@@ -107,25 +107,19 @@ impl<'a, W: Write> Timeline<'a, W> {
         track
     }
 
-    /// The track of a link, named when it is used for the first time. The links of a dimension are a process behind
-    /// those of the ranks.
-    fn link_track(&mut self, link: Link) -> Track {
-        if let Some(&track) = self.links.get(&link) {
-            return track;
-        }
-        let process = (self.ranks.len() as u32).saturating_add(link.dimension);
-        let track = Track { process, thread: Some(self.ids.thread()) };
+    /// The track of a link, named when it is used for the first time.
+    fn link_track(&mut self, id: u32, link: Link) -> Track {
+        let track = self.ids.link(link.dimension, id);
         if self.dimensions.insert(link.dimension) {
-            let whole = Track { thread: None, ..track };
-            self.write(&Event::label(
-                "process_name",
-                whole,
-                format_args!("links of dimension {}", link.dimension),
-            ));
-            self.write(&Event::label("process_sort_index", whole, process));
+            let process = Track { thread: None, ..track };
+            let name = format_args!("links of dimension {}", link.dimension);
+            self.write(&Event::label("process_name", process, name));
+            self.write(&Event::label("process_sort_index", process, process.process));
         }
-        self.write(&Event::label("thread_name", track, format_args!("{} → {}", link.from, link.to)));
-        self.links.insert(link, track);
+        if let Some(thread) = track.thread.filter(|_| self.links.insert(id)) {
+            self.write(&Event::label("thread_name", track, format_args!("{} → {}", link.from, link.to)));
+            self.write(&Event::label("thread_sort_index", track, thread));
+        }
         track
     }
 
@@ -261,15 +255,16 @@ impl<W: Write> Observer for Timeline<'_, W> {
     }
 
     fn transmission(&mut self, transmission: &Transmission) {
-        let &Transmission { link, start, end, size, source, destination, queue, .. } = transmission;
+        let &Transmission { id, link, came, start, end, size, source, destination, queue, .. } = transmission;
         let concerns_selected = self.selection.has_rank(source) || self.selection.has_rank(destination);
         if !self.selection.links || !concerns_selected || !self.selection.has_time(start, end) {
             return;
         }
-        let track = self.link_track(link);
+        let track = self.link_track(id, link);
         let name = format!("{source} → {destination}");
         let mut event = Event::interval(track, start, end, &name, "link");
         event.field("bytes", size.0);
+        event.field("waited_ns", start.0 - came.0);
         event.field("queue", queue);
         self.write(&event.end());
     }

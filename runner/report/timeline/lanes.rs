@@ -74,21 +74,30 @@ impl Lane {
 /// Thread ids that each rank has for itself: viewers sort by them.
 const THREADS_OF_RANK: u32 = 256;
 
-/// Hands out process and thread ids. Those of ranks do not depend on what is shown of them.
+/// Where thread ids begin that ranks take when they need more than [`THREADS_OF_RANK`].
+const FURTHER_THREADS: u32 = 1 << 30;
+
+/// Hands out process and thread ids. They do not depend on what is shown, but for threads that nobody looks at.
 #[derive(Debug)]
 pub(super) struct Ids {
-    next_thread: u32,
+    ranks: u32,
+    further_threads: u32,
 }
 
 impl Ids {
-    pub(super) fn new(ranks: u32) -> Self {
-        Self { next_thread: ranks.saturating_add(1).saturating_mul(THREADS_OF_RANK) }
+    pub(super) const fn new(ranks: u32) -> Self {
+        Self { ranks, further_threads: FURTHER_THREADS }
     }
 
-    /// A thread id that nobody has.
-    pub(super) fn thread(&mut self) -> u32 {
-        self.next_thread = self.next_thread.saturating_add(1);
-        self.next_thread
+    /// The track of a link with a number, in a process for its dimension.
+    pub(super) const fn link(&self, dimension: u32, id: u32) -> Track {
+        let first = self.ranks.saturating_add(1).saturating_mul(THREADS_OF_RANK);
+        Track { process: self.ranks.saturating_add(dimension), thread: Some(first.saturating_add(id)) }
+    }
+
+    fn further_thread(&mut self) -> u32 {
+        self.further_threads = self.further_threads.saturating_add(1);
+        self.further_threads
     }
 }
 
@@ -125,7 +134,7 @@ impl Lanes {
         let thread = *self.threads.entry(lane).or_insert_with(|| {
             new = true;
             let of_rank = |place| (rank.0 + 1).saturating_mul(THREADS_OF_RANK).saturating_add(place);
-            lane.place().map_or_else(|| ids.thread(), of_rank)
+            lane.place().map_or_else(|| ids.further_thread(), of_rank)
         });
         (Track { process: rank.0, thread: Some(thread) }, new)
     }

@@ -231,6 +231,30 @@ fn chunks_are_shown_by_dimension_and_do_not_overlap() {
 }
 
 #[test]
+fn links_are_shown_one_message_at_a_time() {
+    let network = network(NetworkModel::CongestionAware, Topology::Switch, 4);
+    let system = system(Algorithm::Direct { window: None });
+    let one: &[(&str, Node, &[u64])] = &[("swap", collective(CollectiveType::AllToAll, 400_000, None), &[])];
+    let workload = workload(&[one; 4]);
+    let select = |ranks| Selection { links: true, ranks, ..Selection::ALL_NODES };
+    let all = shown(select(None), &network, &system, &workload);
+    let links = "links of dimension 0";
+    assert_eq!(
+        all.on(links, "rank 0 → switch 4"),
+        [(10, 1872, "0 → 1"), (1872, 3734, "0 → 2"), (3734, 5596, "0 → 3")]
+    );
+    assert_eq!(
+        all.on(links, "switch 4 → rank 0"),
+        [(2372, 4234, "3 → 0"), (4234, 6096, "2 → 0"), (6096, 7958, "1 → 0")]
+    );
+    assert_eq!(all.threads(links).len(), 8);
+    let args = |name: &str| &all.args[all.intervals.iter().position(|i| i.name == name).unwrap()];
+    assert_eq!(args("0 → 3"), &json!({ "bytes": 100_000, "waited_ns": 3724, "queue": 1 }));
+    let some = shown(select(Some(RankSet::parse("0").unwrap())), &network, &system, &workload);
+    assert_eq!(some.on(links, "switch 4 → rank 1"), [(2372, 4234, "0 → 1")]);
+}
+
+#[test]
 fn a_selection_of_ranks_leaves_the_others_and_their_arrows_out() {
     let select = |ranks| Selection { ranks: Some(RankSet::parse(ranks).unwrap()), ..Selection::ALL_NODES };
     let of = |ranks| shown(select(ranks), &ring(4), &system(Algorithm::Ring), &slots());
