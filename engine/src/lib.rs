@@ -21,6 +21,7 @@ mod stall;
 mod system;
 mod trace;
 mod units;
+mod unroutable;
 mod workload;
 
 pub use collective::{Algorithm, AlgorithmError, CollectiveType, InvolvedDims};
@@ -29,7 +30,7 @@ pub use dialect::Dialect;
 pub use error::{Error, NodeError, NodeProblem};
 pub use link_record::{LinkFigures, LinkRecord};
 pub use names::UnknownName;
-pub use network::{Dimension, FaultyLink, Network, NetworkModel, NetworkProblem, Topology};
+pub use network::{Dimension, FaultProblem, FaultyLink, Network, NetworkModel, NetworkProblem, Topology};
 pub use node_record::{NodeRecord, NodeTimes};
 pub use observer::{ChunkPhase, Device, Link, Message, NodeOf, Observer, Transmission};
 pub use report::{RankReport, Report};
@@ -38,6 +39,7 @@ pub use stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Stall, Unmatched, 
 pub use system::{CollectiveOptimization, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem};
 pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};
 pub use units::{Bytes, GbPerSec, GibPerSec, Micros, Nanos, Rank, Tflops};
+pub use unroutable::{DeadLink, RouteProblem, Unroutable};
 pub use workload::{GroupId, Workload, WorkloadProblem};
 
 /// Version of the results: bumped exactly when the same input gives another report. Part of the key of every

@@ -5,11 +5,12 @@
 mod build;
 
 use astra_engine::{
-    Algorithm, Bytes, ChunkPhase, CollectiveOptimization, CollectiveType, Error, GbPerSec, Message, Nanos,
-    Network, NetworkModel, Node, NodeOf, NodeRecord, Observer, Rank, Report, System, Topology, Workload,
-    simulate, simulate_observed,
+    Algorithm, Bytes, ChunkPhase, CollectiveOptimization, CollectiveType, Device, Error, FaultyLink,
+    GbPerSec, Link, LinkRecord, Message, Nanos, Network, NetworkModel, Node, NodeOf, NodeRecord, Observer,
+    Rank, Report, System, Topology, Transmission, Workload, simulate, simulate_observed,
 };
 use build::{collective, compute, dimension, everywhere, recv, ring, send, system, unaware, workload};
+use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
 use CollectiveType::{AllGather, AllReduce, ReduceScatter};
@@ -22,6 +23,7 @@ struct Told {
     open: Vec<(Rank, u32, Nanos)>,
     messages: Vec<Message>,
     phases: Vec<ChunkPhase>,
+    transmissions: Vec<Transmission>,
 }
 
 impl Observer for Told {
@@ -41,6 +43,10 @@ impl Observer for Told {
 
     fn phase(&mut self, phase: &ChunkPhase) {
         self.phases.push(*phase);
+    }
+
+    fn transmission(&mut self, transmission: &Transmission) {
+        self.transmissions.push(*transmission);
     }
 }
 
@@ -216,4 +222,52 @@ fn ranks_that_are_alike_are_observed_one_by_one_in_either_network() {
         assert_eq!(told.messages.len() as u64, report.messages);
         assert!(told.messages.iter().all(|message| message.sent < message.arrived));
     }
+}
+
+/// Switches of four in rings of two, with a link at half its bandwidth.
+fn two_dimensions() -> Network {
+    let dimensions = [(Topology::Switch, 4), (Topology::Ring, 2)];
+    let dimensions = dimensions.map(|(topology, npus)| dimension(topology, npus, 50.0, 500.0)).to_vec();
+    let slower = FaultyLink { src: 0, dst: 4, health: 0.5 };
+    Network { faulty_links: vec![slower], ..Network::new(NetworkModel::CongestionAware, dimensions) }
+}
+
+#[test]
+fn a_link_sends_one_message_at_a_time_and_others_wait() {
+    let system = system(&["direct", "direct"]);
+    let workload = everywhere(collective(CollectiveType::AllToAll, 1 << 20, None), 8);
+    let (report, told) = observe(&two_dimensions(), &system, &workload);
+    let mut free: BTreeMap<Link, Nanos> = BTreeMap::new();
+    for Transmission { link, came, start, end, queue, .. } in &told.transmissions {
+        let free = free.entry(*link).or_default();
+        assert!(*free <= *start && came <= start && start < end);
+        assert_eq!(*queue > 0, came < start);
+        // It starts when it comes or when the link is free.
+        assert_eq!(*start, (*came).max(*free));
+        *free = *end;
+    }
+    // Every rank has a link up and one down, and there is one each way between the switches' members.
+    assert_eq!(free.len(), 8 * 3);
+    assert!(told.transmissions.iter().any(|transmission| transmission.queue > 0));
+    assert!(free.values().all(|&free| free < report.finish()));
+}
+
+#[test]
+fn link_figures_add_up_and_the_slow_link_is_the_busiest() {
+    let all_to_all = everywhere(collective(CollectiveType::AllToAll, 1 << 20, None), 8);
+    let mut record = LinkRecord::new();
+    let system = system(&["direct", "direct"]);
+    let stop = AtomicBool::new(false);
+    let report = simulate_observed(&two_dimensions(), &system, &all_to_all, &stop, &mut record).unwrap();
+    let figures = record.figures();
+    let link = |from, to| Link { dimension: 1, from: Device::Rank(Rank(from)), to: Device::Rank(Rank(to)) };
+    assert_eq!([figures[0].link, figures[1].link], [link(0, 4), link(4, 0)]);
+    assert!(figures[0].busy > figures[2].busy);
+    assert_eq!(figures[0].size, figures.iter().find(|f| f.link == link(1, 5)).unwrap().size);
+    let share = figures[0].busy.0 as f64 / report.finish().0 as f64;
+    assert!((figures[0].utilisation(report.finish()) - share).abs() < 1e-12);
+    let switch = Link { dimension: 0, from: Device::Rank(Rank(6)), to: Device::Switch(9) };
+    assert!(figures.iter().any(|f| f.link == switch), "the second switch is the device behind the first");
+    // 4 chunks; a rank sends 3 messages in its switch, each up and down, and 1 to the other switch.
+    assert_eq!(figures.iter().map(|f| f.messages).sum::<u64>(), 4 * 8 * (2 * 3 + 1));
 }

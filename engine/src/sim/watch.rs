@@ -6,7 +6,7 @@ use super::chunk::Stream;
 use super::event::{Callback, Parcel};
 use super::fabric::{Passage, Started};
 use super::{Simulation, Transport};
-use crate::observer::{ChunkPhase, Message, NodeOf, Observer, Transmission};
+use crate::observer::{ChunkPhase, Link, Message, NodeOf, Observer, Transmission};
 use crate::units::{Bytes, Nanos, Rank};
 use std::collections::{BTreeMap, VecDeque};
 
@@ -39,11 +39,19 @@ pub(super) struct Watch<'a> {
     arrived: BTreeMap<u32, VecDeque<Origin>>,
     /// By stream.
     chunks: Vec<Progress>,
+    /// Those that have been used, by number.
+    links: Vec<Option<Link>>,
 }
 
 impl<'a> Watch<'a> {
     pub(super) fn new(observer: &'a mut (dyn Observer + 'a)) -> Self {
-        Self { observer, on_the_way: Vec::new(), arrived: BTreeMap::new(), chunks: Vec::new() }
+        Self {
+            observer,
+            on_the_way: Vec::new(),
+            arrived: BTreeMap::new(),
+            chunks: Vec::new(),
+            links: Vec::new(),
+        }
     }
 
     /// A chunk of a collective was made.
@@ -182,9 +190,11 @@ impl Simulation<'_> {
         else {
             return;
         };
-        let Passage { link, parcel, size, sending } = fabric.passage(&started);
+        let Passage { parcel, size, sending } = fabric.passage(&started);
         // Whoever is watched is awaited.
         let Parcel::Awaited { delivery } = parcel else { return };
+        let link =
+            *place(&mut watch.links, started.link).get_or_insert_with(|| fabric.describe(started.link));
         let came = watch.came(parcel);
         let behind = fabric.count_waiting(started.link, |other| watch.came(other) < self.now);
         let ChannelKey { source, destination, .. } = self.channels.key(self.deliveries[delivery].channel);
