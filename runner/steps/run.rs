@@ -1,7 +1,7 @@
 //! Step `run`: configuration files and traces → per-rank times.
 //!
 //! Reads: `network.yml`, `system.json`, the tree `et`. Writes: `result.json`. In its key: the digests of those
-//! three and the identity of the engine with dialect and network model. Only a simulation in which every rank
+//! three and the identity of the engine with dialect, network model and queues per dimension. Only a simulation in which every rank
 //! finished is recorded.
 
 use std::collections::{BTreeMap, HashMap};
@@ -28,12 +28,17 @@ pub(super) const OUTPUT: &str = "result.json";
 
 /// What decides the numbers an engine gives.
 fn engine_identity(engine: &Engine) -> Value {
-    json!({
+    let mut identity = json!({
         "kind": "builtin",
         "semantic_version": astra_engine::SEMANTIC_VERSION,
         "dialect": engine.dialect.as_str(),
         "network_model": engine.network.as_str(),
-    })
+    });
+    // Absent from the keys of the runs that were made before there was a choice.
+    if engine.queues_per_dimension != Engine::default().queues_per_dimension {
+        identity["queues_per_dimension"] = engine.queues_per_dimension.into();
+    }
+    identity
 }
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
@@ -83,7 +88,9 @@ pub(super) fn prepare(
         let error = Error::input("names files of custom collectives, which a build does not read");
         return Err(error.in_file(configs::SYSTEM));
     }
-    let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
+    let options =
+        SystemOptions { queues_per_dimension: engine.queues_per_dimension, ..SystemOptions::default() };
+    let system = system.system(engine.dialect, &options, RemoteMemory::None)?;
     let warnings = lint::refuse(&lint::lint(&network, &system, workload))?;
     Ok((network, system, warnings))
 }
