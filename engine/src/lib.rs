@@ -18,6 +18,7 @@ mod stall;
 mod system;
 mod trace;
 mod units;
+mod unroutable;
 mod workload;
 
 pub use collective::{Algorithm, AlgorithmError, CollectiveType, InvolvedDims};
@@ -25,13 +26,14 @@ pub use custom::{CustomCollective, CustomCollectives, CustomTrace};
 pub use dialect::Dialect;
 pub use error::{Error, NodeError, NodeProblem};
 pub use names::UnknownName;
-pub use network::{Dimension, FaultyLink, Network, NetworkModel, NetworkProblem, Topology};
+pub use network::{Dimension, FaultProblem, FaultyLink, Network, NetworkModel, NetworkProblem, Topology};
 pub use report::{NodeTimes, RankReport, Report};
 pub use sim::{Options, simulate, simulate_until, simulate_with};
 pub use stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Stall, Unmatched, UnmatchedState, Wait};
 pub use system::{CollectiveOptimization, MemoryTiming, RemoteMemory, SharedBus, System, SystemProblem};
 pub use trace::{Node, NodeKind, Trace, TraceBuilder, TraceError, Work};
 pub use units::{Bytes, GbPerSec, GibPerSec, Micros, Nanos, Rank, Tflops};
+pub use unroutable::{DeadLink, RouteProblem, Unroutable};
 pub use workload::{GroupId, Workload, WorkloadProblem};
 
 /// Version of the results: bumped exactly when the same input gives another report. Part of the key of every

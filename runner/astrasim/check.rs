@@ -12,12 +12,12 @@ use super::{Decision, DecisionTable, Layout, WrittenDimension};
 use crate::algorithm;
 use crate::{Error, Result};
 
-/// Checks that the engine can simulate this network; `hardware` names the file it comes from.
+/// Checks that the engine can simulate this network.
 ///
 /// # Errors
 ///
 /// The first reason why not, with the key to change.
-pub fn check_network(layout: &Layout, model: NetworkModel, hardware: &str) -> Result<()> {
+pub fn check_network(layout: &Layout, model: NetworkModel) -> Result<()> {
     if layout.ranks < 2 {
         let message = format!("a simulation needs at least 2 ranks, found {}", layout.ranks);
         return Err(Error::input(message).key("workload.ranks").hint(
@@ -25,19 +25,18 @@ pub fn check_network(layout: &Layout, model: NetworkModel, hardware: &str) -> Re
         ));
     }
     let Err((dimension, problem)) = layout.network(model).check() else { return Ok(()) };
-    if let NetworkProblem::AwareDimensions(found) = problem {
-        let names: Vec<&str> = layout.dimensions.iter().map(|d| d.link.topology.as_str()).collect();
-        let message =
-            format!("`{model}` simulates one dimension, {hardware} gives {found} ({})", names.join(", "));
-        return Err(Error::input(message)
-            .key("engine.network")
-            .hint(format!("write `\"network\": \"{}\"`", NetworkModel::CongestionUnaware)));
-    }
     let key = match (dimension.and_then(|index| layout.dimensions.get(index)), &problem) {
-        (None, NetworkProblem::Extension(_)) => "network.faulty_links".to_owned(),
+        (None, NetworkProblem::FaultsWithoutLinks | NetworkProblem::Fault { .. }) => {
+            "network.faulty_links".to_owned()
+        }
         (None, _) => "network.dimensions".to_owned(),
-        (Some(dimension), NetworkProblem::Topology(..)) => format!("{}.topology.type", dimension.key()),
-        (Some(dimension), NetworkProblem::TooFewNpus(_)) => format!("{}.size", dimension.key()),
+        (Some(dimension), NetworkProblem::Topology(..) | NetworkProblem::OnlyDimension(_)) => {
+            format!("{}.topology.type", dimension.key())
+        }
+        (
+            Some(dimension),
+            NetworkProblem::TooFewNpus(_) | NetworkProblem::NotSquare(..) | NetworkProblem::NotPowerOfTwo(..),
+        ) => format!("{}.size", dimension.key()),
         (Some(dimension), _) => dimension.key(),
     };
     Err(Error::input(problem.to_string()).key(key))

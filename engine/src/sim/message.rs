@@ -5,6 +5,8 @@ use super::event::{Callback, Delivery, Event, Parcel};
 use super::slab::Slab;
 use super::{Simulation, Transport};
 use crate::error::Error;
+use crate::units::{Nanos, Rank};
+use crate::unroutable::Unroutable;
 
 /// Size of a handshake message in bytes.
 const HANDSHAKE_SIZE: u64 = 8192;
@@ -85,7 +87,12 @@ impl Simulation<'_> {
                 self.events.push(arrival, Event::Arrival(parcel));
             }
             Transport::Aware(fabric) => {
-                fabric.send(&mut self.events, self.now, (source, destination), size, parcel);
+                let sent = fabric.send(&mut self.events, self.now, (source, destination), size, parcel);
+                if let Err(problem) = sent {
+                    let (source, destination) = (Rank(source), Rank(destination));
+                    let unroutable = Unroutable { source, destination, at: Nanos(self.now), problem };
+                    self.unroutable.get_or_insert_with(|| Box::new(unroutable));
+                }
             }
             Transport::Mirrored(mirror) => mirror.send(&mut self.events, self.now, parcel, key),
         }

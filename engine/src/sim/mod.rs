@@ -1,8 +1,8 @@
 //! The simulator: one struct of flat state, and its layers as methods in files of their own.
 //!
 //! `issue` runs the traces, `chunk` cuts collectives into chunks and moves them through queues and phases,
-//! `algorithm` is what a phase does, `message` pairs and transports messages, `delay` and `fabric` are the
-//! two networks. Below them are the event queue (`wheel`, `agenda`) and storage (`slab`). Nothing here does
+//! `algorithm` is what a phase does, `message` pairs and transports messages, `delay` and `fabric` (with
+//! `links` and `route/`) are the two networks. Below them are the event queue (`wheel`, `agenda`) and storage (`slab`). Nothing here does
 //! I/O or knows a file format.
 
 mod agenda;
@@ -17,6 +17,7 @@ mod diagnosis;
 mod event;
 mod fabric;
 mod issue;
+mod links;
 mod memory;
 mod message;
 mod mirror;
@@ -24,6 +25,7 @@ mod phase;
 mod plan;
 mod rank;
 mod record;
+mod route;
 mod slab;
 mod symmetry;
 mod wheel;
@@ -33,6 +35,7 @@ use crate::network::{Network, NetworkModel};
 use crate::report::Report;
 use crate::system::System;
 use crate::units::Rank;
+use crate::unroutable::Unroutable;
 use crate::workload::Workload;
 use agenda::{Agenda, Task};
 use bus::Buses;
@@ -137,7 +140,9 @@ fn full<'a>(
 ) -> Result<Simulation<'a>, Error> {
     let transport = match network.model {
         NetworkModel::CongestionUnaware => Transport::Unaware(Delays::new(network)),
-        NetworkModel::CongestionAware => Transport::Aware(Fabric::new(&network.dimensions[0])),
+        NetworkModel::CongestionAware => {
+            Transport::Aware(Box::new(Fabric::new(network, workload.trace_of_rank.len() as u32)))
+        }
     };
     let mut simulation = Simulation::new(network, system, workload, transport);
     simulation.recorder = node_times.then(|| Recorder::new(simulation.unfinished_parents.len()));
@@ -168,7 +173,7 @@ fn shortcut(
 /// The transport of messages.
 enum Transport {
     Unaware(Delays),
-    Aware(Fabric),
+    Aware(Box<Fabric>),
     /// One rank stands for all.
     Mirrored(Box<Mirror>),
 }
@@ -213,6 +218,8 @@ struct Simulation<'a> {
     /// Who is told of receives that found their message already there.
     found: Slab<Callback>,
     transport: Transport,
+    /// The first message that has no route; the run ends before the next event.
+    unroutable: Option<Box<Unroutable>>,
     messages: u64,
 }
 
@@ -265,6 +272,7 @@ impl<'a> Simulation<'a> {
             deliveries: Slab::new(),
             found: Slab::new(),
             transport,
+            unroutable: None,
             messages: 0,
         }
     }
@@ -275,11 +283,12 @@ impl<'a> Simulation<'a> {
             self.begin(time, stop)?;
             self.handle(event)?;
         }
-        Ok(())
+        self.check_routes()
     }
 
     /// An event of this time begins.
     fn begin(&mut self, time: u64, stop: &AtomicBool) -> Result<(), Error> {
+        self.check_routes()?;
         if time >= LAST_EXACT_TIME {
             return Err(Error::ClockRange);
         }
@@ -289,6 +298,11 @@ impl<'a> Simulation<'a> {
             return Err(Error::Interrupted);
         }
         Ok(())
+    }
+
+    /// Whether every message so far had a route.
+    fn check_routes(&mut self) -> Result<(), Error> {
+        self.unroutable.take().map_or(Ok(()), |unroutable| Err(Error::Unroutable(unroutable)))
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Error> {

@@ -88,7 +88,6 @@ impl<K: Key, V> KeyedSlab<K, V> {
         self.entries[id as usize].key
     }
 
-    #[cfg(test)]
     pub(super) fn find(&self, key: K) -> Option<u32> {
         self.find_in(self.bucket(key), key)
     }
