@@ -4,7 +4,7 @@
 //! Times follow by hand from one chunk of one mebibyte, links of 50 GiB/s and 500 ns, 10 ns at the endpoint, and
 //! local memory of 1,600 GB/s.
 
-use crate::sandbox::{Finished, Sandbox};
+use crate::sandbox::{Finished, Sandbox, finish};
 
 const MIB: u64 = 1 << 20;
 const DIALECTS: [&str; 2] = ["astra-sim", "deepflow"];
@@ -336,4 +336,25 @@ fn phases_that_a_slow_link_drives_apart_need_a_queue_for_each_direction() {
     );
     let times = simulated.succeeds().value()["finish_ns"].clone();
     assert_eq!(times.as_array().unwrap().iter().filter_map(|t| t.as_u64()).max(), Some(built));
+}
+
+#[test]
+fn the_example_with_a_bad_link_takes_what_its_page_says() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("build --json");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/faulty-link.json"));
+    let build = finish(&mut command).succeeds().build();
+    for size in [1, 64] {
+        let bytes = size * MIB;
+        let rows = rounds(3, bytes / 4, 3) + rounds(3, bytes / 8, 0);
+        let columns = rounds(3, bytes / 16, 3) + rounds(3, bytes / 32, 0);
+        let pod = bytes / 16;
+        let twice = |bytes: u64| 2 * (hop_at(25.0, bytes) + 500);
+        let sizes = [pod / 2, pod / 4, pod / 4, pod / 2];
+        let fabric = 10 + sizes.iter().map(|&size| twice(size) + 10).sum::<u64>() + reduction(pod / 4);
+        let finish = |case: &str| build.finish_of(&format!("size={size} MiB,case={case}"));
+        assert_eq!(finish("healthy"), rows + columns + fabric);
+        assert!(finish("healthy") < finish("half") && finish("half") < finish("dead"));
+        assert!(finish("dead") < finish("tenth"), "round a dead link is faster than over a slow one");
+    }
 }
