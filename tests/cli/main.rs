@@ -14,6 +14,7 @@ mod help;
 mod incremental;
 mod interruption;
 mod mistakes;
+mod networks;
 mod processes;
 mod reference;
 mod sandbox;
