@@ -190,8 +190,8 @@ fn the_phases_of_a_chunk_follow_each_other_through_the_dimensions() {
 
 #[test]
 fn of_a_run_that_stalls_the_observer_is_told_what_came_before() {
-    let (waits, idle): (&[(Node, &[u64])], &[(Node, &[u64])]) =
-        (&[(compute(1), &[]), (recv(1, 1, 1), &[1])], &[(compute(2), &[])]);
+    let waits: &[(Node, &[u64])] = &[(compute(1), &[]), (recv(1, 1, 1), &[1])];
+    let idle: &[(Node, &[u64])] = &[(compute(2), &[])];
     let stuck = workload(&[waits, idle]);
     let mut record = NodeRecord::new(&stuck);
     let stop = AtomicBool::new(false);

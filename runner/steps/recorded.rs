@@ -4,11 +4,9 @@
 use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, HexPrefix, Store, Tree};
-use serde_json::Value;
 
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
-use crate::recipe::{Engine, EngineKind};
 use crate::report::RunResult;
 use crate::sim::Simulation;
 
@@ -56,7 +54,7 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
         return Err(Error::new(ErrorKind::Usage, message)
             .hint("`astra-store show RECIPE --json` lists the digests of results"));
     }
-    let (engine, engine_version) = engine_of(&preimage.params["engine"]).ok_or_else(|| {
+    let (engine, engine_version) = run::engine_of(&preimage.params["engine"]).ok_or_else(|| {
         Error::new(ErrorKind::Usage, format!("run {key} was not simulated by the built-in engine"))
     })?;
     let input = |name: &str| match preimage.inputs.get(name) {
@@ -75,20 +73,6 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
     Ok(RecordedRun { simulation: Simulation { network, system, workload }, result, engine_version })
 }
 
-/// The built-in engine with its semantic version, as a key describes it.
-fn engine_of(params: &Value) -> Option<(Engine, u64)> {
-    let text = |name: &str| params[name].as_str();
-    if text("kind") != Some("builtin") {
-        return None;
-    }
-    let engine = Engine {
-        kind: EngineKind::Builtin,
-        network: text("network_model")?.parse().ok()?,
-        dialect: text("dialect")?.parse().ok()?,
-    };
-    Some((engine, params["semantic_version"].as_u64()?))
-}
-
 /// The content of an input, by the name that the run has for it.
 fn read(store: &Store, digest: &Digest, name: &str) -> Result<Arc<[u8]>> {
     store.get(digest)?.ok_or_else(|| {
@@ -105,7 +89,7 @@ mod tests {
     use std::time::Duration;
 
     use artifact_store::{Blob, NewAction, Options, Publication};
-    use serde_json::json;
+    use serde_json::{Value, json};
 
     use super::super::{Produced, provenance};
     use super::*;

@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
 use crate::lint;
 use crate::notice::Notice;
-use crate::recipe::{Engine, Point};
+use crate::recipe::{Engine, EngineKind, Point};
 use crate::report::RunResult;
 
 use super::{Context, Inputs, Produced, configs, et, output_of};
@@ -39,6 +39,25 @@ fn engine_identity(engine: &Engine) -> Value {
         identity["queues_per_dimension"] = engine.queues_per_dimension.into();
     }
     identity
+}
+
+/// The inverse of [`engine_identity`], with the semantic version; `None` of an engine that is not the built-in one.
+pub(super) fn engine_of(identity: &Value) -> Option<(Engine, u64)> {
+    let text = |name: &str| identity[name].as_str();
+    if text("kind") != Some("builtin") {
+        return None;
+    }
+    let queues_per_dimension = match &identity["queues_per_dimension"] {
+        Value::Null => Engine::default().queues_per_dimension,
+        queues => u32::try_from(queues.as_u64()?).ok()?,
+    };
+    let engine = Engine {
+        kind: EngineKind::Builtin,
+        network: text("network_model")?.parse().ok()?,
+        dialect: text("dialect")?.parse().ok()?,
+        queues_per_dimension,
+    };
+    Some((engine, identity["semantic_version"].as_u64()?))
 }
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
@@ -149,5 +168,26 @@ pub fn simulation_error(e: astra_engine::Error) -> Error {
         astra_engine::Error::Interrupted => Error::new(ErrorKind::Interrupted, e.to_string()),
         astra_engine::Error::Stalled(stall) => Error::stalled(*stall),
         e => Error::failed(e.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use astra_engine::{Dialect, NetworkModel};
+
+    use super::*;
+
+    #[test]
+    fn the_engine_can_be_read_back_from_a_key() {
+        for queues_per_dimension in [1, 4] {
+            let engine = Engine {
+                network: NetworkModel::CongestionUnaware,
+                dialect: Dialect::DeepFlow,
+                queues_per_dimension,
+                ..Engine::default()
+            };
+            let version = u64::from(astra_engine::SEMANTIC_VERSION);
+            assert_eq!(engine_of(&engine_identity(&engine)), Some((engine, version)));
+        }
     }
 }
