@@ -6,12 +6,13 @@ use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
 use astra_store::astrasim::write_groups;
-use astra_store::et::graph::{ConvertOptions, Converted, Graph, convert, deepflow_manifest};
+use astra_store::et::graph::{ConvertOptions, Converted, convert, deepflow_manifest};
 use astra_store::et::{Node, NodeType, Reader, Value};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
 use crate::neutral::{to_graph, to_neutral};
+use crate::small::parse;
 
 const JOBS: NonZeroUsize = NonZeroUsize::MIN.saturating_add(1);
 
@@ -56,10 +57,6 @@ fn read(path: &Path) -> Json {
     let mut bytes = Vec::new();
     flate2::read::GzDecoder::new(std::fs::File::open(path).unwrap()).read_to_end(&mut bytes).unwrap();
     serde_json::from_slice(&bytes).unwrap()
-}
-
-pub(crate) fn parse(graph: &Json) -> astra_store::Result<Graph> {
-    Graph::parse(graph.to_string().as_bytes(), "graph.json")
 }
 
 /// A rank's nodes the way the reference data has them.

@@ -177,7 +177,7 @@ fn number(
 
 /// Collectives that say they have another number of participants than their group has ranks, one notice for each axis.
 ///
-/// A misspelt axis shows like this, and so does a collective over several axes, of which a graph can name only one.
+/// A collective over several axes, of which a graph can name only one, shows like this.
 pub(super) fn notices(graph: &Graph, roles: &Roles, groups: &Groups) -> Vec<Notice> {
     let mut odd: BTreeMap<AxisId, (usize, NodeIndex, u32, usize)> = BTreeMap::new();
     for &node in roles.tasks.iter().flatten() {

@@ -16,9 +16,11 @@ pub struct Mends {
     /// A collective that a collective waits for both directly and through a transfer is waited for once. Off: it is
     /// counted twice, which looks like a cycle, and the graph is refused.
     pub repeated_dependencies: bool,
-    /// With one replica a data-parallel collective is passed through: what waits for it waits for what it waits for.
-    /// Off: it is left out, and the graph is refused if anything waits for it.
-    pub single_replica_collectives: bool,
+    /// A collective of a single rank, between the replicas of a graph that has one or along an axis of size 1, is
+    /// passed through: what waits for it waits for what it waits for. One along an axis that the layout does not have is
+    /// refused. Off: the former is left out, and the graph is refused if anything waits for it; the latter two become
+    /// collectives of one rank, in which a simulation gets stuck.
+    pub single_rank_collectives: bool,
     /// A hardware id on which only collectives run gets a rank. Off: the graph is refused.
     pub collective_only_stages: bool,
     /// A placeholder is passed through like a join. Off: the graph is refused if anything waits for one.
@@ -47,7 +49,7 @@ impl Mends {
         Self {
             cross_stage_sources: on,
             repeated_dependencies: on,
-            single_replica_collectives: on,
+            single_rank_collectives: on,
             collective_only_stages: on,
             placeholders: on,
             transfers_before_collectives: on,
@@ -94,7 +96,7 @@ mod tests {
         let text = serde_json::to_string(&ConvertOptions::FAITHFUL).unwrap();
         assert_eq!(
             text,
-            r#"{"mends":{"cross_stage_sources":false,"repeated_dependencies":false,"single_replica_collectives":false,"collective_only_stages":false,"placeholders":false,"transfers_before_collectives":false,"unreached_nodes":false,"unknown_kinds":false,"control_tags":false},"duplicate_single_rank":true}"#
+            r#"{"mends":{"cross_stage_sources":false,"repeated_dependencies":false,"single_rank_collectives":false,"collective_only_stages":false,"placeholders":false,"transfers_before_collectives":false,"unreached_nodes":false,"unknown_kinds":false,"control_tags":false},"duplicate_single_rank":true}"#
         );
         assert_eq!(serde_json::from_str::<ConvertOptions>(&text).unwrap(), ConvertOptions::FAITHFUL);
         let one_off: Mends = serde_json::from_str(r#"{"control_tags":false}"#).unwrap();

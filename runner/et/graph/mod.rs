@@ -21,6 +21,7 @@ mod read_value;
 mod roles;
 mod rows;
 mod schedule;
+mod schema;
 mod sources;
 mod texts;
 
@@ -31,6 +32,7 @@ pub use manifest::manifest;
 pub use mends::{ConvertOptions, Mends};
 pub use model::{AxisId, Graph, Kind, KindId, NodeIndex, Seconds, Work};
 pub use read::GRAPH_FORMAT;
+pub use schema::GRAPH_SCHEMA;
 
 /// The axis whose replicas execute the same graph.
 const REPLICA_AXIS: &str = "dp";

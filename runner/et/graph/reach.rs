@@ -55,6 +55,12 @@ impl Reaches {
         reaches
     }
 
+    /// What makes no walk shorter.
+    #[cfg(test)]
+    pub(super) fn unknown(graph: &Graph) -> Self {
+        Self { behind: vec![Reach::More; graph.node_count()], shortcuts: graph.nodes().collect() }
+    }
+
     /// Whether nothing lies behind a node but compute nodes of one hardware id. For a task there, behind a collective,
     /// none of them is a source: the collective has waited for them.
     pub(super) fn only(&self, node: NodeIndex, hw: u32) -> bool {

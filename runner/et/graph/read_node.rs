@@ -6,7 +6,7 @@ use serde::de::{self, DeserializeSeed, MapAccess, Visitor};
 
 use super::model::{AxisId, Kind, Seconds, Work};
 use super::read::Reading;
-use super::read_value::{ByteCount, Info, Known, NodeList, SecondsFound, SecondsSeed, Text, WholeNumber};
+use super::read_value::{ByteCount, Info, Known, NodeList, Text, Times, TimesFound, WholeNumber};
 use crate::et::build::COLLECTIVES;
 use crate::{Error, Result};
 
@@ -170,9 +170,9 @@ impl NodeSeed {
             Key::Seconds => {
                 let first = u32::try_from(reading.builder.profile_position())
                     .map_err(|_| reading.refuse(Error::input("more than 2^32 entries in all profiles")))?;
-                self.seconds = Some(match map.next_value_seed(SecondsSeed(reading))? {
-                    SecondsFound::One(seconds) => Seconds::Same(seconds),
-                    SecondsFound::List => Seconds::Profile(first),
+                self.seconds = Some(match map.next_value_seed(Times(reading))? {
+                    TimesFound::One(seconds) => Seconds::Same(seconds),
+                    TimesFound::List => Seconds::Profile(first),
                 });
             }
             Key::Placeholder => self.placeholder = map.next_value()?,

@@ -2,7 +2,7 @@
 
 use std::fmt;
 
-use serde::de::{self, DeserializeSeed, Error as _, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
+use serde::de::{self, DeserializeSeed, IgnoredAny, MapAccess, SeqAccess, Unexpected, Visitor};
 
 use super::read::{Reading, unknown_key};
 
@@ -61,6 +61,10 @@ impl Visitor<'_> for WholeNumber {
         write!(f, "{}, a whole number from 0 to {}", self.what, self.limit)
     }
 
+    fn visit_i64<E: de::Error>(self, found: i64) -> Result<u32, E> {
+        Err(E::invalid_value(Unexpected::Signed(found), &self))
+    }
+
     fn visit_u64<E: de::Error>(self, found: u64) -> Result<u32, E> {
         let small = u32::try_from(found).ok().filter(|number| *number <= self.limit);
         small.ok_or_else(|| E::invalid_value(Unexpected::Unsigned(found), &self))
@@ -85,6 +89,10 @@ impl Visitor<'_> for ByteCount {
         f.write_str("a number of bytes from 0 to 2^63 - 1")
     }
 
+    fn visit_i64<E: de::Error>(self, found: i64) -> Result<u64, E> {
+        Err(E::invalid_value(Unexpected::Signed(found), &self))
+    }
+
     fn visit_u64<E: de::Error>(self, found: u64) -> Result<u64, E> {
         if i64::try_from(found).is_ok() {
             return Ok(found);
@@ -104,56 +112,88 @@ impl Visitor<'_> for ByteCount {
 /// The longest time a node may compute, in seconds: its microseconds fit 63 bits.
 const MAX_SECONDS: f64 = 9e12;
 
+/// A time.
+struct Time;
+
+impl<'de> DeserializeSeed<'de> for Time {
+    type Value = f64;
+
+    fn deserialize<D: de::Deserializer<'de>>(self, json: D) -> Result<f64, D::Error> {
+        json.deserialize_f64(self)
+    }
+}
+
+impl Visitor<'_> for Time {
+    type Value = f64;
+
+    fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "seconds from 0 to {MAX_SECONDS:e}")
+    }
+
+    fn visit_u64<E: de::Error>(self, found: u64) -> Result<f64, E> {
+        self.visit_f64(found as f64)
+    }
+
+    fn visit_i64<E: de::Error>(self, found: i64) -> Result<f64, E> {
+        self.visit_f64(found as f64)
+    }
+
+    fn visit_f64<E: de::Error>(self, found: f64) -> Result<f64, E> {
+        if (0.0..=MAX_SECONDS).contains(&found) {
+            return Ok(found);
+        }
+        Err(E::invalid_value(Unexpected::Float(found), &self))
+    }
+}
+
 /// A time, or a list with one for each replica.
-pub(super) struct SecondsSeed<'a>(pub(super) &'a mut Reading);
+pub(super) struct Times<'a>(pub(super) &'a mut Reading);
 
 /// What is there for `seconds`.
-pub(super) enum SecondsFound {
+pub(super) enum TimesFound {
     One(f64),
     /// A list, which the builder has.
     List,
 }
 
-impl<'de> DeserializeSeed<'de> for SecondsSeed<'_> {
-    type Value = SecondsFound;
+impl<'de> DeserializeSeed<'de> for Times<'_> {
+    type Value = TimesFound;
 
-    fn deserialize<D: de::Deserializer<'de>>(self, json: D) -> Result<SecondsFound, D::Error> {
+    fn deserialize<D: de::Deserializer<'de>>(self, json: D) -> Result<TimesFound, D::Error> {
         json.deserialize_any(self)
     }
 }
 
-impl<'de> Visitor<'de> for SecondsSeed<'_> {
-    type Value = SecondsFound;
+impl<'de> Visitor<'de> for Times<'_> {
+    type Value = TimesFound;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         write!(f, "seconds from 0 to {MAX_SECONDS:e}, or a list of them with one entry per replica")
     }
 
-    fn visit_u64<E: de::Error>(self, found: u64) -> Result<SecondsFound, E> {
-        self.visit_f64(found as f64)
+    fn visit_u64<E: de::Error>(self, found: u64) -> Result<TimesFound, E> {
+        Time.visit_u64(found).map(TimesFound::One)
     }
 
-    fn visit_f64<E: de::Error>(self, found: f64) -> Result<SecondsFound, E> {
-        if (0.0..=MAX_SECONDS).contains(&found) {
-            return Ok(SecondsFound::One(found));
-        }
-        Err(E::invalid_value(Unexpected::Float(found), &self))
+    fn visit_i64<E: de::Error>(self, found: i64) -> Result<TimesFound, E> {
+        Time.visit_i64(found).map(TimesFound::One)
     }
 
-    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<SecondsFound, A::Error> {
+    fn visit_f64<E: de::Error>(self, found: f64) -> Result<TimesFound, E> {
+        Time.visit_f64(found).map(TimesFound::One)
+    }
+
+    fn visit_seq<A: SeqAccess<'de>>(self, mut list: A) -> Result<TimesFound, A::Error> {
         let reading = self.0;
         for item in 0.. {
             reading.place.item = Some(item);
-            match list.next_element_seed(SecondsSeed(reading))? {
+            match list.next_element_seed(Time)? {
                 None => break,
-                Some(SecondsFound::One(seconds)) => reading.builder.profile_entry(seconds),
-                Some(SecondsFound::List) => {
-                    return Err(A::Error::custom("a list in a list, expected seconds"));
-                }
+                Some(seconds) => reading.builder.profile_entry(seconds),
             }
         }
         reading.place.item = None;
-        Ok(SecondsFound::List)
+        Ok(TimesFound::List)
     }
 }
 

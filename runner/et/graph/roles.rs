@@ -179,14 +179,33 @@ fn role(graph: &Graph, mends: &Mends, node: NodeIndex, reached: bool) -> Result<
             if collective(graph, mends, node)?.is_none() {
                 return Ok(Role::Passage);
             }
-            let single = graph.replicas() == 1 && !is_inside_replica(graph, node);
-            if single && mends.single_replica_collectives {
+            let inside = is_inside_replica(graph, node);
+            let single_replica = graph.replicas() == 1 && !inside;
+            if mends.single_rank_collectives && (single_replica || inside && size_of_axis(graph, node)? == 1)
+            {
                 return Ok(Role::Passage);
             }
-            let absence = unreached.or(single.then_some(Absence::SingleReplica));
+            let absence = unreached.or(single_replica.then_some(Absence::SingleReplica));
             Ok(Role::Collective { hw: collective_hw(graph, node)?, absence })
         }
     }
+}
+
+/// How many hardware ids the axis of a collective has.
+fn size_of_axis(graph: &Graph, node: NodeIndex) -> Result<u32> {
+    let Work::Communication { axis: Some(axis), .. } = graph.work(node) else { return Ok(1) };
+    let axis = graph.axis_name(axis);
+    let known = graph.layout().map_or(&[][..], |layout| layout.axes());
+    let size = known.iter().find(|(name, _)| name == axis).map(|(_, size)| *size);
+    size.ok_or_else(|| {
+        let names: Vec<&str> = known.iter().map(|(name, _)| name.as_str()).collect();
+        let expected = match names.is_empty() {
+            true => "but the graph has no layout that says which ranks lie along it".to_owned(),
+            false => format!("expected one of the layout's: {}", names.join(", ")),
+        };
+        let message = format!("found `{}`, {expected}", axis.escape_debug());
+        Error::input(message).key(format!("{}.axis", graph.key(node))).suggest(axis, names)
+    })
 }
 
 /// The hardware id of a collective: its own, or that of the first neighbour that computes on one.

@@ -34,7 +34,11 @@ pub(super) struct Sources {
 /// A task waits for something that is not executed, or for something in a way that only DeepFlow stumbles over and the
 /// switches do not mend.
 pub(super) fn find(graph: &Graph, roles: &Roles, mends: &Mends) -> Result<Sources> {
-    let mut walk = Walk::new(graph, roles, mends);
+    find_with(graph, roles, mends, Reaches::of(graph, roles))
+}
+
+fn find_with(graph: &Graph, roles: &Roles, mends: &Mends, reaches: Reaches) -> Result<Sources> {
+    let mut walk = Walk::new(graph, roles, mends, reaches);
     for node in graph.nodes() {
         match roles.of(node) {
             Role::Compute { hw, absence: None } => {
@@ -88,13 +92,13 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(graph: &'a Graph, roles: &'a Roles, mends: &'a Mends) -> Self {
+    fn new(graph: &'a Graph, roles: &'a Roles, mends: &'a Mends, reaches: Reaches) -> Self {
         let marks = || Marks::new(graph.node_count());
         Self {
             graph,
             roles,
             mends,
-            reaches: Reaches::of(graph, roles),
+            reaches,
             found: Sources { local: Rows::new(), crossing: Rows::new() },
             stack: Vec::new(),
             behind_transfer: Vec::new(),
@@ -279,7 +283,7 @@ impl<'a> Walk<'a> {
         let (why, switch) = match absence {
             Absence::SingleReplica if task.absent => return Ok(()),
             Absence::SingleReplica => {
-                ("a data-parallel collective of a single replica", "single_replica_collectives")
+                ("a data-parallel collective of a single replica", "single_rank_collectives")
             }
             Absence::Placeholder => ("a placeholder", "placeholders"),
             Absence::Unreached => ("which no root reaches", "unreached_nodes"),
@@ -346,5 +350,62 @@ impl Marks {
 
     fn has(&self, node: NodeIndex) -> bool {
         self.round_of[node.at()] == self.round
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::roles;
+    use super::*;
+
+    /// A node whose parents are some of the three before it.
+    fn node(position: usize, choice: (u8, u8, u32, bool)) -> Value {
+        let (what, before, hw, own_hw) = choice;
+        let parents: Vec<usize> = (0..3)
+            .filter(|bit| before & (1 << bit) != 0)
+            .filter_map(|bit| position.checked_sub(bit + 1))
+            .collect();
+        let mut node = match what {
+            0..3 => json!({ "type": "compute", "seconds": 1e-6, "hw": hw }),
+            3..5 => json!({ "type": "communication", "kind": "all_reduce", "bytes": 8, "axis": "tp" }),
+            5 => json!({ "type": "communication", "kind": "pipeline", "bytes": 8 }),
+            _ => json!({ "type": "join" }),
+        };
+        // A collective without hardware id needs a neighbour with one.
+        let neighbours = parents.iter().any(|parent| *parent == 0);
+        if what == 3 || what == 4 && !neighbours || what == 5 && own_hw {
+            node["hw"] = json!(hw);
+        }
+        node["name"] = json!(format!("n{position}"));
+        node["parents"] = json!(parents);
+        node
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn short_walks_find_what_long_ones_find(
+            choices in prop::collection::vec((0..9_u8, 0..8_u8, 0..3_u32, any::<bool>()), 1..40),
+            mend in any::<bool>(),
+        ) {
+            let mends = if mend { Mends::ALL } else { Mends::NONE };
+            let mut nodes = vec![json!({ "type": "compute", "name": "n", "seconds": 0, "hw": 0 })];
+            nodes.extend((1..).zip(choices).map(|(position, choice)| node(position, choice)));
+            let text = json!({ "astra_graph": 1, "nodes": nodes }).to_string();
+            let graph = Graph::parse(text.as_bytes(), "g.json").unwrap();
+            let Ok(roles) = roles::assign(&graph, &mends) else { return Ok(()) };
+            let short = find(&graph, &roles, &mends);
+            let long = find_with(&graph, &roles, &mends, Reaches::unknown(&graph));
+            prop_assert_eq!(short.is_ok(), long.is_ok());
+            let (Ok(short), Ok(long)) = (short, long) else { return Ok(()) };
+            for node in graph.nodes() {
+                prop_assert_eq!(short.local.row(node.at()), long.local.row(node.at()));
+                prop_assert_eq!(short.crossing.row(node.at()), long.crossing.row(node.at()));
+            }
+        }
     }
 }
