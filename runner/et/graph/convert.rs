@@ -6,20 +6,13 @@
 
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 
-use astra_engine::CollectiveType;
-
-use super::groups::{self, Groups};
-use super::mends::{ConvertOptions, Mends};
-use super::messages::{self, Messages};
-use super::model::{Graph, NodeIndex, Work};
+use super::emit::Scene;
+use super::mends::ConvertOptions;
+use super::model::Graph;
 use super::parallel::in_parallel;
-use super::program::{self, Program, Step};
-use super::roles::{self, Roles};
-use super::{schedule, sources};
-use crate::et::bundle::{Bundle, FileWriter, Summary, check_ranks};
-use crate::et::schema::Node;
+use super::{groups, messages, program, roles, schedule, sources};
+use crate::et::bundle::{Bundle, check_ranks};
 use crate::{Notice, Result};
 
 /// The beginning of the names of the files that a graph becomes.
@@ -55,8 +48,7 @@ pub fn convert(graph: &Graph, options: &ConvertOptions, jobs: NonZeroUsize) -> R
     let groups = groups::form(graph, &roles)?;
     let notices = groups::notices(graph, &roles, &groups);
 
-    let scene =
-        Scene { graph, mends, roles: &roles, messages: &messages, programs: &programs, groups: &groups };
+    let scene = Scene { graph, mends, messages: &messages, programs: &programs, groups: &groups };
     let ranks = programs.len() * graph.replicas() as usize;
     let mut bundle = Bundle::of_ranks(in_parallel(ranks, jobs, |rank| scene.write(rank)))?;
     if options.duplicate_single_rank && ranks == 1 {
@@ -64,83 +56,4 @@ pub fn convert(graph: &Graph, options: &ConvertOptions, jobs: NonZeroUsize) -> R
     }
     let axes = graph.layout().map(|layout| layout.active_axes());
     Ok(Converted { bundle, groups: groups.members, axes, notices, graph_ranks: ranks as u32 })
-}
-
-/// Everything that is known before the first file is written.
-struct Scene<'a> {
-    graph: &'a Graph,
-    mends: &'a Mends,
-    roles: &'a Roles,
-    messages: &'a Messages,
-    programs: &'a [Program],
-    groups: &'a Groups,
-}
-
-impl Scene<'_> {
-    /// Writes the trace of a rank.
-    fn write(&self, rank: usize) -> Result<(Arc<[u8]>, Summary)> {
-        let stages = self.programs.len();
-        let (replica, stage) = ((rank / stages) as u32, (rank % stages) as u32);
-        let program = &self.programs[stage as usize];
-        let mut file = FileWriter::new();
-        for (id, step) in program.steps.iter().enumerate() {
-            let node = self.node(id as u64, *step, stage, replica)?;
-            file.node(&node.after(program.dependencies.row(id).iter().copied()))?;
-        }
-        Ok(file.finish())
-    }
-
-    fn node(&self, id: u64, step: Step, stage: u32, replica: u32) -> Result<Node> {
-        Ok(match step {
-            Step::Compute(node) => self.compute(id, node, replica),
-            Step::Collective(node) => self.collective(id, node, stage, replica)?,
-            Step::Send(message) => {
-                let message = &self.messages.all[message as usize];
-                let name = self.message_name(message, "send", replica);
-                let (to, tag) = (self.rank(message.to, replica), message.tag(replica) as i32);
-                Node::send(id, name, to, message.bytes as i64, tag)
-            }
-            Step::Receive(message) => {
-                let message = &self.messages.all[message as usize];
-                let name = self.message_name(message, "recv", replica);
-                let (from, tag) = (self.rank(message.from, replica), message.tag(replica) as i32);
-                Node::recv(id, name, from, message.bytes as i64, tag)
-            }
-        })
-    }
-
-    fn compute(&self, id: u64, node: NodeIndex, replica: u32) -> Node {
-        let seconds = match self.graph.work(node) {
-            Work::Compute { seconds, .. } => self.graph.seconds(seconds, replica),
-            _ => 0.0,
-        };
-        // Traces count whole microseconds; DeepFlow rounds halves to even ones.
-        let micros = (seconds * 1e6).round_ties_even() as u64;
-        Node::compute(id, format!("{}_{}", self.graph.name(node), self.graph.op(node)), micros)
-    }
-
-    fn collective(&self, id: u64, node: NodeIndex, stage: u32, replica: u32) -> Result<Node> {
-        let kind = roles::collective(self.graph, self.mends, node)?.unwrap_or(CollectiveType::AllReduce);
-        let bytes = match self.graph.work(node) {
-            Work::Communication { bytes, .. } => bytes as i64,
-            _ => 0,
-        };
-        Ok(match self.groups.of(node, replica) {
-            Some((label, group)) => Node::collective(id, label, kind, bytes, Some(group)),
-            None => {
-                let name = format!("{}_{}_dp{replica}", self.graph.name(node), self.graph.op(node));
-                Node::collective(id, name, kind, bytes, Some(stage + 1))
-            }
-        })
-    }
-
-    fn message_name(&self, message: &messages::Message, end: &str, replica: u32) -> String {
-        let edge = message.edge.map_or("pipeline", |edge| self.graph.name(edge));
-        if message.is_control { format!("{edge}_{end}_control") } else { format!("{edge}_{end}_dp{replica}") }
-    }
-
-    /// The rank of a stage on a replica. The number of ranks has been checked.
-    fn rank(&self, stage: u32, replica: u32) -> i32 {
-        (replica * self.roles.stages.len() as u32 + stage) as i32
-    }
 }

@@ -1,6 +1,6 @@
 //! Communicator groups: which ranks a collective inside a replica involves, how it is labelled, and the numbers.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet, HashMap};
 
 use super::model::{AxisId, Graph, NodeIndex, Work};
 use super::roles::{Role, Roles, is_inside_replica};
@@ -101,7 +101,7 @@ pub(super) fn form(graph: &Graph, roles: &Roles) -> Result<Groups> {
         replicas: graph.replicas(),
         members: BTreeMap::new(),
     };
-    let uses = label(graph, &mut groups, collectives);
+    let uses = label(graph, &mut groups, &collectives);
     number(graph, roles, &mut groups, &cohorts, uses)?;
     Ok(groups)
 }
@@ -110,15 +110,23 @@ pub(super) fn form(graph: &Graph, roles: &Roles) -> Result<Groups> {
 type Use = (u32, AxisId, u32);
 
 /// Gives every collective a label: its name for the first cohort that uses the name, by operation number, and the name
-/// with a counter for others.
-fn label(graph: &Graph, groups: &mut Groups, mut collectives: Vec<(NodeIndex, AxisId, u32)>) -> Vec<Use> {
-    collectives.sort_by(|(a, ..), (b, ..)| {
-        graph.name(*a).cmp(graph.name(*b)).then_with(|| graph.op(*a).cmp(&graph.op(*b)))
-    });
-    let mut uses = Vec::new();
-    for named in collectives.chunk_by(|(a, ..), (b, ..)| graph.name(*a) == graph.name(*b)) {
+/// with a counter for others. Where each label is used, each use once.
+fn label(graph: &Graph, groups: &mut Groups, collectives: &[(NodeIndex, AxisId, u32)]) -> Vec<Use> {
+    // Names are many and sorting them is slow; the order of names does not matter here.
+    let mut names: HashMap<&str, usize> = HashMap::new();
+    let mut by_name: Vec<Vec<(NodeIndex, AxisId, u32)>> = Vec::new();
+    for &collective in collectives {
+        let at = *names.entry(graph.name(collective.0)).or_insert(by_name.len());
+        if at == by_name.len() {
+            by_name.push(Vec::new());
+        }
+        by_name[at].push(collective);
+    }
+    let mut uses = BTreeSet::new();
+    for mut named in by_name {
+        named.sort_by_key(|(node, ..)| graph.op(*node));
         let mut label_of_cohort = BTreeMap::new();
-        for &(node, axis, cohort) in named {
+        for (node, axis, cohort) in named {
             let used = label_of_cohort.len();
             let label = *label_of_cohort.entry(cohort).or_insert_with(|| {
                 let name = graph.name(node);
@@ -127,10 +135,10 @@ fn label(graph: &Graph, groups: &mut Groups, mut collectives: Vec<(NodeIndex, Ax
             });
             groups.label_of[node.at()] = label;
             groups.cohort_of[node.at()] = cohort;
-            uses.push((label, axis, cohort));
+            uses.insert((label, axis, cohort));
         }
     }
-    uses
+    uses.into_iter().collect()
 }
 
 /// Numbers the groups: by label, axis, replica and members. The replicas of a stage come first, from 1.

@@ -6,6 +6,7 @@
 mod builder;
 mod convert;
 mod deepflow_manifest;
+mod emit;
 mod groups;
 mod layout;
 mod manifest;
