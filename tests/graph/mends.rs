@@ -4,8 +4,8 @@ use astra_store::et::graph::{ConvertOptions, convert};
 use serde_json::json;
 
 use crate::small::{
-    ONE, all_reduce, assert_listing, compute, converted, faithful, graph, join, laid_out, listing, parse,
-    refused, transfer, with, with_mend,
+    ONE, all_reduce, assert_listing, compute, converted, faithful, graph, join, laid_out, parse, refused,
+    transfer, with, with_mend,
 };
 
 #[test]

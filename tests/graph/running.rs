@@ -3,7 +3,7 @@
 use astra_engine::{
     Algorithm, Dimension, GibPerSec, Network, NetworkModel, System, Topology, Workload, simulate,
 };
-use astra_store::et::graph::{ConvertOptions, Converted, Mends, convert};
+use astra_store::et::graph::{ConvertOptions, Converted, Graph, Mends, convert};
 use astra_store::et::lower_bundle;
 use astra_store::lint::{Severity, lint};
 use proptest::prelude::*;
@@ -43,6 +43,19 @@ fn run(name: &str, converted: &Converted) -> Option<u64> {
     }
     let report = simulate(&network, &system, &workload).unwrap_or_else(|e| panic!("{name}: {e}"));
     report.ranks.iter().map(|rank| rank.finish.0).max()
+}
+
+#[test]
+fn the_example_of_the_documentation_runs() {
+    let page = std::fs::read_to_string(concat!(env!("CARGO_MANIFEST_DIR"), "/docs/graph-format.md")).unwrap();
+    let example = page.split("```json").nth(1).unwrap().split("```").next().unwrap();
+    let converted =
+        convert(&Graph::parse(example.as_bytes(), "example").unwrap(), &ConvertOptions::default(), ONE)
+            .unwrap();
+    assert_eq!((converted.bundle.ranks(), &converted.notices[..]), (8, &[][..]));
+    // 107 us, an all-reduce of 4 MiB among two, a transfer of 2 MiB, and 601 us.
+    let time = run("example", &converted).unwrap();
+    assert!((750_000..1_000_000).contains(&time), "{time}");
 }
 
 #[test]

@@ -64,6 +64,7 @@ pub(super) fn plan(
         mends,
         known: HashMap::new(),
         planned: Messages { all: Vec::new(), awaited: Rows::new(), first_of_stage: Vec::new() },
+        last_receiver: Vec::new(),
         last_tag: if mends.control_tags { highest } else { 0 },
     };
     let mut tasks_before = 0;
@@ -87,6 +88,8 @@ struct Planner<'a> {
     mends: &'a Mends,
     known: HashMap<Way, u32>,
     planned: Messages,
+    /// For each message the last task that was found to wait for it.
+    last_receiver: Vec<Option<NodeIndex>>,
     /// The last tag of those that are counted.
     last_tag: u32,
 }
@@ -96,12 +99,10 @@ impl Planner<'_> {
     fn receive(&mut self, task: NodeIndex, stage: u32, crossings: &[Crossing]) -> Result<()> {
         let first_new = self.planned.all.len();
         if self.roles.executed_on(task).is_some() {
-            let mut awaited = Vec::new();
             for crossing in crossings {
                 let Some(from) = self.roles.executed_on(crossing.source) else { continue };
                 let message = self.message(crossing, from, stage, first_new);
-                if !awaited.contains(&message) {
-                    awaited.push(message);
+                if self.last_receiver[message as usize].replace(task) != Some(task) {
                     self.planned.awaited.push(message);
                 }
             }
@@ -119,6 +120,7 @@ impl Planner<'_> {
         let message = *self.known.entry(way).or_insert(next);
         if message == next {
             let bytes = transferred.unwrap_or(0);
+            self.last_receiver.push(None);
             self.planned.all.push(Message {
                 from,
                 to,

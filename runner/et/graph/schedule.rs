@@ -16,14 +16,10 @@ pub(super) fn order(graph: &Graph, roles: &Roles, sources: &Sources) -> Vec<Vec<
     let mut position = vec![0; graph.node_count()];
     let order_stage = |tasks: &Vec<NodeIndex>| {
         (0..).zip(tasks).for_each(|(at, task)| position[task.at()] = at);
+        let position = &position;
         let waiting = Rows::collect(tasks.len(), 0, || {
-            (0..).zip(tasks).flat_map(|(at, task): (u32, _)| {
-                sources
-                    .local
-                    .row(task.at())
-                    .iter()
-                    .map(|source| (position[source.at()], at))
-                    .collect::<Vec<_>>()
+            (0..).zip(tasks).flat_map(move |(at, task): (u32, _)| {
+                sources.local.row(task.at()).iter().map(move |source| (position[source.at()], at))
             })
         });
         let mut open: Vec<usize> = tasks.iter().map(|task| sources.local.row(task.at()).len()).collect();

@@ -375,7 +375,7 @@ mod tests {
             _ => json!({ "type": "join" }),
         };
         // A collective without hardware id needs a neighbour with one.
-        let neighbours = parents.iter().any(|parent| *parent == 0);
+        let neighbours = parents.contains(&0);
         if what == 3 || what == 4 && !neighbours || what == 5 && own_hw {
             node["hw"] = json!(hw);
         }
