@@ -210,6 +210,23 @@ fn durations_are_rounded_to_even_microseconds_and_profiles_have_one_for_each_rep
     assert_listing(&faithful(&graph(2, [profile])), "rank 0\n0 a_0 1 us\nrank 1\n0 a_0 7 us");
 }
 
+#[test]
+fn a_single_rank_stays_alone_when_asked_to() {
+    let alone = graph(1, [compute("a", 0, &[])]);
+    let options = ConvertOptions { duplicate_single_rank: false, ..ConvertOptions::default() };
+    assert_listing(&listing(&converted(&alone, &options)), "rank 0\n0 a_0 5 us");
+}
+
+#[test]
+fn groups_inside_replicas_do_not_take_the_numbers_of_stages() {
+    let mut nodes: Vec<Json> = (0..1100).map(|hw| compute("a", hw, &[])).collect();
+    nodes.extend((0..2).map(|hw| all_reduce("g", "tp", hw, &[hw])));
+    let many = laid_out(2, &[("tp", 2), ("lp", 550), ("dp", 2)], nodes);
+    let groups = converted(&many, &ConvertOptions::FAITHFUL).groups;
+    assert_eq!((groups.len(), &groups[&1000], &groups[&1101]), (1102, &vec![999, 2099], &vec![0, 1]));
+    assert_eq!(groups[&1102], [1100, 1101]);
+}
+
 /// Stages in a ring of transfers, collectives along two axes, and two replicas.
 fn mixed() -> Json {
     let mut nodes = Vec::new();

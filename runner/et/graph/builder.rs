@@ -3,7 +3,7 @@
 use std::collections::VecDeque;
 
 use super::layout::Layout;
-use super::model::{AxisId, Graph, KindId, NodeIndex, Work};
+use super::model::{AxisId, Graph, KindId, NodeIndex, Seconds, Work};
 use super::rows::Rows;
 use super::texts::Texts;
 use crate::et::bundle::MAX_RANKS;
@@ -89,7 +89,7 @@ impl Builder {
 
     /// Finishes the node that is being filled.
     pub(super) fn end_node(&mut self, name: &str, op: u32, work: Work) {
-        if let Work::Compute { seconds: super::Seconds::Profile(first), .. } = work {
+        if let Work::Compute { seconds: Seconds::Profile(first), .. } = work {
             let length = self.profiles.len() - first as usize;
             self.profile_lengths.push((NodeIndex(self.current() as u32), length));
         }

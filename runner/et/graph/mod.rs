@@ -10,6 +10,7 @@ mod emit;
 mod groups;
 mod layout;
 mod manifest;
+mod marks;
 mod mends;
 mod messages;
 mod model;
@@ -31,7 +32,7 @@ pub use deepflow_manifest::deepflow_manifest;
 pub use layout::Layout;
 pub use manifest::manifest;
 pub use mends::{ConvertOptions, Mends};
-pub use model::{AxisId, Graph, Kind, KindId, NodeIndex, Seconds, Work};
+pub use model::Graph;
 pub use read::GRAPH_FORMAT;
 pub use schema::GRAPH_SCHEMA;
 

@@ -15,7 +15,7 @@ use crate::et::build::COLLECTIVES;
 
 /// The position of a node in its graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct NodeIndex(pub u32);
+pub(super) struct NodeIndex(pub(super) u32);
 
 impl NodeIndex {
     pub(super) fn at(self) -> usize {
@@ -25,7 +25,7 @@ impl NodeIndex {
 
 /// What a node does.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Work {
+pub(super) enum Work {
     /// Computes on a piece of hardware.
     Compute {
         /// Where; without a hardware id the node only joins.
@@ -54,16 +54,16 @@ pub enum Work {
 
 /// How long a node computes.
 #[derive(Clone, Copy, Debug, PartialEq)]
-pub enum Seconds {
+pub(super) enum Seconds {
     /// The same on every replica.
     Same(f64),
-    /// One entry per replica, from this position of [`Graph::profiles`].
+    /// One entry per replica, from this position of the graph's profiles.
     Profile(u32),
 }
 
 /// How data is moved.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Kind {
+pub(super) enum Kind {
     /// By a collective that is simulated.
     Collective(CollectiveType),
     /// From where its parents run to where its children run: `pipeline`.
@@ -76,11 +76,11 @@ pub enum Kind {
 
 /// One of the axis names that the nodes of a graph use.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
-pub struct AxisId(pub(super) u8);
+pub(super) struct AxisId(pub(super) u8);
 
 /// One of the unknown kinds of communication in a graph.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct KindId(pub(super) u8);
+pub(super) struct KindId(pub(super) u8);
 
 /// A graph of computation and communication, and how it is laid out on hardware.
 #[derive(Clone, Debug)]

@@ -4,6 +4,7 @@
 //! which things are found is the order of dependencies, and with it part of the result. What DeepFlow finds, and what
 //! it drops, is kept apart by the switches.
 
+use super::marks::Marks;
 use super::mends::Mends;
 use super::model::{Graph, NodeIndex, Work};
 use super::reach::Reaches;
@@ -322,34 +323,6 @@ impl<'a> Walk<'a> {
             }
         }
         Ok(())
-    }
-}
-
-/// A set of nodes that is emptied in no time.
-struct Marks {
-    round_of: Vec<u32>,
-    round: u32,
-}
-
-impl Marks {
-    fn new(nodes: usize) -> Self {
-        Self { round_of: vec![0; nodes], round: 0 }
-    }
-
-    fn clear(&mut self) {
-        self.round = self.round.checked_add(1).unwrap_or_else(|| {
-            self.round_of.fill(0);
-            1
-        });
-    }
-
-    /// Adds a node; whether it is new.
-    fn mark(&mut self, node: NodeIndex) -> bool {
-        std::mem::replace(&mut self.round_of[node.at()], self.round) != self.round
-    }
-
-    fn has(&self, node: NodeIndex) -> bool {
-        self.round_of[node.at()] == self.round
     }
 }
 
