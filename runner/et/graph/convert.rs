@@ -25,7 +25,8 @@ pub struct Converted {
     pub bundle: Bundle,
     /// The communicator groups with their ranks, in ring order.
     pub groups: BTreeMap<u32, Vec<u32>>,
-    /// The axes along which ranks lie, which a network for them covers; `None` when the graph has no layout.
+    /// The axes along which ranks lie, which a network for them covers, data parallelism last. Empty when there is one
+    /// rank, `None` when the graph has no layout.
     pub axes: Option<Vec<String>>,
     /// What is odd about the graph, but not wrong.
     pub notices: Vec<Notice>,

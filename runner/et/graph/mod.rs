@@ -1,7 +1,9 @@
 //! Graphs of computation and communication, as DeepFlow builds them, and the traces they become.
 //!
-//! [`Graph`] reads the `astra-graph` format; [`convert`] decides which rank executes what, in which order, and what
-//! ranks send each other. Depends on the trace builder next to it; knows nothing of recipes, files or the store.
+//! [`Graph`] reads the `astra-graph` format: `read` → `builder` → `model`. [`convert`] decides who executes what (`roles`), what
+//! each task waits for (`sources`), in which order (`schedule`), what stages send each other (`messages`) and in which groups
+//! they communicate (`groups`), and writes that down (`program`, `emit`). Depends on the trace codec next to it; knows
+//! nothing of recipes, of where files are, or of the store.
 
 mod builder;
 mod convert;
@@ -33,7 +35,6 @@ pub use layout::Layout;
 pub use manifest::manifest;
 pub use mends::{ConvertOptions, Mends};
 pub use model::Graph;
-pub use read::GRAPH_FORMAT;
 pub use schema::GRAPH_SCHEMA;
 
 /// The axis whose replicas execute the same graph.

@@ -17,7 +17,7 @@ use super::read_value::{Info, Known, NodeList, WholeNumber};
 use crate::{Error, Result};
 
 /// The version of the format that this reader knows.
-pub const GRAPH_FORMAT: u32 = 1;
+pub(super) const GRAPH_FORMAT: u32 = 1;
 
 /// The keys of a graph file.
 pub(super) const DOCUMENT_KEYS: &[&str] =
@@ -241,10 +241,8 @@ fn read_layout(json: &Json) -> Result<Layout> {
     let layout = Layout::new(axes.iter().map(|axis| (axis.name.clone(), axis.size)).collect())?;
     let mut stride = 1;
     for (index, axis) in axes.iter().enumerate() {
-        if axis.stride.is_some_and(|found| found != stride) {
-            let message = format!("found {}, expected {stride}, the product of the sizes before it", {
-                axis.stride.unwrap_or_default()
-            });
+        if let Some(found) = axis.stride.filter(|found| *found != stride) {
+            let message = format!("found {found}, expected {stride}, the product of the sizes before it");
             return Err(Error::input(message).key(format!("axes[{index}].stride")));
         }
         stride *= axis.size;

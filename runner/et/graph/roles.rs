@@ -136,9 +136,8 @@ pub(super) fn assign(graph: &Graph, mends: &Mends) -> Result<Roles> {
 }
 
 fn alone_on_its_stage(graph: &Graph, node: NodeIndex, hw: u32) -> Error {
-    let message = format!("nothing computes on hardware id {hw}, on which the collective {} runs", {
-        graph.quoted(node)
-    });
+    let name = graph.quoted(node);
+    let message = format!("nothing computes on hardware id {hw}, on which the collective {name} runs");
     Error::input(message)
         .key(graph.key(node))
         .hint("the switch `collective_only_stages` makes a rank of such a hardware id")
@@ -186,7 +185,12 @@ fn role(graph: &Graph, mends: &Mends, node: NodeIndex, reached: bool) -> Result<
                 return Ok(Role::Passage);
             }
             let absence = unreached.or(single_replica.then_some(Absence::SingleReplica));
-            Ok(Role::Collective { hw: collective_hw(graph, node)?, absence })
+            match collective_hw(graph, node) {
+                Ok(hw) => Ok(Role::Collective { hw, absence }),
+                // Left out anyway.
+                Err(_) if absence == Some(Absence::Unreached) => Ok(Role::Passage),
+                Err(error) => Err(error),
+            }
         }
     }
 }

@@ -11,9 +11,9 @@ mod tests {
 
     use serde_json::{Value, json};
 
-    use super::super::read::{AXIS_KEYS, DOCUMENT_KEYS, LAYOUT_KEYS};
+    use super::super::Graph;
+    use super::super::read::{AXIS_KEYS, DOCUMENT_KEYS, GRAPH_FORMAT, LAYOUT_KEYS};
     use super::super::read_node::{NODE_TYPES, keys_of};
-    use super::super::{GRAPH_FORMAT, Graph};
     use super::*;
     use crate::et::bundle::MAX_RANKS;
 

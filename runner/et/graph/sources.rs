@@ -84,12 +84,12 @@ struct Walk<'a> {
     seen_behind_transfer: Marks,
     in_computes: Marks,
     in_collectives: Marks,
-    /// Sources that have a crossing without a transfer, or any crossing where each source has only one.
+    /// Sources with a crossing of which each has one, and where that is.
     crossed: Marks,
-    /// Transfers whose crossings are known.
+    position_of_crossing: Vec<u32>,
+    /// Transfers that have been followed to all of their sources, and those sources.
     transferred: Marks,
     crossed_by_transfer: Marks,
-    position_of_crossing: Vec<u32>,
 }
 
 impl<'a> Walk<'a> {
@@ -112,9 +112,9 @@ impl<'a> Walk<'a> {
             in_computes: marks(),
             in_collectives: marks(),
             crossed: marks(),
+            position_of_crossing: vec![0; graph.node_count()],
             transferred: marks(),
             crossed_by_transfer: marks(),
-            position_of_crossing: vec![0; graph.node_count()],
         }
     }
 
