@@ -65,6 +65,7 @@ fn system(random: &mut Random, dimensions: usize) -> System {
     };
     let timing = MemoryTiming { latency: Nanos(random.below(30)), bytes_per_ns: 1 };
     System {
+        dialect: random.one(Dialect::ALL),
         all_reduce: algorithms(random),
         all_gather: algorithms(random),
         reduce_scatter: algorithms(random),

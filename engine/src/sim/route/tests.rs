@@ -168,7 +168,7 @@ fn a_link_belongs_to_the_dimension_in_which_its_ends_differ() {
     let mut links = Links::<()>::new();
     let routes = Routes::new(&network, network.ranks().unwrap(), &mut links);
     let dimension = |links: &mut Links<()>, source, destination| {
-        let way = Way { at: source, destination };
+        let way = Way::new(source, destination);
         let (link, _) = routes.step(links, way);
         routes.link_ends(links, link).0
     };
