@@ -87,16 +87,16 @@ pub fn read(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Si
     };
     let (system, notices) = SystemFile::parse(&files::read(inputs.system)?, &name(inputs.system))?;
     notices.into_iter().for_each(&mut *notice);
-    let ranks = network.check().and(Ok(network.ranks())).map_err(|(dimension, problem)| {
+    let ranks = network.check().map_err(|(dimension, problem)| {
         let place = dimension.map(|d| format!("dimension {d}: ")).unwrap_or_default();
         Error::input(format!("{place}{problem}")).in_file(name(inputs.network))
     })?;
-    let ranks = ranks.unwrap_or(0);
-    let custom = custom::load(&system.custom, ranks)?;
+    let custom_files = &system.custom;
     let system =
         system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
-    let system = System { custom, ..system };
+    // First what every rank must have: where the network has far too many, the first that has no trace says so.
     let mut workload = traces(inputs.workload_prefix, ranks)?;
+    let system = System { custom: custom::load(custom_files, ranks)?, ..system };
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
@@ -109,7 +109,8 @@ fn traces(prefix: &Path, ranks: u32) -> Result<astra_engine::Workload> {
     let prefix = prefix.display().to_string();
     let mut known: BTreeMap<Arc<[u8]>, u32> = BTreeMap::new();
     let mut files = Vec::new();
-    let mut file_of_rank = Vec::with_capacity(ranks as usize);
+    // Grows with the files that are there: the network file may claim any number of ranks.
+    let mut file_of_rank = Vec::new();
     for rank in 0..ranks {
         let bytes: Arc<[u8]> = files::read(&PathBuf::from(Bundle::file_name(&prefix, rank)))?.into();
         let next = files.len() as u32;
