@@ -96,7 +96,7 @@ impl Chosen<'_> {
 
     /// The simulator does not have it.
     fn lacks(&self, lacks: &str, dialect: Dialect) -> Error {
-        let other = Dialect::ALL.iter().find(|other| **other != dialect).unwrap_or(&dialect);
+        let other = dialect.other();
         let hint =
             format!("write `\"dialect\": \"{other}\"` under `engine` in the recipe, or {}", Self::OTHER);
         self.error(lacks).hint(hint)
