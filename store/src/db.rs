@@ -16,6 +16,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
 
+#[cfg(test)]
+pub(crate) use redb::{BackendError, StorageBackend};
+
 /// The file with everything in it.
 pub(crate) const FILE_NAME: &str = "store.redb";
 
@@ -104,14 +107,26 @@ pub(crate) struct Db {
 impl Db {
     /// Makes the file and its tables, or completes what an interrupted attempt left.
     pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Self> {
-        let db = Self::open_with(path, cache_bytes, Progress::default(), redb::Builder::create)?;
+        Self::open_with(path, cache_bytes, Progress::default(), redb::Builder::create)?.with_tables()
+    }
+
+    fn with_tables(self) -> Result<Self> {
         let change =
-            db.try_begin()?.ok_or_else(|| Error::corrupt("somebody else is creating it").at(path))?;
+            self.try_begin()?.ok_or_else(|| Error::corrupt("somebody else is creating it").at(&self.path))?;
         for table in Table::ALL {
             change.table(table)?;
         }
         change.commit()?;
-        Ok(db)
+        Ok(self)
+    }
+
+    /// Opens, and makes if it is empty, what lies on a disk that tests have made up.
+    #[cfg(test)]
+    pub(crate) fn on(path: &Path, disk: impl StorageBackend) -> Result<Self> {
+        let is_new = disk.len().is_ok_and(|len| len == 0);
+        let open = |builder: &redb::Builder, _| builder.create_with_backend(disk);
+        let db = Self::open_with(path, 1 << 20, Progress::default(), open)?;
+        if is_new { db.with_tables() } else { Ok(db) }
     }
 
     /// Opens an existing file. One that has to be put in order as a whole, as after a crash in the middle of

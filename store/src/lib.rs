@@ -13,6 +13,8 @@ mod claim;
 mod closure;
 mod committer;
 mod compact;
+#[cfg(test)]
+mod crash;
 mod db;
 mod digest;
 mod encoding;
