@@ -51,6 +51,11 @@ impl Arrival {
         out.finish()
     }
 
+    /// When it was, without reading the rest.
+    fn time(row: &[u8]) -> Option<u64> {
+        Decoder::new(row, MAGIC).ok()?.u64().ok()
+    }
+
     fn decode(row: &[u8]) -> Result<Self> {
         let mut input = Decoder::new(row, MAGIC)?;
         let unix_ms = input.u64()?;
@@ -79,14 +84,18 @@ pub(crate) fn next(counters: &impl ReadRows) -> Result<u64> {
     Ok(row.and_then(|row| Some(u64::from_le_bytes(row[..].try_into().ok()?))).unwrap_or(0))
 }
 
-/// Shows what the commits from this number on wrote; `None` for a row that cannot be read.
+/// Shows what the commits from this number on wrote, of those at a time that is wanted (in milliseconds since
+/// 1970-01-01 UTC); `None` for a row that cannot be read.
 pub(crate) fn since(
     rows: &impl ReadRows,
     number: u64,
+    is_wanted: impl Fn(u64) -> bool,
     visit: &mut dyn FnMut(Option<Arrival>) -> Result<()>,
 ) -> Result<()> {
     rows.scan(&number.to_be_bytes()[..]..=&u64::MAX.to_be_bytes()[..], &mut |_, row| {
-        visit(Arrival::decode(row).ok())?;
+        if Arrival::time(row).is_none_or(&is_wanted) {
+            visit(Arrival::decode(row).ok())?;
+        }
         Ok(true)
     })
 }
@@ -97,7 +106,7 @@ pub(crate) fn forget_before(change: &Change<'_>, number: u64, now_unix_ms: u64, 
     let mut rows = change.table(Table::Arrivals)?;
     let mut old = Vec::new();
     rows.scan(&0u64.to_be_bytes()[..]..=&last.to_be_bytes()[..], &mut |key, row| {
-        if !Arrival::decode(row).is_ok_and(|arrival| is_within(arrival.unix_ms, now_unix_ms, age)) {
+        if Arrival::time(row).is_none_or(|time| !is_within(time, now_unix_ms, age)) {
             old.push(key.to_vec());
         }
         Ok(true)

@@ -282,7 +282,12 @@ impl Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>> {
 
     /// Removes a row if it is there, and says whether it was.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<bool> {
-        guarded(self.path, || Ok(self.rows.remove(key)?.is_some()))
+        Ok(self.take(key, |_| ())?.is_some())
+    }
+
+    /// Removes a row if it is there, with a last look at it.
+    pub(crate) fn take<V>(&mut self, key: &[u8], look: impl FnOnce(&[u8]) -> V) -> Result<Option<V>> {
+        guarded(self.path, || Ok(self.rows.remove(key)?.map(|row| look(row.value()))))
     }
 
     /// Removes every row of a range of keys.

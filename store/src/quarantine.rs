@@ -78,12 +78,8 @@ fn remove_payloads<'a>(
     let mut heads = change.table(heads)?;
     let mut chunks = change.table(Table::Chunks)?;
     for owner in owners {
-        let Some(in_head) =
-            heads.get(owner)?.map(|row| payload::Head::read(&row).is_some_and(|h| !h.is_chunked()))
-        else {
-            continue;
-        };
-        heads.remove(owner)?;
+        let in_head = |row: &[u8]| payload::Head::read(row).is_some_and(|head| !head.is_chunked());
+        let Some(in_head) = heads.take(owner, in_head)? else { continue };
         if !in_head {
             let (first, last) = (payload::chunk_key(owner, 0), payload::chunk_key(owner, u32::MAX));
             chunks.remove_range(&first[..]..=&last[..])?;

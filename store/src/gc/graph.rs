@@ -18,6 +18,9 @@ const MOST: usize = (1 << 30) - 1;
 pub(super) struct Names {
     ids: Vec<Id>,
     bytes: Vec<u64>,
+    /// How many names are before those that begin with each two bytes, once all are there: names are spread evenly, so
+    /// this leaves a handful to compare.
+    before: Vec<u32>,
 }
 
 impl Names {
@@ -57,8 +60,19 @@ impl Names {
         })
     }
 
+    /// To be called when all names are there, and before any is looked for.
+    fn index(&mut self) {
+        self.before = vec![0; (1 << 16) + 1];
+        self.ids.iter().for_each(|id| self.before[beginning(id) + 1] += 1);
+        for i in 1..self.before.len() {
+            self.before[i] += self.before[i - 1];
+        }
+    }
+
     pub(super) fn find(&self, id: &Id) -> Option<u32> {
-        self.ids.binary_search(id).ok().and_then(|place| u32::try_from(place).ok())
+        let [first, end] = [0, 1].map(|i| self.before[beginning(id) + i] as usize);
+        let place = first + self.ids[first..end].binary_search(id).ok()?;
+        u32::try_from(place).ok()
     }
 
     /// The numbers of the names that begin with these eight bytes.
@@ -72,6 +86,11 @@ impl Names {
     pub(super) fn numbers(&self) -> impl Iterator<Item = u32> {
         0..u32::try_from(self.ids.len()).unwrap_or(u32::MAX)
     }
+}
+
+/// The first two bytes as a number.
+fn beginning(id: &Id) -> usize {
+    usize::from(u16::from_be_bytes([id[0], id[1]]))
 }
 
 /// A blob that a record names.
@@ -110,6 +129,7 @@ impl Graph {
             }
             Ok(true)
         })?;
+        graph.blobs.index();
         view.table(Table::Actions)?.scan(every_key(), &mut |key, row| {
             if let Ok(id) = Id::try_from(key) {
                 graph.add_action(id, row)?;
@@ -117,6 +137,7 @@ impl Graph {
             Ok(true)
         })?;
         graph.begins.push(graph.end()?);
+        graph.actions.index();
         graph.actions.add_bytes(&view.table(Table::Preimages)?, stored)?;
         graph.actions.add_bytes(&view.table(Table::Provenance)?, |row| row.len() as u64)?;
         Ok(graph)

@@ -211,9 +211,10 @@ impl<R: ReadRows> Planning<'_, R> {
     fn young(&mut self) -> Result<()> {
         let (now, grace) = (unix_ms_now(), self.policy.grace);
         let mut walk = self.mark.begin(self.graph, &self.source, Keeper::Young);
-        arrivals::since(&self.view.table(Table::Arrivals)?, 0, &mut |arrival| {
+        let is_young = |unix_ms| is_within(unix_ms, now, grace);
+        arrivals::since(&self.view.table(Table::Arrivals)?, 0, is_young, &mut |arrival| {
             // What cannot be read says nothing; it is forgotten with what is old.
-            let Some(arrival) = arrival.filter(|a| is_within(a.unix_ms, now, grace)) else { return Ok(()) };
+            let Some(arrival) = arrival else { return Ok(()) };
             for start in arrival.blobs {
                 self.graph.blobs.starting_with(start).for_each(|number| walk.blob(number));
             }

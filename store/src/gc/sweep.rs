@@ -236,7 +236,7 @@ impl Sweep<'_> {
             mark.begin(graph, source, Keeper::Young).output(kind, &digest)?;
         }
         let path = self.core.db.path();
-        arrivals::since(arrivals, *arrived, &mut |arrival| {
+        arrivals::since(arrivals, *arrived, |_| true, &mut |arrival| {
             let arrival = arrival.ok_or_else(|| unreadable_arrival(path))?;
             let mut walk = mark.begin(graph, source, Keeper::Young);
             arrival.actions.iter().try_for_each(|key| walk.written(key))
