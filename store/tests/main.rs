@@ -6,6 +6,7 @@ mod collection;
 mod damage;
 mod golden;
 mod harness;
+mod kills;
 mod leases;
 mod opening;
 mod processes;

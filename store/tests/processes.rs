@@ -23,7 +23,7 @@ pub(crate) fn second(part: &str, store: &Path, notes: &Path) -> Command {
     command
 }
 
-fn start(part: &str, store: &Path, notes: &Path) -> Child {
+pub(crate) fn start(part: &str, store: &Path, notes: &Path) -> Child {
     second(part, store, notes).spawn().unwrap()
 }
 
@@ -40,6 +40,8 @@ fn second_process() {
     match part.as_str() {
         "run the steps" => run_the_steps(&store, &notes),
         "write until killed" => write_until_killed(&store),
+        "collect until killed" => crate::kills::collect_until_killed(&store),
+        "build 0" | "build 1" => crate::kills::build_until_killed(&store, &notes, &part["build ".len()..]),
         "claim and wait" => {
             let _session = store.session().unwrap();
             let _claim = store.claim(&ActionKey::of_preimage(b"claimed")).unwrap().unwrap();
