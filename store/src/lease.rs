@@ -81,6 +81,8 @@ pub(crate) struct Lease {
 struct Said {
     file: File,
     len: u64,
+    /// Whether the last append failed, and may have left a part of it.
+    failed: bool,
     /// What the file says, and what follows from that.
     names: HashSet<Leased>,
 }
@@ -95,7 +97,7 @@ impl Lease {
             let _passage = Passage::enter(&gate, &gate_path, options)?;
             files::create(&locks.leases())?
         };
-        let said = Mutex::new(Said { file, len: 0, names: HashSet::new() });
+        let said = Mutex::new(Said { file, len: 0, failed: false, names: HashSet::new() });
         Ok(Self { path, gate, gate_path, options: options.clone(), said })
     }
 
@@ -110,16 +112,22 @@ impl Lease {
         }
         let bytes: Vec<u8> = new.iter().flat_map(|name| name.encode()).collect();
         let _passage = Passage::enter(&self.gate, &self.gate_path, &self.options)?;
-        // What a failed attempt left behind the end is written over.
-        let end = SeekFrom::Start(said.len);
-        let written = said.file.seek(end).and_then(|_| said.file.write_all(&bytes));
+        if said.failed {
+            // What the failed attempt left is written over.
+            let end = SeekFrom::Start(said.len);
+            said.file.seek(end).map_err(|e| Error::io("write the lease", &self.path, &e))?;
+        }
+        let written = said.file.write_all(&bytes);
+        said.failed = written.is_err();
         written.map_err(|e| Error::io("write the lease", &self.path, &e))?;
         said.len += bytes.len() as u64;
         said.names.extend(new);
         Ok(())
     }
 
-    /// Notes what is leased already because something that leads to it is.
+    /// Notes what is leased already because something that leads to it is. Should a record be replaced by one with other
+    /// outputs, which only an action that is not deterministic does, those it had may be collected: they are missed
+    /// then, and made again.
     pub(crate) fn follows(&self, leased: impl Iterator<Item = Leased>) {
         self.said.lock().unwrap_or_else(PoisonError::into_inner).names.extend(leased);
     }

@@ -17,7 +17,7 @@ use super::unreadable::Unreadable;
 use crate::arrivals;
 use crate::committer;
 use crate::db::{Change, ReadRows, Table};
-use crate::digest::{ActionKey, Digest};
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::hit::Damage;
 use crate::last_use;
@@ -144,7 +144,8 @@ impl Sweep<'_> {
                 std::thread::sleep(PAUSE);
             }
         }
-        self.report.spared = self.plan.dead.minus(self.report.removed);
+        // Marks are only ever added.
+        self.report.spared = self.plan.state.mark.marked.minus(self.plan.live);
         Ok(())
     }
 
@@ -268,26 +269,27 @@ impl Sweep<'_> {
             if keys.is_empty() {
                 break;
             }
-            for &number in &keys {
+            let were_there = remove_actions(change, &map(&keys, |number| graph.action(number)))?;
+            for (number, _) in keys.into_iter().zip(were_there).filter(|(_, was_there)| *was_there) {
                 self.report.removed.actions.add(graph.actions.bytes(number));
             }
-            remove_actions(
-                change,
-                &keys.iter().map(|&number| graph.action(number)).collect::<Vec<ActionKey>>(),
-            )?;
         }
         while began.elapsed() < CHANGE_TIME {
             let numbers = take(&mut self.next_blob, graph.blobs.len(), |n| mark.blob(n).is_none());
             if numbers.is_empty() {
                 break;
             }
-            for &number in &numbers {
+            let were_there = remove_blobs(change, &map(&numbers, |number| graph.blob(number)))?;
+            for (number, _) in numbers.into_iter().zip(were_there).filter(|(_, was_there)| *was_there) {
                 self.report.removed.blobs.add(graph.blobs.bytes(number));
             }
-            remove_blobs(change, &numbers.iter().map(|&number| graph.blob(number)).collect::<Vec<Digest>>())?;
         }
         Ok(())
     }
+}
+
+fn map<T>(numbers: &[u32], name: impl Fn(u32) -> T) -> Vec<T> {
+    numbers.iter().copied().map(name).collect()
 }
 
 fn unreadable_arrival(path: &Path) -> Error {
