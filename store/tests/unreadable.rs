@@ -1,11 +1,12 @@
 //! When what a root needs cannot be told, nothing is collected until it can.
 
 use crate::harness::{
-    Place, collect, damage, dead_blobs, noise, only_blobs, overwrite, plan, publish_a_build, rooted, step,
+    AT_ONCE, Place, collect, damage, dead_blobs, noise, only_blobs, overwrite, plan, publish_a_build, rooted,
+    step,
 };
 use artifact_store::{
-    ActionKey, Blob, Closure, Content, Digest, Error, ErrorKind, HexPrefix, Notice, OutputKind, Publication,
-    Root, Store, Tree, Unreadable,
+    ActionKey, Blob, Closure, Content, Digest, Error, ErrorKind, GcPolicy, HexPrefix, Notice, OutputKind,
+    Publication, Root, Store, Tree, Unreadable,
 };
 
 /// Collects, which must be refused and leave all this behind.
@@ -75,6 +76,25 @@ fn gc_deletes_nothing_when_a_record_cannot_be_read() {
     publish_a_build(&store, "recipe", 1);
     collect(&store);
     assert!(keys.iter().all(|key| store.hit(key).unwrap().is_some()));
+}
+
+#[test]
+fn a_lease_that_leads_to_the_same_does_not_hide_what_a_root_cannot_read() {
+    let place = Place::new();
+    let (blobs, keys) = publish_a_build(&place.open(), "recipe", 1);
+    let bytes = place.open().get(&blobs[3]).unwrap().unwrap();
+    damage(&place, &bytes);
+
+    let (builder, store) = (place.open(), place.open());
+    let session = builder.session().unwrap();
+    assert!(builder.root("recipe").unwrap().is_some() && builder.record(&keys[0]).unwrap().is_some());
+    for policy in [AT_ONCE, GcPolicy { max_bytes: Some(0), ..AT_ONCE }] {
+        let found = store.plan_collection(&policy).unwrap();
+        assert!(found.kept.leases.blobs.count > 0);
+        let expected = Unreadable::List { root: "recipe".to_owned(), digest: blobs[3] };
+        assert_eq!((found.unreadable, found.dead), (vec![expected], Content::default()));
+    }
+    drop(session);
 }
 
 #[test]

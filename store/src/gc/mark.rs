@@ -14,7 +14,7 @@ use crate::error::Result;
 use crate::hit::read_verified;
 use crate::record::{ActionRecord, OutputKind};
 use crate::tree::Tree;
-use std::collections::HashSet;
+use std::collections::{HashMap, HashSet};
 
 /// What keeps something, in the order in which it is asked.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -97,8 +97,10 @@ pub(super) struct Mark {
     blobs: Vec<u32>,
     actions: Vec<u32>,
     pub(super) keepers: Vec<Keeper>,
-    /// Lists that have been looked at.
-    seen: HashSet<(OutputKind, Digest)>,
+    /// Actions that a root was followed to: what they need was seen to be readable.
+    rooted_actions: Vec<bool>,
+    /// Lists that have been looked at, and whether for a root.
+    seen: HashMap<(OutputKind, Digest), bool>,
     /// Lists that could not be read where that is no fault.
     awaited: Vec<(OutputKind, Digest)>,
     /// Blobs that a root needs, that nothing lies behind, and that are not there.
@@ -114,7 +116,9 @@ pub(super) struct Mark {
 enum Step {
     Blob(u32),
     Action(u32),
-    List(OutputKind, Digest),
+    RootedAction(u32),
+    /// With what was known of it before.
+    List(OutputKind, Digest, Option<bool>),
     Missing(Digest),
 }
 
@@ -124,7 +128,8 @@ impl Mark {
             blobs: vec![UNMARKED; graph.blobs.len()],
             actions: vec![UNMARKED; graph.actions.len()],
             keepers: Vec::new(),
-            seen: HashSet::new(),
+            rooted_actions: vec![false; graph.actions.len()],
+            seen: HashMap::new(),
             awaited: Vec::new(),
             missing: HashSet::new(),
             unreadable: Vec::new(),
@@ -143,11 +148,11 @@ impl Mark {
         From::unpack(self.actions[number as usize])
     }
 
-    /// Whether an output and all that it lists is marked.
+    /// Whether an output and all that it lists is marked, for a root.
     pub(super) fn has(&self, graph: &Graph, kind: OutputKind, digest: &Digest) -> bool {
         match kind {
             OutputKind::Blob => graph.blobs.find(digest.as_bytes()).is_some_and(|n| self.blob(n).is_some()),
-            OutputKind::Tree | OutputKind::Closure => self.seen.contains(&(kind, *digest)),
+            OutputKind::Tree | OutputKind::Closure => self.seen.get(&(kind, *digest)) == Some(&true),
         }
     }
 
@@ -175,7 +180,7 @@ impl Mark {
     pub(super) fn take_back(&mut self, graph: &Graph) {
         let Some((steps, unreadable)) = self.trail.take() else { return };
         self.unreadable.truncate(unreadable);
-        for step in steps {
+        for step in steps.into_iter().rev() {
             match step {
                 Step::Blob(number) => {
                     self.blobs[number as usize] = UNMARKED;
@@ -185,10 +190,17 @@ impl Mark {
                     self.actions[number as usize] = UNMARKED;
                     self.marked.actions.subtract(graph.actions.bytes(number));
                 }
-                Step::List(kind, digest) => drop(self.seen.remove(&(kind, digest))),
+                Step::RootedAction(number) => self.rooted_actions[number as usize] = false,
+                Step::List(kind, digest, None) => drop(self.seen.remove(&(kind, digest))),
+                Step::List(kind, digest, Some(before)) => drop(self.seen.insert((kind, digest), before)),
                 Step::Missing(digest) => drop(self.missing.remove(&digest)),
             }
         }
+    }
+
+    /// What was marked since the checkpoint stays.
+    pub(super) fn keep(&mut self) {
+        self.trail = None;
     }
 
     fn track(&mut self, step: Step) {
@@ -280,10 +292,17 @@ impl<R: ReadRows> Walk<'_, R> {
         }
     }
 
-    /// Also when the blob is marked already: it may have been met as plain bytes first.
+    /// Also when the blob is marked already: it may have been met as plain bytes first. And once more for a root: what
+    /// else led here did not mind what cannot be read.
     fn reach_list(&mut self, kind: OutputKind, digest: Digest, number: Option<u32>) {
-        if kind != OutputKind::Blob && self.mark.seen.insert((kind, digest)) {
-            self.mark.track(Step::List(kind, digest));
+        if kind == OutputKind::Blob {
+            return;
+        }
+        let (list, for_root) = ((kind, digest), self.root.is_some());
+        let before = self.mark.seen.get(&list).copied();
+        if before.is_none_or(|before| for_root && !before) {
+            self.mark.seen.insert(list, for_root);
+            self.mark.track(Step::List(kind, digest, before));
             self.unread.push(Unread { kind, digest, number });
         }
     }
@@ -303,7 +322,7 @@ impl<R: ReadRows> Walk<'_, R> {
         let graph = self.graph;
         let Some(number) = graph.actions.find(key.as_bytes()) else { return self.unknown_record(key) };
         let Some(targets) = graph.targets(number) else { return self.unknown_record(key) };
-        if self.mark_action(number, from) {
+        if self.is_to_be_followed(number, from) {
             for target in targets {
                 match target {
                     Target::Here(OutputKind::Blob, blob) => self.reach_blob(blob, From::Action(number)),
@@ -315,6 +334,19 @@ impl<R: ReadRows> Walk<'_, R> {
             }
         }
         Ok(())
+    }
+
+    /// Marks an action; says whether what it names is to be marked too. For a root once more, as with lists.
+    fn is_to_be_followed(&mut self, number: u32, from: From) -> bool {
+        let is_new = self.mark_action(number, from);
+        if self.root.is_none() {
+            return is_new;
+        }
+        let is_new_for_a_root = !std::mem::replace(&mut self.mark.rooted_actions[number as usize], true);
+        if is_new_for_a_root {
+            self.mark.track(Step::RootedAction(number));
+        }
+        is_new_for_a_root
     }
 
     /// A record that the graph has not: it came later, and is looked at for that; or it cannot be read.

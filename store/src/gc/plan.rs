@@ -246,6 +246,7 @@ impl<R: ReadRows> Planning<'_, R> {
             let because = Because::TooLarge;
             given_up.extend(unit.versions.into_iter().map(|version| GivenUp { version, because }));
         }
+        self.mark.keep();
         Ok(over)
     }
 }
