@@ -161,7 +161,7 @@ fn run_here(case: &str, shortcuts: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let (network, system, workload) = inputs(case);
-    let (options, stop) = (Options { shortcuts, ..Options::default() }, AtomicBool::new(false));
+    let (options, stop) = (Options { shortcuts }, AtomicBool::new(false));
     let start = Instant::now();
     let mut runs = 1;
     let (seconds, messages) = loop {

@@ -305,7 +305,7 @@ fn cpu_work_overlaps_with_gpu_work_and_has_its_own_figure() {
 fn a_simulation_can_be_interrupted_and_its_clock_has_an_end() {
     let node = collective(AllReduce, 1 << 20, None);
     let stop = AtomicBool::new(true);
-    let options = Options { shortcuts: false, ..Options::default() };
+    let options = Options { shortcuts: false };
     let all = everywhere(node, 128);
     let interrupted = simulate_with(&options, &ring(128), &system(&["ring"]), &all, &stop);
     assert_eq!(interrupted, Err(Error::Interrupted));

@@ -71,7 +71,7 @@ fn difference(expected: &Value, result: &Result<Report, Error>) -> Option<String
 
 /// Runs a case and says what differs from the record, if anything does.
 fn run_and_compare(case: &Case, shortcuts: bool) -> Option<String> {
-    let options = Options { shortcuts, ..Options::default() };
+    let options = Options { shortcuts };
     let result =
         simulate_with(&options, &case.network, &case.system, &case.workload, &AtomicBool::new(false));
     let what = difference(&case.expected, &result)?;

@@ -4,7 +4,7 @@
 //! hardware nor who chose. Keys that begin with `network` or `execution_backend` are the hardware file's, the others
 //! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
 
-use astra_engine::{Dialect, NetworkModel, NetworkProblem};
+use astra_engine::{Dialect, FaultProblem, NetworkModel, NetworkProblem};
 use astra_policy::{Collective, DecidedBy};
 
 use super::decision::recipe_key;
@@ -25,21 +25,28 @@ pub fn check_network(layout: &Layout, model: NetworkModel) -> Result<()> {
         ));
     }
     let Err((dimension, problem)) = layout.network(model).check() else { return Ok(()) };
-    let key = match (dimension.and_then(|index| layout.dimensions.get(index)), &problem) {
-        (None, NetworkProblem::FaultsWithoutLinks | NetworkProblem::Fault { .. }) => {
-            "network.faulty_links".to_owned()
-        }
+    let of_dimension = dimension.and_then(|index| layout.dimensions.get(index));
+    let key = match (of_dimension.map(WrittenDimension::key), &problem) {
+        (None, NetworkProblem::Fault { index, .. }) => format!("network.faulty_links[{index}]"),
+        (None, NetworkProblem::FaultsWithoutLinks) => "network.faulty_links".to_owned(),
         (None, _) => "network.dimensions".to_owned(),
-        (Some(dimension), NetworkProblem::Topology(..) | NetworkProblem::OnlyDimension(_)) => {
-            format!("{}.topology.type", dimension.key())
+        (Some(key), NetworkProblem::Topology(..) | NetworkProblem::OnlyDimension(_)) => {
+            format!("{key}.topology.type")
         }
         (
-            Some(dimension),
+            Some(key),
             NetworkProblem::TooFewNpus(_) | NetworkProblem::NotSquare(..) | NetworkProblem::NotPowerOfTwo(..),
-        ) => format!("{}.size", dimension.key()),
-        (Some(dimension), _) => dimension.key(),
+        ) => format!("{key}.size"),
+        (Some(key), _) => key,
     };
-    Err(Error::input(problem.to_string()).key(key))
+    let error = Error::input(problem.to_string()).key(key);
+    Err(match problem {
+        NetworkProblem::Fault { problem: FaultProblem::NoSuchDevice(_), .. } => error.hint(format!(
+            "this run has {} ranks; links of other parts of the hardware have to be left out",
+            layout.ranks
+        )),
+        _ => error,
+    })
 }
 
 /// Checks that the simulator of the dialect has every algorithm, and that those of the collectives that the workload

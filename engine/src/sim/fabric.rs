@@ -5,11 +5,13 @@
 //! `links`. Here is what happens in time.
 
 use super::event::{Event, Parcel};
-use super::links::{Links, Times};
+use super::links::{Ends, Links, Times};
 use super::route::{Routes, Way};
 use super::slab::Slab;
 use super::wheel::Wheel;
 use crate::network::Network;
+use crate::observer::{Device, Link};
+use crate::units::Rank;
 use crate::unroutable::RouteProblem;
 
 /// A message on its way. It lies in the queue of the link it waits for, then among those that are being sent.
@@ -25,6 +27,14 @@ struct Message {
 pub(super) struct Started {
     pub(super) message: u32,
     pub(super) link: u32,
+}
+
+/// What there is to know of a message that a link is sending.
+pub(super) struct Passage {
+    pub(super) parcel: Parcel,
+    pub(super) size: u64,
+    /// How long it keeps the link busy.
+    pub(super) sending: u64,
 }
 
 /// What a message that has come to a device concerns.
@@ -45,6 +55,8 @@ pub(super) enum Hop {
 
 /// Links, routes and the messages between their source and their destination.
 pub(super) struct Fabric {
+    /// Devices behind these are switches.
+    ranks: u32,
     routes: Routes,
     links: Links<Message>,
     /// Those that links are sending, and those that have just been sent.
@@ -55,7 +67,9 @@ impl Fabric {
     /// A checked network without messages; `owners` is how many ranks send, from rank 0 on.
     pub(super) fn new(network: &Network, owners: u32) -> Self {
         let mut links = Links::new();
-        Self { routes: Routes::new(network, owners, &mut links), links, messages: Slab::new() }
+        let ranks = network.dimensions.iter().map(|dimension| dimension.npus).product();
+        let routes = Routes::new(network, owners, &mut links);
+        Self { ranks, routes, links, messages: Slab::new() }
     }
 
     /// Whether a rank can send to itself: over a switch and back.
@@ -142,6 +156,31 @@ impl Fabric {
     pub(super) fn relocate(&mut self, message: u32, rank: u32, destination: u32) {
         let way = &mut self.messages[message].way;
         *way = way.seen_from(rank, destination);
+    }
+
+    /// How many messages wait for a link of which something is true that is not true of those behind them.
+    pub(super) fn count_waiting(&mut self, link: u32, is_true: impl Fn(Parcel) -> bool) -> u32 {
+        self.links.link(link).waiting.partition_point(|message| is_true(message.parcel)) as u32
+    }
+
+    /// What a message is that a link is sending or has just sent.
+    pub(super) fn parcel(&self, message: u32) -> Parcel {
+        self.messages[message].parcel
+    }
+
+    /// The passage of a message that a link has begun to send.
+    pub(super) fn passage(&mut self, &Started { message, link }: &Started) -> Passage {
+        let Message { parcel, size, .. } = self.messages[message];
+        let kind = self.links.link(link).kind;
+        Passage { parcel, size, sending: self.links.times(kind, size).sending }
+    }
+
+    /// What a link joins.
+    pub(super) fn describe(&self, link: u32) -> Link {
+        let (dimension, Ends { from, to }) = self.routes.link_ends(&self.links, link);
+        let device =
+            |device| if device < self.ranks { Device::Rank(Rank(device)) } else { Device::Switch(device) };
+        Link { dimension: dimension as u32, from: device(from), to: device(to) }
     }
 
     /// What a message that has come to a device concerns.

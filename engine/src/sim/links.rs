@@ -109,6 +109,13 @@ impl<M> Links<M> {
         self.pairs[pair]
     }
 
+    /// The ranks of a link between a pair; `None` of one that was laid. Those of pairs follow the others in the order in
+    /// which they were made, and none is ever removed.
+    pub(super) fn pair(&self, id: u32) -> Option<Ends> {
+        let laid = self.links.len() - self.pairs.len();
+        (id as usize).checked_sub(laid).map(|pair| self.pairs.key(pair as u32))
+    }
+
     #[inline]
     pub(super) fn link(&mut self, id: u32) -> &mut Link<M> {
         &mut self.links[id as usize]

@@ -195,7 +195,7 @@ fn uses_lines(workload: &Workload) -> bool {
 #[test]
 fn one_rank_in_place_of_all_gives_the_report_of_the_full_simulation() {
     const CASES: u64 = 16_000;
-    let (full, stop) = (Options { shortcuts: false, ..Options::default() }, AtomicBool::new(false));
+    let (full, stop) = (Options { shortcuts: false }, AtomicBool::new(false));
     let (mut taken, mut orders, mut lines, mut shared) = (0, 0, 0, 0);
     for seed in 0..CASES {
         let mut random = Random(seed);

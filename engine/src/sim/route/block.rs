@@ -82,6 +82,32 @@ impl Block {
         Step { port: if place > 4 { place - 1 } else { place }, next: row * self.side + column }
     }
 
+    /// Where the link of a port leads: the inverse of [`Self::step`] for topologies that have such links.
+    pub(super) const fn neighbour(self, of: u32, port: u32) -> u32 {
+        let n = self.npus;
+        match self.topology {
+            Topology::Ring | Topology::Mesh if port == 0 => (of + 1) % n,
+            Topology::Ring | Topology::Mesh => (of + n - 1) % n,
+            Topology::HyperCube => of ^ 1 << port,
+            Topology::Torus2D | Topology::Mesh2D => {
+                let line = Self { topology: Topology::Ring, npus: self.side, side: 0 };
+                let (row, column) = (of / self.side, of % self.side);
+                if port < 2 {
+                    row * self.side + line.neighbour(column, port)
+                } else {
+                    line.neighbour(row, port - 2) * self.side + column
+                }
+            }
+            Topology::KingMesh2D => {
+                let place = if port < 4 { port } else { port + 1 };
+                // Rows and columns from one before the first.
+                let (row, column) = (of / self.side + place / 3, of % self.side + place % 3);
+                (row - 1) * self.side + column - 1
+            }
+            _ => of,
+        }
+    }
+
     /// Whether a step from the one leads to the other.
     pub(super) const fn are_neighbours(self, from: u32, to: u32) -> bool {
         from != to && !matches!(self.topology, Topology::Switch) && self.step(from, to).next == to

@@ -5,7 +5,7 @@
 
 use super::block::{Block, Step};
 use crate::network::{FaultyLink, Network, Topology};
-use crate::sim::links::Links;
+use crate::sim::links::{Ends, Links};
 use crate::units::GibPerSec;
 
 /// Where a message is: at a rank, or at a switch on the way to that rank. Ranks are numbered first, then all of them
@@ -216,6 +216,32 @@ impl Grid {
         joined.then(|| (dimension, self.cross(links, dimension, from, ends).0))
     }
 
+    /// The dimension of a link and the devices it joins.
+    pub(super) fn ends<M>(&self, links: &Links<M>, link: u32) -> (usize, Ends) {
+        if let Some(ends) = links.pair(link) {
+            let differs = |&dimension: &usize| {
+                self.coordinate(ends.from, dimension) != self.coordinate(ends.to, dimension)
+            };
+            return ((0..self.axes.len()).find(differs).unwrap_or(0), ends);
+        }
+        // No link is laid where ranks have no ports.
+        let (rank, port) = (link / self.ports.max(1), link % self.ports.max(1));
+        let dimension = self
+            .axes
+            .iter()
+            .rposition(|axis| axis.first_port <= port && axis.block.topology.ports(axis.block.npus) > 0);
+        let dimension = dimension.unwrap_or(0);
+        let Axis { block, first_port, first_place, .. } = self.axes[dimension];
+        let port = port - first_port;
+        if block.topology == Topology::Switch {
+            let switch = self.device(Place(first_place + rank));
+            let (from, to) = if port == 0 { (rank, switch) } else { (switch, rank) };
+            return (dimension, Ends { from, to });
+        }
+        let next = block.neighbour(self.coordinate(rank, dimension), port);
+        (dimension, Ends { from: rank, to: self.with_coordinate(rank, dimension, next) })
+    }
+
     /// Both links between two devices and their dimension, if there are any.
     fn links_of_pair<M>(&self, links: &mut Links<M>, one: u32, other: u32) -> Option<(usize, [u32; 2])> {
         let (rank, device) = (one.min(other), one.max(other));
@@ -255,21 +281,6 @@ impl Grid {
             let kind = if dead { kind } else { links.add_slower(kind, health) };
             pair.into_iter().for_each(|link| links.change(link, kind, dead && avoided));
         }
-    }
-}
-
-#[cfg(test)]
-impl Grid {
-    /// The devices of a link to or from a switch.
-    pub(super) fn ends_of_switch_link(&self, link: u32) -> Option<(u32, u32)> {
-        let rank = link.checked_div(self.ports).filter(|&rank| rank < self.ranks)?;
-        let port = link % self.ports;
-        let dimension = self.axes.iter().position(|axis| {
-            axis.block.topology == Topology::Switch && (axis.first_port..axis.first_port + 2).contains(&port)
-        })?;
-        let axis = &self.axes[dimension];
-        let switch = self.device(Place(axis.first_place + rank));
-        Some(if port == axis.first_port { (rank, switch) } else { (switch, rank) })
     }
 }
 

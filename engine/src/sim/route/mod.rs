@@ -165,6 +165,15 @@ impl Routes {
         }
     }
 
+    /// The dimension of a link and the devices it joins.
+    pub(super) fn link_ends<M>(&self, links: &Links<M>, link: u32) -> (usize, Ends) {
+        match &self.wiring {
+            Wiring::Ring(block) => (0, Ends { from: link / 2, to: block.neighbour(link / 2, link % 2) }),
+            Wiring::Grid(grid) => grid.ends(links, link),
+            Wiring::Trees(trees) => (0, trees.ends(link)),
+        }
+    }
+
     /// Whether a message is where it goes.
     #[inline]
     pub(super) fn is_over(&self, way: Way) -> bool {

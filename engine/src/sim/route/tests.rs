@@ -26,23 +26,6 @@ fn agents(dimensions: &[(Topology, u32)], from: u32) -> Network {
     Network { non_recursive_from: Some(from), ..network(dimensions) }
 }
 
-/// The two devices of every link.
-fn ends(routes: &Routes, links: &mut Links<()>, ranks: u32, link: u32) -> (u32, u32) {
-    let pairs =
-        || (0..ranks).flat_map(|from| (0..ranks).map(move |to| (from, to))).filter(|(from, to)| from != to);
-    let found = match &routes.wiring {
-        Wiring::Ring(_) => pairs().find(|&(from, to)| {
-            let ring = Block::new(Ring, ranks).step(from, to);
-            ring.next == to && 2 * from + ring.port == link
-        }),
-        Wiring::Trees(trees) => pairs().find(|&(from, to)| trees.link(from, to) == link),
-        Wiring::Grid(grid) => grid.ends_of_switch_link(link).or_else(|| {
-            pairs().find(|&(from, to)| grid.link_between(links, from, to).is_some_and(|(_, id)| id == link))
-        }),
-    };
-    found.expect("every link joins two devices")
-}
-
 /// The devices that a message passes.
 fn route(network: &Network, source: u32, destination: u32) -> Result<Vec<u32>, RouteProblem> {
     let ranks = network.check().unwrap();
@@ -53,7 +36,7 @@ fn route(network: &Network, source: u32, destination: u32) -> Result<Vec<u32>, R
     let mut devices = vec![source];
     while !routes.is_over(way) {
         let (link, next) = routes.step(&mut links, way);
-        let (from, to) = ends(&routes, &mut links, ranks, link);
+        let (_, Ends { from, to }) = routes.link_ends(&links, link);
         assert_eq!(devices.last(), Some(&from), "{network:?}: a link begins where the one before ends");
         devices.push(to);
         way = next;
@@ -176,4 +159,44 @@ fn what_has_no_route_is_said_with_its_link() {
     assert_eq!(problem(&square, 0, 3), RouteProblem::Circle { dead: link(2, 3) });
     let cube = RouteProblem::IncompleteHyperCube { dimension: 1, member: 5, npus: 6 };
     assert_eq!(problem(&network(&[(Ring, 3), (HyperCube, 6)]), 12, 9), cube);
+}
+
+#[test]
+fn a_link_belongs_to_the_dimension_in_which_its_ends_differ() {
+    let all = [(Ring, 3), (Switch, 2), (FullyConnected, 3), (Mesh, 2), (HyperCube, 4)];
+    let network = network(&all);
+    let mut links = Links::<()>::new();
+    let routes = Routes::new(&network, network.ranks().unwrap(), &mut links);
+    let dimension = |links: &mut Links<()>, source, destination| {
+        let way = Way::new(source, destination);
+        let (link, _) = routes.step(links, way);
+        routes.link_ends(links, link).0
+    };
+    for (index, destination) in [1, 3, 6, 18, 36].into_iter().enumerate() {
+        assert_eq!(dimension(&mut links, 0, destination), index);
+        assert_eq!(dimension(&mut links, destination, 0), index);
+    }
+}
+
+#[test]
+fn the_link_of_a_port_leads_where_the_step_does() {
+    for (topology, npus) in [
+        (Ring, 5),
+        (Ring, 2),
+        (Mesh, 5),
+        (HyperCube, 8),
+        (Torus2D, 9),
+        (Torus2D, 4),
+        (Mesh2D, 16),
+        (KingMesh2D, 9),
+        (KingMesh2D, 16),
+    ] {
+        let block = Block::new(topology, npus);
+        for (from, to) in (0..npus).flat_map(|from| (0..npus).map(move |to| (from, to))) {
+            if from != to {
+                let Step { port, next } = block.step(from, to);
+                assert_eq!(block.neighbour(from, port), next, "{topology} of {npus}: {from} to {to}");
+            }
+        }
+    }
 }

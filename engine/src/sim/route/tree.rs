@@ -4,7 +4,7 @@
 //! to another member follows from two comparisons. Faulty links have no effect here.
 
 use crate::network::{Dimension, Topology};
-use crate::sim::links::Links;
+use crate::sim::links::{Ends, Links};
 use crate::sim::slab::NONE;
 
 /// A member and what is below it: the members from `low` up to `high`, itself among them.
@@ -139,6 +139,13 @@ impl Trees {
             route.push(self.link(at, next));
             at = next;
         }
+    }
+
+    /// The members that a link joins: it leads up from a child or down to it.
+    pub(super) fn ends(&self, link: u32) -> Ends {
+        let (child, port) = (link / self.ports, link % self.ports);
+        let parent = self.trees[port as usize / 2].nodes[child as usize].parent;
+        if port % 2 == 0 { Ends { from: child, to: parent } } else { Ends { from: parent, to: child } }
     }
 
     /// The link between a child and its parent, or back; one that is in both trees is that of the first.
