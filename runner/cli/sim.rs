@@ -59,6 +59,9 @@ pub(super) struct SimArgs {
     /// Simulate every rank even where one can stand for all; slower, with the same results.
     #[arg(long)]
     no_shortcuts: bool,
+    /// Simulate without checking the files against each other first.
+    #[arg(long)]
+    no_lint: bool,
     /// Accepted for compatibility; the original gives it no effect.
     #[arg(long, value_name = "X")]
     compute_scale: Option<f64>,
@@ -97,6 +100,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         network_model,
         dialect,
         engine: Options { shortcuts: !args.no_shortcuts, node_times: args.nodes.is_some() },
+        lint: !args.no_lint,
     };
     let simulated = match simulate(&inputs, &mut |notice| ui.warn(notice.to_string())) {
         Ok(simulated) => simulated,

@@ -20,6 +20,8 @@ pub enum DumpFormat {
     Text,
     /// One JSON object with one line per node; nothing is cut.
     Json,
+    /// One JSON object per line, the metadata first; nothing is cut.
+    JsonLines,
 }
 
 /// Texts longer than this many characters are cut in [`DumpFormat::Text`].
@@ -33,6 +35,7 @@ pub fn dump(trace: Reader<'_>, format: DumpFormat, out: &mut impl Write) -> Resu
     let written = match format {
         DumpFormat::Text => dump_text(trace, out),
         DumpFormat::Json => dump_json(trace, out),
+        DumpFormat::JsonLines => dump_json_lines(trace, out),
     };
     match written {
         Ok(()) => Ok(()),
@@ -89,6 +92,18 @@ fn dump_json(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure>
         separator = ",";
     }
     writeln!(out, "\n]}}")?;
+    out.flush()?;
+    Ok(())
+}
+
+fn dump_json_lines(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure> {
+    let metadata = trace.metadata();
+    let attributes: Vec<_> = metadata.attributes.iter().map(attribute_json).collect();
+    let head = json!({ "file": trace.file(), "version": metadata.version, "attributes": attributes });
+    writeln!(out, "{head}")?;
+    for node in &mut trace {
+        writeln!(out, "{}", node_json(&node?))?;
+    }
     out.flush()?;
     Ok(())
 }
@@ -287,6 +302,18 @@ mod tests {
         assert_eq!(node["type"], "type 99");
         assert_eq!(node["attributes"][4], json!({ "name": "nan", "kind": "double", "value": "NaN" }));
         assert_eq!(node["attributes"][5]["value"], "00ff");
+    }
+
+    #[test]
+    fn json_lines_are_the_metadata_and_then_what_json_has_as_nodes() {
+        let bytes = trace(&[Node::compute(0, "a", 1), Node::send(7, "b", 1, 2, 3).after([0])]);
+        let (document, (lines, result)) =
+            (shown(&bytes, DumpFormat::Json).0, shown(&bytes, DumpFormat::JsonLines));
+        result.unwrap();
+        let document: Json = serde_json::from_str(&document).unwrap();
+        let lines: Vec<Json> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0], json!({ "file": "x.0.et", "version": "0.0.4", "attributes": [] }));
+        assert_eq!(Json::from(lines[1..].to_vec()), document["nodes"]);
     }
 
     #[test]

@@ -18,6 +18,7 @@ pub use bundle::{Bundle, CollectiveUse, MAX_RANKS, Summary};
 pub use custom::lower_custom;
 pub use dump::{DumpFormat, dump};
 pub use lower::lower_bundle;
+pub(crate) use lower::{OwnRank, lower_node, own_rank_of};
 pub use reader::{MAX_MESSAGE_BYTES, Reader};
 pub use schema::attribute::Value;
 pub use schema::{Attribute, Metadata, Node, NodeType, Tensors};

@@ -6,6 +6,7 @@ use std::sync::Arc;
 use astra_engine::Workload;
 
 use crate::error::Result;
+use crate::lint;
 use crate::recipe::Point;
 
 use super::{Sources, configs, et, hw, run};
@@ -30,7 +31,8 @@ pub fn check(sources: &Sources, points: &[Point]) -> Result<Vec<String>> {
             };
             let network = run::read_network(files.network_yml.as_bytes())?;
             let system = run::read_system(files.system_json.as_bytes())?;
-            run::prepare(&network, &system, &point.engine, traces)?;
+            let (network, system) = run::prepare(&network, &system, &point.engine)?;
+            lint::refuse(&lint::lint(&network, &system, traces))?;
             Ok(found)
         };
         let found = checked()

@@ -87,6 +87,7 @@ pub struct Context {
     finished: Mutex<HashMap<Digest, Nanos>>,
     notice_lists: Memo<Digest, Vec<String>>,
     told: Mutex<BTreeSet<String>>,
+    lint: bool,
 }
 
 impl Context {
@@ -102,7 +103,19 @@ impl Context {
             finished: Mutex::default(),
             notice_lists: Memo::new(4096),
             told: Mutex::default(),
+            lint: true,
         }
+    }
+
+    /// The same, with or without a check of the traces before each simulation.
+    #[must_use]
+    pub fn with_lint(self, lint: bool) -> Self {
+        Self { lint, ..self }
+    }
+
+    /// Whether traces are checked before each simulation.
+    pub(super) fn lints(&self) -> bool {
+        self.lint
     }
 
     /// The network specification with this digest.

@@ -52,8 +52,11 @@ pub(super) fn execute(
     let network = context.network(inputs.output(StepKind::Configs, configs::NETWORK)?)?;
     let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
     let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
-    let (network, system, warnings) = prepare(&network, &system, &point.engine, &workload)?;
-    context.notify("traces", warnings.iter().map(Notice::to_string));
+    let (network, system) = prepare(&network, &system, &point.engine)?;
+    if context.lints() {
+        let warnings = lint::refuse(&lint::lint(&network, &system, &workload))?;
+        context.notify("traces", warnings.iter().map(Notice::to_string));
+    }
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
     let result = RunResult::from_engine(&report)?;
@@ -71,21 +74,19 @@ pub(super) fn read_system(system_json: &[u8]) -> Result<SystemFile> {
     Ok(SystemFile::parse(system_json, configs::SYSTEM)?.0)
 }
 
-/// What the engine is to simulate, from the configuration files, checked against the traces, and what is worth saying.
+/// The network and the system that the engine is to simulate, from the configuration files.
 pub(super) fn prepare(
     network: &NetworkFile,
     system: &SystemFile,
     engine: &Engine,
-    workload: &Workload,
-) -> Result<(Network, System, Vec<Notice>)> {
+) -> Result<(Network, System)> {
     let network = network.network(engine.network)?;
     if !system.custom.is_empty() {
         let error = Error::input("names files of custom collectives, which a build does not read");
         return Err(error.in_file(configs::SYSTEM));
     }
     let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
-    let warnings = lint::refuse(&lint::lint(&network, &system, workload))?;
-    Ok((network, system, warnings))
+    Ok((network, system))
 }
 
 /// Takes over the finish time of a known run.
