@@ -1,4 +1,4 @@
-//! Reads a communicator group file: an object from group number to the ranks of the group.
+//! Reads and writes communicator group files: an object from group number to the ranks of the group.
 
 use std::collections::BTreeMap;
 
@@ -30,6 +30,18 @@ pub fn read_groups(bytes: &[u8], file: &str) -> Result<BTreeMap<GroupId, Vec<Ran
     groups.iter().map(|entry| group(entry).map_err(|error: Error| error.key(entry.0).in_file(file))).collect()
 }
 
+/// The file of these groups, by ascending number; the same groups always give the same bytes.
+pub fn write_groups(groups: &BTreeMap<GroupId, Vec<Rank>>) -> Vec<u8> {
+    let mut text = String::from("{");
+    for (group, members) in groups {
+        let ranks: Vec<String> = members.iter().map(Rank::to_string).collect();
+        let separator = if text.len() > 1 { "," } else { "" };
+        text += &format!("{separator}\n  \"{group}\": [{}]", ranks.join(", "));
+    }
+    text += "\n}\n";
+    text.into_bytes()
+}
+
 fn rank(json: &Json) -> Option<Rank> {
     json.as_u64().and_then(|rank| u32::try_from(rank).ok()).map(Rank)
 }
@@ -44,6 +56,9 @@ mod tests {
         let numbers: Vec<u32> = groups.keys().map(|id| id.get()).collect();
         assert_eq!(numbers, [2, 10]);
         assert_eq!(groups[&GroupId::new(10).unwrap()], [Rank(3), Rank(1)]);
+        let written = write_groups(&groups);
+        assert_eq!(String::from_utf8_lossy(&written), "{\n  \"2\": [0],\n  \"10\": [3, 1]\n}\n");
+        assert_eq!(read_groups(&written, "g.json").unwrap(), groups);
     }
 
     #[test]

@@ -128,8 +128,8 @@ fn derivation(sources: &Sources) -> Derivation {
         "steps": versions,
     });
     let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
-    for (name, source) in &sources.files {
-        preimage = preimage.input(format!("source {name}"), source.blob.digest());
+    for (name, digest) in sources.digests() {
+        preimage = preimage.input(format!("source {name}"), digest);
     }
     Derivation::of(&preimage)
 }

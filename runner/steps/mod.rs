@@ -9,6 +9,7 @@ mod context;
 mod et;
 mod files;
 mod hw;
+mod ingest;
 mod run;
 
 use std::collections::BTreeMap;
@@ -25,10 +26,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
 pub use check::check;
-pub use context::{Context, Sources, provenance};
+pub use context::{Context, provenance};
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
+pub use ingest::{Source, Sources, TraceSource};
 pub use run::simulation_error;
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.
@@ -146,7 +148,7 @@ impl Produced {
 pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Derivation> {
     let preimage = match kind {
         StepKind::Hw => hw::preimage(context, point),
-        StepKind::Et => et::preimage(point),
+        StepKind::Et => et::preimage(&context.sources, point),
         StepKind::Configs => configs::preimage(context, point, inputs),
         StepKind::Run => run::preimage(point, inputs),
     }?;
@@ -166,7 +168,7 @@ pub fn execute(
 ) -> Result<Produced> {
     match kind {
         StepKind::Hw => hw::execute(context, point),
-        StepKind::Et => et::execute(point),
+        StepKind::Et => et::execute(context, point),
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel),
     }

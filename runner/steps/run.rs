@@ -1,7 +1,7 @@
 //! Step `run`: configuration files and traces → per-rank times.
 //!
-//! Reads: `network.yml`, `system.json`, the tree `et`. Writes: `result.json`. In its key: the digests of those
-//! three and the identity of the engine with dialect and network model. Only a simulation in which every rank
+//! Reads: `network.yml`, `system.json`, the tree `et` and, where the traces use groups, `comm_groups.json`. Writes:
+//! `result.json`. In its key: the digests of those and the identity of the engine with dialect and network model. Only a simulation in which every rank
 //! finished is recorded.
 
 use std::collections::{BTreeMap, HashMap};
@@ -12,7 +12,7 @@ use artifact_store::{ActionRecord, Digest, OutputKind, Tree};
 use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
-use crate::astrasim::{NetworkFile, SystemFile, SystemOptions};
+use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
@@ -37,10 +37,15 @@ fn engine_identity(engine: &Engine) -> Value {
 }
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
-    Ok(Preimage::new(StepKind::Run.as_str(), VERSION, json!({ "engine": engine_identity(&point.engine) }))
+    let params = json!({ "engine": engine_identity(&point.engine) });
+    let preimage = Preimage::new(StepKind::Run.as_str(), VERSION, params)
         .input("et", inputs.output(StepKind::Et, et::TREE)?)
         .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
-        .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?))
+        .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?);
+    Ok(match inputs.optional(StepKind::Et, et::GROUPS) {
+        Some(groups) => preimage.input(et::GROUPS, groups),
+        None => preimage,
+    })
 }
 
 pub(super) fn execute(
@@ -51,7 +56,8 @@ pub(super) fn execute(
 ) -> Result<Produced> {
     let network = context.network(inputs.output(StepKind::Configs, configs::NETWORK)?)?;
     let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
-    let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
+    let groups = inputs.optional(StepKind::Et, et::GROUPS);
+    let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?, groups)?;
     let (network, system) = prepare(&network, &system, &point.engine)?;
     if context.lints() {
         let warnings = lint::refuse(&lint::lint(&network, &system, &workload))?;
@@ -97,9 +103,9 @@ pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
     Ok(())
 }
 
-/// The traces of all ranks, decoded once per tree.
-fn workload(context: &Context, tree: Digest) -> Result<Arc<Workload>> {
-    context.workloads.get_or(tree, || {
+/// The traces of all ranks with their groups, decoded once.
+fn workload(context: &Context, tree: Digest, groups: Option<Digest>) -> Result<Arc<Workload>> {
+    context.workloads.get_or((tree, groups), || {
         let tree = Tree::decode(&context.content(&tree)?)?;
         let mut positions: HashMap<Digest, u32> = HashMap::new();
         let mut files = Vec::new();
@@ -115,7 +121,11 @@ fn workload(context: &Context, tree: Digest) -> Result<Arc<Workload>> {
             }
             file_of_rank[rank] = file;
         }
-        lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
+        let mut workload = lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())?;
+        if let Some(groups) = groups {
+            workload.groups = astrasim::read_groups(&context.content(&groups)?, et::GROUPS)?;
+        }
+        Ok(workload)
     })
 }
 

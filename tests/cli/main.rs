@@ -19,3 +19,4 @@ mod reference;
 mod sandbox;
 mod stores;
 mod study;
+mod traces;
