@@ -109,7 +109,7 @@ fn dump_json_lines(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Fa
 }
 
 /// The type's name, or its number when the schema does not know it.
-fn kind_name(node: &Node) -> String {
+pub(super) fn kind_name(node: &Node) -> String {
     match NodeType::try_from(node.kind) {
         Ok(NodeType::Invalid) => "invalid".to_owned(),
         Ok(NodeType::Metadata) => "metadata".to_owned(),
@@ -152,7 +152,7 @@ fn node_text(node: &Node) -> String {
 }
 
 /// What a `comm_type` stands for; writers use several integer kinds.
-fn collective_name(attribute: &Attribute) -> Option<CollectiveType> {
+pub(super) fn collective_name(attribute: &Attribute) -> Option<CollectiveType> {
     let number = match attribute.value.as_ref().filter(|_| attribute.name == names::COMM_TYPE)? {
         Value::Int64(v) => u64::try_from(*v).ok()?,
         Value::Int32(v) => u64::try_from(*v).ok()?,
@@ -217,7 +217,7 @@ fn attribute_json(attribute: &Attribute) -> Json {
 }
 
 /// A value as JSON; bytes as hexadecimal text, and numbers that JSON does not have as text.
-fn value_json(value: &Value) -> Json {
+pub(super) fn value_json(value: &Value) -> Json {
     match value {
         Value::Double(v) => double(*v),
         Value::DoubleList(l) => l.values.iter().map(|v| double(*v)).collect(),

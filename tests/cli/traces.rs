@@ -199,3 +199,80 @@ fn lint_prints_findings_with_reasons_and_ends_with_three_when_there_are_errors()
     assert_eq!((lines[0]["rule"].as_str(), lines[0]["rank"].as_u64()), (Some("collectives-agree"), Some(0)));
     assert_eq!(lines[1], serde_json::json!({ "more": 1 }));
 }
+
+/// A sandbox with a pipeline of three ranks under `before/p` and the same bundle with other ids under `after/p`.
+fn two_bundles() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let send = |id, to| Node::send(id, "on", to, 64, 1);
+    let ranks = [
+        vec![Node::compute(0, "mul", 5), send(1, 1).after([0])],
+        vec![Node::recv(0, "in", 0, 64, 1), Node::compute(1, "mul", 7).after([0]), send(2, 2).after([1])],
+        vec![Node::recv(0, "in", 1, 64, 1), Node::compute(1, "mul", 9).after([0])],
+    ];
+    for (rank, nodes) in ranks.iter().enumerate() {
+        sandbox.write(&format!("before/p.{rank}.et"), trace(nodes));
+        let mut renumbered = nodes.clone();
+        for node in &mut renumbered {
+            node.id += 10;
+            node.control_deps.iter_mut().for_each(|id| *id += 10);
+        }
+        sandbox.write(&format!("after/p.{rank}.et"), trace(&renumbered));
+    }
+    sandbox
+}
+
+#[test]
+fn stat_adds_up_types_ranks_and_pairs() {
+    let sandbox = two_bundles();
+    let stat = sandbox.run("et stat before/p --json").succeeds().value();
+    assert_eq!(stat["types"]["compute"], serde_json::json!({ "nodes": 3, "bytes": 0, "duration_us": 21 }));
+    assert_eq!(stat["ranks"][1]["critical"], serde_json::json!({ "duration_us": 7, "nodes": [0, 1] }));
+    assert_eq!(stat["flows"][1], serde_json::json!({ "from": 1, "to": 2, "messages": 1, "bytes": 64 }));
+    let text = sandbox.run("et stat before/p --limit 1").succeeds();
+    assert!(text.text().starts_with("3 ranks, 3 different traces\n"), "{}", text.text());
+    assert!(text.text().contains("and 2 more ranks; --limit 3 prints them all"), "{}", text.text());
+}
+
+#[test]
+fn digests_and_differences_know_ids_from_structure() {
+    let sandbox = two_bundles();
+    let digest = |arguments: &str| sandbox.run(&format!("et digest {arguments} --json")).succeeds().value();
+    assert_ne!(digest("before")["bundle"], digest("after")["bundle"]);
+    assert_eq!(digest("before --canonical"), digest("after --canonical"));
+    assert_ne!(digest("before --canonical"), digest("before --canonical --no-names"));
+    assert_eq!(sandbox.run("et diff before before").succeeds().text(), "");
+    assert_eq!(sandbox.run("et diff before after --canonical").succeeds().text(), "");
+    sandbox.run("et diff before after").exits(1).says(&["the bundles differ: 14 differences"]);
+
+    let slower = [Node::recv(10, "in", 1, 64, 1), Node::compute(11, "mul", 90).after([10])];
+    sandbox.write("after/p.2.et", trace(&slower));
+    let differs = sandbox.run("et diff before after --canonical").exits(1);
+    assert_eq!(differs.text(), "rank 2: - compute 1 `mul`\nrank 2: + compute 11 `mul`\n");
+    sandbox.write("before/p.2.et", trace(&[slower[0].clone(), Node::compute(11, "mul", 9)]));
+    sandbox.write("after/p.0.et", sandbox.bytes("before/p.0.et"));
+    sandbox.write("after/p.1.et", sandbox.bytes("before/p.1.et"));
+    let differs = sandbox.run("et diff before after --json").exits(1);
+    let lines: Vec<serde_json::Value> =
+        differs.text().lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+    let expected = serde_json::json!([
+        { "ranks": [2], "change": "changed", "node": 11, "name": "mul", "type": "compute", "field": "dependencies",
+          "before": "", "after": "10" },
+        { "ranks": [2], "change": "changed", "node": 11, "name": "mul", "type": "compute", "field": "duration_us",
+          "before": "9", "after": "90" },
+    ]);
+    assert_eq!(serde_json::Value::from(lines), expected);
+    std::fs::remove_file(sandbox.path("after/p.2.et")).unwrap();
+    sandbox.run("et diff before after").exits(1).says(&["the first bundle has 3 ranks, the second 2"]);
+}
+
+#[test]
+fn ranks_are_drawn_as_dot_and_as_svg() {
+    let sandbox = two_bundles();
+    let dot = sandbox.run("et dot before --rank 0 --rank 1").succeeds();
+    assert!(dot.text().contains("n0_1 -> n1_0 [style=dashed"), "{}", dot.text());
+    let svg = sandbox.run("et svg before --rank 1 --focus 0 --radius 1").succeeds();
+    assert_eq!((svg.text().matches("<rect").count(), svg.text().matches("lightsalmon").count()), (2, 1));
+    let cut = sandbox.run("et svg before --limit 1").succeeds().says(&["1 node left out"]);
+    assert_eq!(cut.text().matches("<rect").count(), 1);
+    sandbox.run("et dot before --rank 3").exits(3).says(&["there is no rank 3, the last is 2"]);
+}

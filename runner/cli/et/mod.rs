@@ -1,7 +1,11 @@
 //! `astra-store et`: one file per command below it.
 
+mod diff;
+mod digest;
+mod draw;
 mod dump;
 mod lint;
+mod stat;
 
 use std::collections::BTreeMap;
 use std::path::PathBuf;
@@ -26,12 +30,22 @@ pub(super) struct EtArgs {
 enum EtCommand {
     Lint(lint::LintArgs),
     Dump(dump::DumpArgs),
+    Stat(stat::StatArgs),
+    Diff(diff::DiffArgs),
+    Digest(digest::DigestArgs),
+    Dot(draw::DotArgs),
+    Svg(draw::SvgArgs),
 }
 
 pub(super) fn run(ui: &Ui, args: &EtArgs) -> Result<()> {
     match &args.command {
         EtCommand::Lint(args) => lint::run(ui, args),
         EtCommand::Dump(args) => dump::run(ui, args),
+        EtCommand::Stat(args) => stat::run(ui, args),
+        EtCommand::Diff(args) => diff::run(ui, args),
+        EtCommand::Digest(args) => digest::run(ui, args),
+        EtCommand::Dot(args) => draw::dot(ui, args),
+        EtCommand::Svg(args) => draw::svg(ui, args),
     }
 }
 

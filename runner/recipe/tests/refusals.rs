@@ -52,8 +52,8 @@ fn an_unknown_key_has_place_path_and_suggestion() {
 }"#;
     assert_eq!(
         whole(text),
-        "r.json:4:17: workload.rank: unknown key `rank`, expected one of `kind`, `collective`, `ranks`, `size` \
-         [did you mean `ranks`?]"
+        "r.json:4:17: workload.rank: unknown key `rank`, expected one of `kind`, `collective`, `ranks`, `size`, \
+         `edits` [did you mean `ranks`?]"
     );
     assert!(option(r#""engin":{}"#).ends_with("[did you mean `engine`?]"));
 }
