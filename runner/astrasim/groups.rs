@@ -30,20 +30,19 @@ pub fn read_groups(bytes: &[u8], file: &str) -> Result<BTreeMap<GroupId, Vec<Ran
     groups.iter().map(|entry| group(entry).map_err(|error: Error| error.key(entry.0).in_file(file))).collect()
 }
 
-/// The file of these groups, by ascending number; the same groups always give the same bytes.
-pub fn write_groups(groups: &BTreeMap<GroupId, Vec<Rank>>) -> Vec<u8> {
-    let mut text = String::from("{");
-    for (group, members) in groups {
-        let ranks: Vec<String> = members.iter().map(Rank::to_string).collect();
-        let separator = if text.len() > 1 { "," } else { "" };
-        text += &format!("{separator}\n  \"{group}\": [{}]", ranks.join(", "));
-    }
-    text += "\n}\n";
-    text.into_bytes()
-}
-
 fn rank(json: &Json) -> Option<Rank> {
     json.as_u64().and_then(|rank| u32::try_from(rank).ok()).map(Rank)
+}
+
+/// Groups as bare numbers, as they are written.
+pub fn group_numbers(groups: &BTreeMap<GroupId, Vec<Rank>>) -> BTreeMap<u32, Vec<u32>> {
+    groups.iter().map(|(group, members)| (group.get(), members.iter().map(|rank| rank.0).collect())).collect()
+}
+
+/// The text of a file with these groups, as DeepFlow writes it; `None` without groups, when there is to be no file.
+pub fn write_groups(groups: &BTreeMap<u32, Vec<u32>>) -> Option<Vec<u8>> {
+    let text = || serde_json::to_vec_pretty(groups).expect("numbers and lists of numbers are valid JSON");
+    (!groups.is_empty()).then(text)
 }
 
 #[cfg(test)]
@@ -51,14 +50,22 @@ mod tests {
     use super::*;
 
     #[test]
+    fn what_is_written_is_read_again_and_no_groups_are_no_file() {
+        let groups = BTreeMap::from([(1000, vec![4, 0]), (2, vec![1])]);
+        let text = write_groups(&groups).unwrap();
+        assert_eq!(text, b"{\n  \"2\": [\n    1\n  ],\n  \"1000\": [\n    4,\n    0\n  ]\n}");
+        let read = read_groups(&text, "g.json").unwrap();
+        assert_eq!(read[&GroupId::new(1000).unwrap()], [Rank(4), Rank(0)]);
+        assert_eq!(write_groups(&BTreeMap::new()), None);
+    }
+
+    #[test]
     fn members_keep_their_order() {
         let groups = read_groups(br#"{"10": [3, 1], "2": [0]}"#, "g.json").unwrap();
         let numbers: Vec<u32> = groups.keys().map(|id| id.get()).collect();
         assert_eq!(numbers, [2, 10]);
         assert_eq!(groups[&GroupId::new(10).unwrap()], [Rank(3), Rank(1)]);
-        let written = write_groups(&groups);
-        assert_eq!(String::from_utf8_lossy(&written), "{\n  \"2\": [0],\n  \"10\": [3, 1]\n}\n");
-        assert_eq!(read_groups(&written, "g.json").unwrap(), groups);
+        assert_eq!(group_numbers(&groups), BTreeMap::from([(2, vec![0]), (10, vec![3, 1])]));
     }
 
     #[test]

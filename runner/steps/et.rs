@@ -60,8 +60,8 @@ pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
     let names = (0..).map(|rank| Bundle::file_name(prefix, rank));
     produced.tree(TREE, &bundle.files, names.zip(bundle.file_of_rank.iter().map(|f| *f as usize)))?;
     produced.output(OutputKind::Blob, MANIFEST, bundle.manifest());
-    if !groups.is_empty() {
-        produced.output(OutputKind::Blob, GROUPS, astrasim::write_groups(&groups));
+    if let Some(text) = astrasim::write_groups(&astrasim::group_numbers(&groups)) {
+        produced.output(OutputKind::Blob, GROUPS, text);
     }
     Ok(produced)
 }
