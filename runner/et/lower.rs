@@ -65,11 +65,11 @@ struct Lowered {
 }
 
 /// A send that names its source, or a receive that names its destination.
-#[derive(Clone, Copy)]
-struct OwnRank {
-    rank: u32,
-    node: u64,
-    attribute: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnRank {
+    pub(crate) rank: u32,
+    pub(crate) node: u64,
+    pub(crate) attribute: &'static str,
 }
 
 impl std::fmt::Display for OwnRank {
@@ -117,7 +117,11 @@ impl Lowering {
     }
 }
 
-pub(super) fn lower_node(node: &Node) -> Result<EngineNode> {
+/// A node in the engine's form.
+///
+/// # Errors
+/// The node lacks what its type needs or has it in the wrong kind.
+pub(crate) fn lower_node(node: &Node) -> Result<EngineNode> {
     let kind = match NodeType::try_from(node.kind) {
         Ok(NodeType::Invalid) => NodeKind::Invalid,
         Ok(NodeType::Metadata) => NodeKind::Metadata,
@@ -179,7 +183,8 @@ fn tag(node: &Node) -> Result<u32> {
     required_integer(node, names::COMM_TAG).map(|value| value as u32)
 }
 
-fn own_rank_of(node: &Node) -> Result<Option<OwnRank>> {
+/// The rank that a node says its trace is that of.
+pub(crate) fn own_rank_of(node: &Node) -> Result<Option<OwnRank>> {
     let attribute = match NodeType::try_from(node.kind) {
         Ok(NodeType::Send) => names::COMM_SRC,
         Ok(NodeType::Recv) => names::COMM_DST,

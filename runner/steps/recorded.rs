@@ -5,6 +5,7 @@ use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, HexPrefix, Store, Tree};
 
+use crate::astrasim;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::RunResult;
@@ -65,8 +66,11 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
     let network = run::read_network(&input(configs::NETWORK)?)?;
     let system = run::read_system(&input(configs::SYSTEM)?)?;
     let traces = Tree::decode(&input(et::TREE)?)?;
-    let workload = run::lowered(&traces, |entry| read(store, &entry.digest, &entry.name))?;
-    let (network, system, _) = run::prepare(&network, &system, &engine, &workload)?;
+    let mut workload = run::lowered(&traces, |entry| read(store, &entry.digest, &entry.name))?;
+    if preimage.inputs.contains_key(et::GROUPS) {
+        workload.groups = astrasim::read_groups(&input(et::GROUPS)?, et::GROUPS)?;
+    }
+    let (network, system) = run::prepare(&network, &system, &engine)?;
     let record = store.record(key)?.unwrap_or_default();
     let result = read(store, &output_of(StepKind::Run, &record, run::OUTPUT)?, run::OUTPUT)?;
     let result = RunResult::decode(&result)?;
