@@ -11,6 +11,7 @@ mod gc;
 mod init;
 mod locate;
 mod ls;
+mod policy_host;
 mod schema;
 mod show;
 mod sim;
@@ -24,6 +25,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
+use crate::policy;
 use ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -87,6 +89,8 @@ enum Command {
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Sim(sim::SimArgs),
+    #[command(name = policy::COMMAND, hide = true)]
+    PolicyHost,
 }
 
 fn version() -> String {
@@ -121,5 +125,6 @@ fn run(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
+        Command::PolicyHost => policy_host::run(),
     }
 }
