@@ -11,6 +11,7 @@ mod gc;
 mod init;
 mod locate;
 mod ls;
+mod plugin;
 mod policy_host;
 mod schema;
 mod show;
@@ -89,6 +90,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Sim(sim::SimArgs),
+    Plugin(plugin::PluginArgs),
     #[command(name = policy::COMMAND, hide = true)]
     PolicyHost,
 }
@@ -125,6 +127,7 @@ fn run(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
+        Command::Plugin(args) => plugin::run(ui, &args),
         Command::PolicyHost => policy_host::run(),
     }
 }

@@ -132,12 +132,8 @@ impl Helper {
         Ok(Self { child, to, from, printed, printing, patience, next_number: 1, ended: false })
     }
 
-    /// Asks questions and hands each reply to `take`, in order. After trouble the helper is of no further use.
-    pub(super) fn ask(
-        &mut self,
-        questions: Vec<Question>,
-        mut take: impl FnMut(usize, Reply) -> Result<(), Trouble>,
-    ) -> Result<(), (usize, Trouble)> {
+    /// Asks questions and gives the replies in their order. Trouble ends the list, and the helper is of no further use.
+    pub(super) fn ask(&mut self, questions: Vec<Question>) -> (Vec<Reply>, Option<Trouble>) {
         let count = questions.len();
         let first = self.next_number;
         self.next_number += count as u64;
@@ -149,16 +145,18 @@ impl Helper {
             }
             self.send(Told::Questions(Questions { first_number, questions: batch }));
         }
-        for index in 0..count {
-            let said = self.receive(first + index as u64).map_err(|trouble| (index, trouble))?;
-            let reply = match said {
-                Said::Answer(answer) => Reply::Answered(answer),
-                Said::NoOpinion(_) => Reply::NoOpinion,
-                other => return Err((index, trouble(other))),
-            };
-            take(index, reply).map_err(|trouble| (index, trouble))?;
+        let mut replies = Vec::with_capacity(count);
+        for number in (first..).take(count) {
+            replies.push(match self.receive(number) {
+                Ok(Said::Answer(answer)) => Reply::Answered(answer),
+                Ok(Said::NoOpinion(_)) => Reply::NoOpinion,
+                Ok(Said::Refused(text)) => Reply::Refused(text),
+                Ok(Said::Broken(what)) => Reply::Broken(what),
+                Ok(other @ Said::About(_)) => return (replies, Some(trouble(other))),
+                Err(trouble) => return (replies, Some(trouble)),
+            });
         }
-        Ok(())
+        (replies, None)
     }
 
     /// The last line that the plugin printed.

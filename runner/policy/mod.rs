@@ -6,10 +6,12 @@
 
 mod abi_v1;
 mod about;
+mod check;
 mod helper;
 mod isolation;
 mod judge;
 mod questions;
+mod scaffold;
 mod serve;
 mod session;
 mod shipped;
@@ -18,10 +20,12 @@ mod wire;
 mod words;
 
 pub use about::About;
+pub use check::{Conduct, Timing, check};
 pub(crate) use helper::COMMAND;
 pub use helper::Limits;
 pub use judge::{Decided, Ruling};
 pub use questions::sample as sample_questions;
+pub use scaffold::{Language, is_fit, scaffold};
 pub use serve::serve;
 pub use session::{Isolation, Session, Source};
 pub use shipped::{SHIPPED, Shipped};

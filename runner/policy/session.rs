@@ -145,35 +145,45 @@ impl Session {
     /// [`ErrorKind::Failed`] at the first request for which the policy fails: it names the policy, the request and what
     /// the policy did. The session can be asked again.
     pub fn ask(&mut self, requests: &[Request]) -> Result<Vec<Ruling>> {
-        let mut rulings = Vec::with_capacity(requests.len());
-        let mut take = |index: usize, reply| {
-            let request: &Request = &requests[index];
-            ruling(request, reply).map(|ruling| rulings.push(ruling))
-        };
-        let (asked, printed) = match self.live()? {
+        let (outcomes, printed) = self.outcomes(requests)?;
+        let named = outcomes.into_iter().zip(requests);
+        named.map(|(outcome, request)| outcome.map_err(|t| self.error(t, request, &printed))).collect()
+    }
+
+    /// The error for a request that was not ruled on.
+    pub(super) fn error(&self, trouble: Trouble, request: &Request, printed: &str) -> Error {
+        trouble.error(self.source.name(), Some(request), printed)
+    }
+
+    /// What comes of each request, and what the policy printed where something broke. When its process ends, so does the
+    /// list.
+    ///
+    /// # Errors
+    /// When the policy cannot be opened again after an earlier failure.
+    pub(super) fn outcomes(
+        &mut self,
+        requests: &[Request],
+    ) -> Result<(Vec<Result<Ruling, Trouble>>, String)> {
+        let mut printed = String::new();
+        let (replies, trouble) = match self.live()? {
             Live::Helper(helper) => {
-                let asked = helper.ask(requests.iter().map(Question::from).collect(), take);
-                let printed = if asked.is_err() { helper.printed() } else { String::new() };
-                (asked, printed)
+                let asked = helper.ask(requests.iter().map(Question::from).collect());
+                let broken = |reply: &Reply| matches!(reply, Reply::Broken(_));
+                if asked.1.is_some() || asked.0.iter().any(broken) {
+                    printed = helper.printed();
+                }
+                asked
             }
-            Live::Shipped(policy) => {
-                let mut replies = requests.iter().map(|request| reply(policy, request)).enumerate();
-                let asked = replies.try_for_each(|(i, reply)| take(i, reply).map_err(|trouble| (i, trouble)));
-                (asked, String::new())
-            }
-            Live::InProcess(plugin) => {
-                let mut replies = requests.iter().map(|request| plugin.ask(request)).enumerate();
-                let asked = replies.try_for_each(|(i, reply)| take(i, reply).map_err(|trouble| (i, trouble)));
-                (asked, String::new())
-            }
+            Live::Shipped(policy) => (requests.iter().map(|request| reply(policy, request)).collect(), None),
+            Live::InProcess(plugin) => (requests.iter().map(|request| plugin.ask(request)).collect(), None),
         };
-        match asked {
-            Ok(()) => Ok(rulings),
-            Err((index, trouble)) => {
-                self.live = None;
-                Err(trouble.error(self.source.name(), requests.get(index), &printed))
-            }
+        // A policy that broke a rule may have broken more than that.
+        if trouble.is_some() || replies.iter().any(|reply| matches!(reply, Reply::Broken(_))) {
+            self.live = None;
         }
+        let ruled = requests.iter().zip(replies).map(|(request, reply)| ruling(request, reply));
+        let outcomes = ruled.chain(trouble.map(Err)).collect();
+        Ok((outcomes, printed))
     }
 
     /// Ends the process of the policy, if it has one; the next question starts another.
