@@ -3,6 +3,8 @@
 //! Linked in, a policy is identified by its name and version; as a file, by the file's bytes.
 
 use astra_policy::{Answer, Policy, Refusal, Request};
+use astra_policy_csv::Csv;
+use astra_policy_fixed::Fixed;
 use astra_policy_topology::ByTopology;
 
 use super::about::About;
@@ -31,7 +33,7 @@ pub struct Shipped {
 }
 
 /// All of them; the first is the default.
-pub const SHIPPED: [Shipped; 1] = [Shipped::of::<ByTopology>()];
+pub const SHIPPED: [Shipped; 3] = [Shipped::of::<ByTopology>(), Shipped::of::<Fixed>(), Shipped::of::<Csv>()];
 
 impl Shipped {
     const fn of<P: Policy>() -> Self {

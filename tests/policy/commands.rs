@@ -42,6 +42,11 @@ fn faults(conduct: &Value) -> Vec<&str> {
 fn shipped_policies_and_examples_pass_the_check() {
     let in_c = c("examples/policies/small_direct.c", &[]);
     let topology = shipped("astra-policy-topology", "topology");
+    let directory = tempfile::tempdir().unwrap();
+    for (name, config) in [("fixed", "* = ring"), ("csv", "allreduce,0,65536,ring")] {
+        let output = command(directory.path(), &["check", name, "--config", config]);
+        assert!(output.status.success(), "{}", stderr(&output));
+    }
     for plugin in [Some(topology), Some(rust("examples/policies/by-size")), in_c].into_iter().flatten() {
         let (conduct, output) = checked(&plugin, "");
         assert!(output.status.success(), "{}", stderr(&output));
@@ -51,7 +56,6 @@ fn shipped_policies_and_examples_pass_the_check() {
         assert!(count("decided") > 400);
         assert!(conduct["per_answer_s"].as_f64().unwrap() > 0.0);
     }
-    let directory = tempfile::tempdir().unwrap();
     let output = command(directory.path(), &["check", "topology"]);
     assert!(output.status.success(), "{}", stderr(&output));
     let text = stdout(&output);

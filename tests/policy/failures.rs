@@ -8,7 +8,7 @@ use astra_policy::Request;
 use astra_store::policy::{Limits, sample_questions};
 use astra_store::{Error, ErrorKind};
 
-use crate::plugins::{c, limits, open, open_within, rust};
+use crate::plugins::{c, impatient, limits, open, open_within, rust};
 
 /// A question about two dimensions.
 fn request() -> Request {
@@ -17,8 +17,12 @@ fn request() -> Request {
 
 /// The error of the plugin that does what `mischief` says; nothing without a C compiler.
 fn error(mischief: &str) -> Option<Error> {
+    error_within(limits(), mischief)
+}
+
+fn error_within(limits: Limits, mischief: &str) -> Option<Error> {
     let plugin = c("tests/policy/mischief.c", &[])?;
-    let mut session = open("mischief.so", &plugin, mischief).unwrap();
+    let mut session = open_within(limits, "mischief.so", &plugin, mischief).unwrap();
     let error = session.ask(&[request()]).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed, "{error}");
     let question = "mischief.so: all_reduce of 1 bytes on 64 ranks (FullyConnected of 2, Switch of 32): ";
@@ -55,7 +59,7 @@ fn a_panic_is_caught_and_told_in_its_words() {
 fn a_hanging_or_stopped_policy_is_ended_in_time() {
     for mischief in ["hang", "stop", "flood for ever"] {
         let started = Instant::now();
-        let Some(error) = error(mischief) else { return };
+        let Some(error) = error_within(impatient(), mischief) else { return };
         assert!(error.message().starts_with("the policy did not answer within 3 s"), "{error}");
         assert!(started.elapsed() < Duration::from_secs(20), "{mischief}: {:?}", started.elapsed());
     }
@@ -64,10 +68,7 @@ fn a_hanging_or_stopped_policy_is_ended_in_time() {
 #[test]
 fn limits_on_memory_and_processor_time_hold() {
     fails("devour memory", "the policy aborted (signal 6, SIGABRT)");
-    let Some(plugin) = c("tests/policy/mischief.c", &[]) else { return };
-    let limits = Limits { patience: Duration::from_secs(120), cpu_s: 1, ..limits() };
-    let mut session = open_within(limits, "mischief.so", &plugin, "burn").unwrap();
-    let error = session.ask(&[request()]).unwrap_err();
+    let Some(error) = error_within(Limits { cpu_s: 1, ..limits() }, "burn") else { return };
     assert_eq!(error.message(), "the policy used up its processor time (signal 24, SIGXCPU)");
 }
 

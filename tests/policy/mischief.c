@@ -97,11 +97,11 @@ static void trouble(const astra_policy_request *request) {
         }
     } else if (is("devour memory")) {
         for (;;) {
-            char *block = malloc((size_t)64 << 20);
+            volatile char *block = malloc((size_t)64 << 20);
             if (block == NULL) {
                 abort();
             }
-            memset(block, 1, (size_t)64 << 20);
+            *block = 1;
         }
     } else if (is("burn") && request->payload_bytes > 0) {
         for (volatile unsigned long i = 0;; i++) {

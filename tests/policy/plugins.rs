@@ -74,9 +74,14 @@ pub(crate) fn shipped(package: &str, example: &str) -> Arc<[u8]> {
     built.unwrap()
 }
 
-/// Short enough for tests that wait for it, long enough for a busy machine.
+/// Patience that no busy machine uses up.
 pub(crate) fn limits() -> Limits {
-    Limits { patience: Duration::from_secs(3), cpu_s: 60, memory_bytes: 1 << 30 }
+    Limits { patience: Duration::from_secs(120), cpu_s: 60, memory_bytes: 1 << 30 }
+}
+
+/// For tests that wait for the end of patience: long enough to start a process on a busy machine.
+pub(crate) fn impatient() -> Limits {
+    Limits { patience: Duration::from_secs(3), ..limits() }
 }
 
 /// Opens a plugin in a helper process.
