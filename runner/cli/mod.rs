@@ -92,7 +92,10 @@ enum Command {
     Sim(sim::SimArgs),
     Plugin(plugin::PluginArgs),
     #[command(name = policy::COMMAND, hide = true)]
-    PolicyHost,
+    PolicyHost {
+        /// Process that started this one.
+        parent: u32,
+    },
 }
 
 fn version() -> String {
@@ -128,6 +131,6 @@ fn run(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
         Command::Plugin(args) => plugin::run(ui, &args),
-        Command::PolicyHost => policy_host::run(),
+        Command::PolicyHost { parent } => policy_host::run(parent),
     }
 }

@@ -111,6 +111,7 @@ impl Helper {
     fn spawn(program: &Path, limits: &Limits) -> std::io::Result<Self> {
         let mut child = Command::new(program)
             .arg(COMMAND)
+            .arg(std::process::id().to_string())
             .env_clear()
             .current_dir("/")
             .process_group(0)

@@ -6,8 +6,10 @@
 use std::fs::File;
 use std::io;
 use std::os::fd::AsFd;
+use std::thread;
+use std::time::Duration;
 
-use rustix::process::{self, Resource, Rlimit, WaitOptions};
+use rustix::process::{self, Resource, Rlimit, Signal, WaitOptions};
 use rustix::stdio;
 
 /// The pipes to the process that asks, taken away from where a plugin would find them: what it reads from standard input
@@ -37,6 +39,18 @@ pub(super) fn limit(memory_bytes: u64, cpu_s: u64) {
     }
 }
 
+/// Ends this process and its group soon after its parent, the one that asks, has ended, whatever the plugin is doing. The signal that
+/// Linux has for this is sent when the *thread* that started a process ends, which says nothing about the asking process.
+pub(super) fn end_with(parent: u32) {
+    let is_there = move || process::getppid().is_some_and(|p| u32::try_from(p.as_raw_pid()) == Ok(parent));
+    thread::spawn(move || {
+        while is_there() {
+            thread::sleep(Duration::from_secs(1));
+        }
+        let _ = process::kill_process_group(process::getpgrp(), Signal::KILL);
+    });
+}
+
 /// Watches for processes that a plugin starts.
 #[derive(Debug)]
 pub(super) struct Descendants {
@@ -44,15 +58,12 @@ pub(super) struct Descendants {
 }
 
 impl Descendants {
-    /// From now on processes whose parent has ended come back to this one, and this one ends with the one that asks.
+    /// From now on processes whose parent has ended come back to this one.
     pub(super) fn watch() -> Self {
         let this = process::getpid();
+        // Without this a process that outlives its parent is not seen, and that is all.
         #[cfg(target_os = "linux")]
-        {
-            // Without these a process that outlives its parent is not seen, and that is all.
-            let _ = process::set_child_subreaper(Some(this));
-            let _ = process::set_parent_process_death_signal(Some(process::Signal::KILL));
-        }
+        let _ = process::set_child_subreaper(Some(this));
         Self { this }
     }
 

@@ -7,15 +7,16 @@ use std::io::{self, BufReader};
 use std::path::Path;
 
 use super::abi_v1::{Plugin, Reply};
-use super::isolation::{Descendants, limit, take_pipes};
+use super::isolation::{Descendants, end_with, limit, take_pipes};
 use super::wire::{self, FromHelper, NoOpinion, Open, Questions, Said, Told};
 
-/// Serves until the other side closes the pipe.
+/// Serves until the other side, the process with the number `parent`, closes the pipe or ends.
 ///
 /// # Errors
 /// When the pipes cannot be used, or what comes is not for a helper.
-pub fn serve() -> io::Result<()> {
+pub fn serve(parent: u32) -> io::Result<()> {
     let (input, output) = take_pipes()?;
+    end_with(parent);
     let mut helper = Helper { input: BufReader::new(input), output, descendants: Descendants::watch() };
     let Some(Told::Open(open)) = helper.next()? else {
         return Err(io::Error::new(io::ErrorKind::InvalidData, "astra-store starts this process by itself"));

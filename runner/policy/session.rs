@@ -100,6 +100,12 @@ pub struct Session {
     live: Option<Live>,
 }
 
+/// A session may move between threads.
+const _: () = {
+    const fn is_send<T: Send>() {}
+    is_send::<Session>();
+};
+
 #[derive(Debug)]
 enum Live {
     Shipped(Opened),

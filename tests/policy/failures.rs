@@ -2,13 +2,14 @@
 //! process.
 
 use std::path::Path;
+use std::process::Command;
 use std::time::{Duration, Instant};
 
 use astra_policy::Request;
 use astra_store::policy::{Limits, sample_questions};
 use astra_store::{Error, ErrorKind};
 
-use crate::plugins::{c, impatient, limits, open, open_within, rust};
+use crate::plugins::{PROGRAM, c, impatient, limits, open, open_within, rust};
 
 /// A question about two dimensions.
 fn request() -> Request {
@@ -96,10 +97,44 @@ fn processes_that_a_policy_starts_are_noticed_and_those_of_its_group_ended() {
             assert!(ends(child), "process {child} is still there");
         } else {
             // It left the group: this is what escapes, and what the documentation names.
-            let kill = std::process::Command::new("kill").args(["-9", child]).status();
+            let kill = Command::new("kill").args(["-9", child]).status();
             assert!(kill.unwrap().success());
         }
     }
+}
+
+#[test]
+fn a_helper_does_not_outlive_the_program_that_asks() {
+    let Some(plugin) = c("tests/policy/mischief.c", &[]) else { return };
+    let directory = tempfile::tempdir().unwrap();
+    let file = directory.path().join("mischief.so");
+    std::fs::write(&file, &plugin[..]).unwrap();
+    let mut check = Command::new(PROGRAM);
+    check.args(["plugin", "check", "--patience", "3600", "--config", "hang"]).arg(&file);
+    let mut check = check.spawn().unwrap();
+    let helper = child_of(check.id());
+    check.kill().unwrap();
+    check.wait().unwrap();
+    assert!(ends(&helper), "process {helper} is still there");
+}
+
+/// The number of a process whose parent this is, as soon as there is one.
+fn child_of(parent: u32) -> String {
+    let deadline = Instant::now() + Duration::from_secs(60);
+    while Instant::now() < deadline {
+        let numbers =
+            std::fs::read_dir("/proc").unwrap().filter_map(|e| e.unwrap().file_name().into_string().ok());
+        let child = numbers.filter(|name| name.parse::<u32>().is_ok()).find(|number| {
+            let stat = std::fs::read_to_string(format!("/proc/{number}/stat")).unwrap_or_default();
+            let after_name = stat.rsplit(')').next().unwrap_or_default();
+            after_name.split_whitespace().nth(1) == Some(&parent.to_string())
+        });
+        match child {
+            Some(child) => return child,
+            None => std::thread::sleep(Duration::from_millis(20)),
+        }
+    }
+    panic!("process {parent} has no child");
 }
 
 /// Whether a process is soon gone, or a zombie that nobody has collected.
