@@ -5,6 +5,7 @@ use crate::network::NetworkProblem;
 use crate::stall::Stall;
 use crate::system::SystemProblem;
 use crate::units::{Nanos, Rank};
+use crate::unroutable::Unroutable;
 use crate::workload::{GroupId, WorkloadProblem};
 use std::fmt;
 
@@ -24,6 +25,8 @@ pub enum Error {
     Workload(WorkloadProblem),
     /// A node cannot be executed.
     Node(Box<NodeError>),
+    /// A message has no route through the network.
+    Unroutable(Box<Unroutable>),
     /// Events ran out before every rank had finished.
     Stalled(Box<Stall>),
     /// The clock passed the largest time that the simulator counts exactly.
@@ -258,6 +261,7 @@ impl fmt::Display for Error {
             Self::System(problem) => problem.fmt(f),
             Self::Workload(problem) => problem.fmt(f),
             Self::Node(error) => error.fmt(f),
+            Self::Unroutable(unroutable) => unroutable.fmt(f),
             Self::Stalled(stall) => stall.fmt(f),
             Self::ClockRange => {
                 f.write_str("the simulated time exceeds 2^53 ns (104 days), beyond which it is not exact")

@@ -134,9 +134,6 @@ impl Default for System {
     }
 }
 
-/// Most queues per dimension; every rank holds them all.
-const MAX_QUEUES: u32 = 1024;
-
 /// What is wrong with a system.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SystemProblem {
@@ -173,7 +170,11 @@ impl fmt::Display for SystemProblem {
         match self {
             Self::Zero(key) => write!(f, "{key} is 0; it must be at least 1"),
             Self::TooManyQueues(found) => {
-                write!(f, "num-queues-per-dim is {found}; at most {MAX_QUEUES} are simulated")
+                write!(
+                    f,
+                    "num-queues-per-dim is {found}; at most {} are simulated",
+                    System::MAX_QUEUES_PER_DIMENSION
+                )
             }
             Self::Number(key, found) => write!(f, "{key} is {found}; it must be a finite number, 0 or more"),
             Self::TooManyAlgorithms { collective, found, dimensions } => write!(
@@ -201,6 +202,9 @@ impl fmt::Display for SystemProblem {
 }
 
 impl System {
+    /// Most queues per dimension; every rank holds them all.
+    pub const MAX_QUEUES_PER_DIMENSION: u32 = 1024;
+
     /// The algorithms of a collective type, one per logical dimension; empty for types that have none.
     pub fn algorithms(&self, collective: CollectiveType) -> &[Algorithm] {
         match collective {
@@ -231,7 +235,7 @@ impl System {
     pub fn check(&self, dimensions: usize) -> Result<(), SystemProblem> {
         match self.queues_per_dimension {
             0 => return Err(SystemProblem::Zero("num-queues-per-dim")),
-            1..=MAX_QUEUES => {}
+            1..=Self::MAX_QUEUES_PER_DIMENSION => {}
             found => return Err(SystemProblem::TooManyQueues(found)),
         }
         if let RemoteMemory::PerNode { npus_per_node: 0, .. } = self.remote_memory {

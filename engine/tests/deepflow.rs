@@ -263,7 +263,7 @@ fn one_rank_in_place_of_all_gives_the_times_of_all() {
                     let one = workload(&[&nodes]);
                     let workload = Workload { trace_of_rank: vec![0; ranks as usize], ..one };
                     let run = |shortcuts| {
-                        let options = Options { shortcuts, ..Options::default() };
+                        let options = Options { shortcuts };
                         let stop = AtomicBool::new(false);
                         let report = simulate_with(&options, network, &system, &workload, &stop).unwrap();
                         (report.ranks, report.finish_order, report.messages)

@@ -203,31 +203,6 @@ fn a_send_and_its_receive_complete_together_the_sender_first() {
 }
 
 #[test]
-fn slots_and_ids_decide_what_is_issued() {
-    let all_reduce = collective(CollectiveType::AllReduce, 400_000, None);
-    let all_gather = collective(CollectiveType::AllGather, 100_000, None);
-    let rank0: &[(Node, &[u64])] = &[
-        (compute(2), &[]),
-        (compute(1), &[]),
-        (all_reduce, &[]),
-        (send(1, 1000, 7), &[]),
-        (recv(1, 2000, 8), &[]),
-        (compute(1), &[5]),
-        (all_gather, &[3, 2]),
-    ];
-    let rank1: &[(Node, &[u64])] =
-        &[(recv(0, 1000, 7), &[]), (send(0, 2000, 8), &[1]), (all_reduce, &[]), (all_gather, &[3])];
-    let others: &[(Node, &[u64])] = &[(all_reduce, &[]), (all_gather, &[1])];
-    let system = System { preferred_dataset_splits: 1, local_mem_bw: GbPerSec(100.0), ..system(&["ring"]) };
-    let report = simulate(&ring(4), &system, &workload(&[rank0, rank1, others, others])).unwrap();
-    assert_eq!(finishes(&report), [31_905, 30_905, 30_368, 30_886]);
-    assert_eq!(report.finish_order, [2, 3, 1, 0].map(Rank));
-    let first = &report.ranks[0];
-    assert_eq!((first.gpu, first.comm), (Some(Nanos(4000)), Some(Nanos(30_905))));
-    assert_eq!((first.exposed, first.overlap), (Nanos(27_905), Some(Nanos(3000))));
-}
-
-#[test]
 fn a_memory_pool_serves_one_access_at_a_time_in_order() {
     let load = |size| gpu(NodeKind::MemoryLoad(Bytes(size)), 0);
     let timing = MemoryTiming { latency: Nanos(100), bytes_per_ns: 3 };

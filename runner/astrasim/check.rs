@@ -4,7 +4,7 @@
 //! hardware nor who chose. Keys that begin with `network` or `execution_backend` are the hardware file's, the others
 //! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
 
-use astra_engine::{Dialect, NetworkModel, NetworkProblem};
+use astra_engine::{Dialect, FaultProblem, NetworkModel, NetworkProblem};
 use astra_policy::Collective;
 
 use super::decision::recipe_key;
@@ -12,12 +12,12 @@ use super::{DecidedBy, Decision, DecisionTable, Layout, WrittenDimension};
 use crate::algorithm;
 use crate::{Error, Result};
 
-/// Checks that the engine can simulate this network; `hardware` names the file it comes from.
+/// Checks that the engine can simulate this network.
 ///
 /// # Errors
 ///
 /// The first reason why not, with the key to change.
-pub fn check_network(layout: &Layout, model: NetworkModel, hardware: &str) -> Result<()> {
+pub fn check_network(layout: &Layout, model: NetworkModel) -> Result<()> {
     if layout.ranks < 2 {
         let message = format!("a simulation needs at least 2 ranks, found {}", layout.ranks);
         return Err(Error::input(message).key("workload.ranks").hint(
@@ -25,22 +25,28 @@ pub fn check_network(layout: &Layout, model: NetworkModel, hardware: &str) -> Re
         ));
     }
     let Err((dimension, problem)) = layout.network(model).check() else { return Ok(()) };
-    if let NetworkProblem::AwareDimensions(found) = problem {
-        let names: Vec<&str> = layout.dimensions.iter().map(|d| d.link.topology.as_str()).collect();
-        let message =
-            format!("`{model}` simulates one dimension, {hardware} gives {found} ({})", names.join(", "));
-        return Err(Error::input(message)
-            .key("engine.network")
-            .hint(format!("write `\"network\": \"{}\"`", NetworkModel::CongestionUnaware)));
-    }
-    let key = match (dimension.and_then(|index| layout.dimensions.get(index)), &problem) {
-        (None, NetworkProblem::Extension(_)) => "network.faulty_links".to_owned(),
+    let of_dimension = dimension.and_then(|index| layout.dimensions.get(index));
+    let key = match (of_dimension.map(WrittenDimension::key), &problem) {
+        (None, NetworkProblem::Fault { index, .. }) => format!("network.faulty_links[{index}]"),
+        (None, NetworkProblem::FaultsWithoutLinks) => "network.faulty_links".to_owned(),
         (None, _) => "network.dimensions".to_owned(),
-        (Some(dimension), NetworkProblem::Topology(..)) => format!("{}.topology.type", dimension.key()),
-        (Some(dimension), NetworkProblem::TooFewNpus(_)) => format!("{}.size", dimension.key()),
-        (Some(dimension), _) => dimension.key(),
+        (Some(key), NetworkProblem::Topology(..) | NetworkProblem::OnlyDimension(_)) => {
+            format!("{key}.topology.type")
+        }
+        (
+            Some(key),
+            NetworkProblem::TooFewNpus(_) | NetworkProblem::NotSquare(..) | NetworkProblem::NotPowerOfTwo(..),
+        ) => format!("{key}.size"),
+        (Some(key), _) => key,
     };
-    Err(Error::input(problem.to_string()).key(key))
+    let error = Error::input(problem.to_string()).key(key);
+    Err(match problem {
+        NetworkProblem::Fault { problem: FaultProblem::NoSuchDevice(_), .. } => error.hint(format!(
+            "this run has {} ranks; links of other parts of the hardware have to be left out",
+            layout.ranks
+        )),
+        _ => error,
+    })
 }
 
 /// Checks that the simulator of the dialect has every algorithm, and that those of the collectives that the workload

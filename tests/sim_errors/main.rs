@@ -9,4 +9,5 @@
 mod deepflow;
 mod files;
 mod inputs;
+mod networks;
 mod runs;

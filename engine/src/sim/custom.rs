@@ -151,7 +151,7 @@ impl Simulation<'_> {
         }
         let operations: Rc<[Operation]> = operations.into();
         self.ranks[rank as usize].chunks_left = chunks;
-        for _ in 0..chunks {
+        for chunk in 0..chunks {
             let run = self.custom.add(Run {
                 trace,
                 rank,
@@ -161,7 +161,7 @@ impl Simulation<'_> {
                 free: trace.free.clone(),
                 ongoing: 0,
             });
-            let stream = self.new_custom_stream(rank, collective, counter, run);
+            let stream = self.new_custom_stream(rank, collective, counter, run, chunk);
             let queue = self.enqueue(stream);
             self.start_waiting(queue);
         }

@@ -72,16 +72,16 @@ impl Simulation<'_> {
     fn begin_node(&mut self, rank: u32, index: u32, node: &Node) {
         let state = &mut self.ranks[rank as usize];
         state.begin(index, node, self.now);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.begin(state.first_node + index as usize, self.now);
+        if self.watch.is_some() {
+            self.tell_node_began(rank, index);
         }
     }
 
     fn end_node(&mut self, rank: u32, index: u32, node: &Node) {
         let state = &mut self.ranks[rank as usize];
         state.end(node, self.now);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.end(state.first_node + index as usize, self.now);
+        if self.watch.is_some() {
+            self.tell_node_ended(rank, index);
         }
     }
 

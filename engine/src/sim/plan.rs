@@ -54,6 +54,8 @@ pub(super) struct Phase {
     pub(super) endpoint_delay: Nanos,
     /// Whether memory steps take the way over the shared bus instead of the endpoint delay.
     pub(super) over_bus: bool,
+    /// What `steps` carry out, unless a trace says.
+    pub(super) algorithm: Option<Algorithm>,
     pub(super) steps: Steps,
 }
 
@@ -168,6 +170,7 @@ impl<'a> Plans<'a> {
                 selector,
                 endpoint_delay: Nanos(0),
                 over_bus: false,
+                algorithm: None,
                 steps: Steps::Custom,
             });
         }
@@ -208,6 +211,7 @@ impl<'a> Plans<'a> {
                 selector,
                 endpoint_delay: self.system.endpoint_delay,
                 over_bus: self.system.shared_bus.is_some(),
+                algorithm: Some(algorithm),
                 steps,
             });
         }
@@ -234,6 +238,7 @@ impl<'a> Plans<'a> {
             selector: self.only_selector(key.collective),
             endpoint_delay: GROUP_ENDPOINT_DELAY,
             over_bus: false,
+            algorithm: Some(algorithm),
             steps: self.steps(&job)?,
         }])
     }
