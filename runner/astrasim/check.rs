@@ -5,10 +5,10 @@
 //! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
 
 use astra_engine::{Dialect, FaultProblem, NetworkModel, NetworkProblem};
-use astra_policy::{Collective, DecidedBy};
+use astra_policy::Collective;
 
 use super::decision::recipe_key;
-use super::{Decision, DecisionTable, Layout, WrittenDimension};
+use super::{DecidedBy, Decision, DecisionTable, Layout, WrittenDimension};
 use crate::algorithm;
 use crate::{Error, Result};
 

@@ -22,7 +22,7 @@ mod write;
 pub use astra_policy_topology::VERSION as POLICY_VERSION;
 pub use check::{check_algorithms, check_network};
 pub use custom_files::{CustomFiles, read_per_node};
-pub use decision::{Algorithms, Decision, DecisionTable, PolicyChoices, TABLE_VERSION, decide};
+pub use decision::{Algorithms, DecidedBy, Decision, DecisionTable, PolicyChoices, TABLE_VERSION, decide};
 pub use groups::{group_numbers, read_groups, write_groups};
 pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;

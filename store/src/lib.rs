@@ -7,6 +7,8 @@
 //! A build opens a [`Store`], takes a [`Session`], asks [`Store::hit`] before it does anything, takes a
 //! [`Claim`] for what it does itself, and hands results over with [`Store::publish`].
 
+#![forbid(unsafe_code)]
+
 mod arrivals;
 mod blob;
 mod claim;
