@@ -88,6 +88,18 @@ impl Store {
         Ok(blobs)
     }
 
+    /// The lengths of these committed blobs in bytes, in the order given; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn lens(&self, digests: &[Digest]) -> Result<Vec<Option<u64>>> {
+        let heads = self.core().db.view()?.table(Table::Blobs)?;
+        let len = |digest: &Digest| {
+            Ok(heads.get(digest.as_bytes())?.as_deref().and_then(Head::read).map(|head| head.len))
+        };
+        digests.iter().map(len).collect()
+    }
+
     /// The committed actions whose keys begin so, ascending.
     ///
     /// # Errors

@@ -8,6 +8,7 @@
 //! [`Claim`] for what it does itself, and hands results over with [`Store::publish`].
 
 mod blob;
+pub mod bundle;
 mod claim;
 mod closure;
 mod committer;
@@ -26,11 +27,13 @@ mod payload;
 mod publish;
 mod quarantine;
 mod record;
+pub mod remote;
 mod root;
 mod roots;
 mod staged;
 mod store;
 mod tree;
+pub mod trust;
 
 pub use blob::Blob;
 pub use claim::Claim;

@@ -12,6 +12,7 @@ use crate::options::Notice;
 use crate::payload;
 use crate::record::ActionRecord;
 use crate::store::Core;
+use crate::trust;
 use std::sync::atomic::Ordering;
 
 /// Notices what is damaged and removes it, unless it is whole by now.
@@ -66,6 +67,11 @@ pub(crate) fn remove_actions(change: &Change<'_>, keys: &[ActionKey]) -> Result<
         for key in keys {
             rows.remove(key.as_bytes())?;
         }
+    }
+    let mut signatures = change.table(Table::Signatures)?;
+    for key in keys {
+        let (first, last) = trust::rows_of(key);
+        signatures.remove_range(&first[..]..=&last[..])?;
     }
     remove_payloads(change, Table::Preimages, keys.iter().map(ActionKey::as_bytes))
 }

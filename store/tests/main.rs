@@ -11,4 +11,5 @@ mod processes;
 mod publishing;
 mod read_only;
 mod round_trips;
+mod sharing;
 mod unreadable;
