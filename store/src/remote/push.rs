@@ -7,7 +7,7 @@ use crate::blob::Blob;
 use crate::digest::{ActionKey, Digest};
 use crate::error::Result;
 use crate::inspect::Found;
-use crate::record::ActionRecord;
+use crate::record::{ActionRecord, Output, OutputKind};
 use crate::remote::progress::Meter;
 use crate::remote::{
     ActionEntry, Disagreement, Lacking, Listing, Needs, Progress, PutAction, Refusal, Remote, Selection,
@@ -94,6 +94,11 @@ struct Candidates {
     lists: Vec<Listing<Needs>>,
 }
 
+/// The closures among the outputs of a record.
+fn lists_of(record: &ActionRecord) -> impl Iterator<Item = &Output> {
+    record.outputs.values().filter(|output| output.kind == OutputKind::Closure)
+}
+
 impl Push<'_> {
     fn run(&mut self, selection: &Selection) -> Result<()> {
         let mut loose = Needs::default();
@@ -119,21 +124,34 @@ impl Push<'_> {
         let mut seen: HashSet<ActionKey> = HashSet::new();
         let mut round = start;
         while !round.is_empty() {
-            round.retain(|key| seen.insert(*key));
+            round.retain(|key| !self.there.contains(key) && seen.insert(*key));
             let mut listing = Vec::new();
-            for key in &round {
-                match self.needs_of(key)? {
-                    Some((record, needs)) if needs.lists => listing.push((*key, record, needs)),
+            let mut missing = Vec::new();
+            // In one look: there may be very many, and most of them in the remote.
+            self.store.for_each_record(&round, &mut |key, record| {
+                match record {
+                    Some(record) if lists_of(&record).next().is_some() => listing.push((*key, record)),
                     Some(_) => found.plain.push(*key),
-                    None => {}
+                    None => missing.push(*key),
                 }
+                Ok(())
+            })?;
+            for key in missing {
+                self.leave_out(Found::Action(key), "its record is missing or damaged".to_owned());
             }
-            round.clear();
-            let keys: Vec<ActionKey> = listing.iter().map(|(key, ..)| *key).collect();
+            let keys: Vec<ActionKey> = listing.iter().map(|(key, _)| *key).collect();
             let equal = self.compare(&keys)?;
-            for (key, _, needs) in listing {
+            round.clear();
+            for (key, record) in listing {
+                let needs = match needs(&record, &|digest| self.store.get(digest))? {
+                    Ok(needs) => needs,
+                    Err(lacking) => {
+                        self.leave_out(Found::Action(key), lacking.to_string());
+                        continue;
+                    }
+                };
                 if equal.contains(&key) && !self.options.compare_all {
-                    self.cover(needs.actions)?;
+                    self.cover(needs.actions);
                 } else {
                     round.extend(&needs.actions);
                     found.lists.push(Listing { key, actions: needs.actions.clone(), of: needs });
@@ -148,43 +166,15 @@ impl Push<'_> {
         Ok(found)
     }
 
-    /// The record of an action and, of one with lists, what they list. Only what can be put.
-    fn needs_of(&mut self, key: &ActionKey) -> Result<Option<(ActionRecord, Needs)>> {
-        let Some(record) = self.store.record(key)? else {
-            self.leave_out(Found::Action(*key), "its record is missing".to_owned());
-            return Ok(None);
-        };
-        let lists = record.outputs.values().any(|output| output.kind == crate::OutputKind::Closure);
-        if !lists {
-            // What belongs to it is looked up when it is its turn, if the remote does not have it.
-            return Ok(Some((record, Needs::default())));
-        }
-        match needs(&record, &|digest| self.store.get(digest))? {
-            Ok(needs) => Ok(Some((record, needs))),
-            Err(lacking) => {
-                self.leave_out(Found::Action(*key), lacking.to_string());
-                Ok(None)
+    /// Marks these as being there: an entry stands for everything that belongs to it. What they list in turn is there
+    /// too, and is asked for by name should it be met.
+    fn cover(&mut self, keys: Vec<ActionKey>) {
+        for key in keys {
+            if self.there.insert(key) {
+                self.report.actions_there += 1;
+                self.meter.progress.actions += 1;
             }
         }
-    }
-
-    /// Marks these and all that they list as being there: an entry stands for everything that belongs to it.
-    fn cover(&mut self, mut keys: Vec<ActionKey>) -> Result<()> {
-        while let Some(key) = keys.pop() {
-            if !self.there.insert(key) {
-                continue;
-            }
-            self.report.actions_there += 1;
-            self.meter.progress.actions += 1;
-            let Some(record) = self.store.record(&key)? else { continue };
-            for output in record.outputs.values().filter(|o| o.kind == crate::OutputKind::Closure) {
-                let list = self.store.get(&output.digest)?;
-                if let Some(closure) = list.and_then(|bytes| crate::Closure::decode(&bytes).ok()) {
-                    keys.extend(closure.actions());
-                }
-            }
-        }
-        Ok(())
     }
 
     /// Compares our records with the remote's entries; gives those that are there and equal, signatures included.
