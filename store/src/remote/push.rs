@@ -25,9 +25,9 @@ const BATCH_BYTES: u64 = 32 << 20;
 /// How to push.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
 pub struct PushOptions {
-    /// Compare every entry that is there with ours, also where the entry of an action that lists it is there and
-    /// equal. That costs a read per action instead of one per list.
-    pub compare_all: bool,
+    /// Take no entry's word for what lies below it: compare each with ours, and look for each blob. That costs a read
+    /// per action and a look per blob, and brings back what was lost in the remote.
+    pub recheck: bool,
 }
 
 /// What a push came to.
@@ -150,7 +150,7 @@ impl Push<'_> {
                         continue;
                     }
                 };
-                if equal.contains(&key) && !self.options.compare_all {
+                if equal.contains(&key) && !self.options.recheck {
                     self.cover(needs.actions);
                 } else {
                     round.extend(&needs.actions);
@@ -160,9 +160,11 @@ impl Push<'_> {
             self.meter.progress.actions_known = seen.len() as u64;
             self.meter.tell();
         }
-        // Some were met before the list that covers them.
-        found.plain.retain(|key| !self.there.contains(key));
-        found.lists.retain(|listing| !self.there.contains(&listing.key));
+        if !self.options.recheck {
+            // Some were met before the list that covers them.
+            found.plain.retain(|key| !self.there.contains(key));
+            found.lists.retain(|listing| !self.there.contains(&listing.key));
+        }
         Ok(found)
     }
 
@@ -240,7 +242,8 @@ impl Push<'_> {
     fn plain(&mut self, keys: &[ActionKey]) -> Result<()> {
         self.compare(keys)?;
         let mut wanting = Vec::new();
-        for key in keys.iter().filter(|key| !self.there.contains(*key)).copied().collect::<Vec<_>>() {
+        let is_due = |key: &&ActionKey| self.options.recheck || !self.there.contains(*key);
+        for key in keys.iter().filter(is_due).copied().collect::<Vec<_>>() {
             let record = self.store.record(&key)?;
             match record.map(|record| needs(&record, &|digest| self.store.get(digest))).transpose()? {
                 Some(Ok(needs)) => wanting.push((key, needs)),
@@ -343,10 +346,10 @@ impl Push<'_> {
     /// Puts the entries of actions of which the remote has everything else.
     fn entries(&mut self, keys: &[ActionKey]) -> Result<()> {
         let mut entries = Vec::with_capacity(keys.len());
-        for key in keys {
-            match (self.store.record(key)?, self.store.preimage(key)?) {
+        for key in keys.iter().filter(|key| !self.there.contains(*key)).copied().collect::<Vec<_>>() {
+            match (self.store.record(&key)?, self.store.preimage(&key)?) {
                 (Some(record), Some(preimage)) => entries.push(ActionEntry::new(preimage, record)),
-                _ => self.leave_out(Found::Action(*key), "its description is missing or damaged".to_owned()),
+                _ => self.leave_out(Found::Action(key), "its description is missing or damaged".to_owned()),
             }
         }
         if entries.is_empty() {

@@ -254,6 +254,23 @@ fn an_entry_that_differs_is_reported_with_both_and_stays() {
 }
 
 #[test]
+fn a_push_that_rechecks_brings_back_what_the_remote_has_lost() {
+    let (_here, store) = fresh();
+    let (_, actions, blobs) = two_builds(&store);
+    let remote = MemoryRemote::new();
+    push_all(&store, &remote);
+    remote.lose(blobs[1].as_bytes());
+    assert_eq!(push_all(&store, &remote).blobs, 0, "an entry stands for what is below it");
+    let all = Selection::everything(&store).unwrap();
+    let options = PushOptions { recheck: true };
+    let report = push(&store, &all, &remote, &options, &mut |_| {}).unwrap();
+    assert_eq!((report.blobs, report.actions, report.left_out.len()), (1, 0, 0));
+    let (_there, other) = fresh();
+    pull_actions(&other, &remote, &actions);
+    assert_whole(&other, &actions, &blobs);
+}
+
+#[test]
 fn what_is_not_whole_here_is_not_pushed_and_named() {
     let place = Place::new();
     let store = place.open();
