@@ -169,7 +169,8 @@ impl Bench {
             let layout =
                 astrasim::layout(&spec, &ConfigRequest { ranks: RANKS, ..ConfigRequest::default() })?;
             let overrides = SystemOverrides::default();
-            let table = astrasim::decide(&spec, &layout, &PolicyChoices::new(), &overrides)?;
+            let table =
+                astrasim::decide(&spec, &layout, Dialect::AstraSim, &PolicyChoices::new(), &overrides)?;
             let files = astrasim::write(&layout, &table, &spec.sys_options, &overrides);
             let (system, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json")?;
             let system = system.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None)?;

@@ -1,81 +1,69 @@
 //! Collective algorithms as files name them, and what each of them cannot do.
 //!
-//! The engine's vocabulary, and the four names that only DeepFlow's simulator knows (they are written to its files,
-//! the engine does not run them). It must never know which algorithm is chosen, or why.
+//! The engine's vocabulary with suggestions for misspellings, and the limits of each algorithm said before a simulation
+//! meets them. It must never know which algorithm is chosen, or why.
 
-use astra_engine::{Algorithm as Known, CollectiveType};
+use astra_engine::{Algorithm, CollectiveType, Dialect};
 use astra_policy::Collective;
 
 use crate::error::closest;
 use crate::{Error, Result};
 
-/// An algorithm as a system file or a user names it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum Algorithm {
-    /// One that ASTRA-sim has.
-    AstraSim(Known),
-    /// `mesh`, `hypercube`, `torus2d` or `mesh2d`, which only DeepFlow's simulator has.
-    DeepFlow(&'static str),
+/// The algorithm of that name; names are case-sensitive, as in the simulator.
+///
+/// # Errors
+///
+/// A name that is no algorithm (with a suggestion), or a wrong window behind `direct`.
+pub fn parse(name: &str) -> Result<Algorithm> {
+    let error = match name.parse() {
+        Ok(known) => return Ok(known),
+        Err(astra_engine::AlgorithmError::Name(_)) => {
+            Error::input(format!("unknown collective algorithm `{name}`"))
+        }
+        Err(window) => Error::input(window.to_string()),
+    };
+    Err(match closest(name, Algorithm::NAMES.iter().copied()) {
+        Some(near) => error.hint(format!("did you mean `{near}`?")),
+        None => error.hint(format!("one of {}", Algorithm::NAMES.join(", "))),
+    })
 }
 
-/// The names only DeepFlow's simulator knows.
-const DEEPFLOW: [&str; 4] = ["mesh", "hypercube", "torus2d", "mesh2d"];
-
-impl Algorithm {
-    /// The algorithm of that name; names are case-sensitive, as in the simulator.
-    ///
-    /// # Errors
-    ///
-    /// A name that is no algorithm (with a suggestion), or a wrong window behind `direct`.
-    pub fn parse(name: &str) -> Result<Self> {
-        if let Some(known) = DEEPFLOW.iter().find(|known| **known == name) {
-            return Ok(Self::DeepFlow(known));
-        }
-        let error = match name.parse() {
-            Ok(known) => return Ok(Self::AstraSim(known)),
-            Err(astra_engine::AlgorithmError::Name(_)) => {
-                Error::input(format!("unknown collective algorithm `{name}`"))
-            }
-            Err(window) => Error::input(window.to_string()),
-        };
-        let names = || Known::NAMES.iter().chain(&DEEPFLOW).copied();
-        Err(match closest(name, names()) {
-            Some(near) => error.hint(format!("did you mean `{near}`?")),
-            None => error.hint(format!("one of {}", names().collect::<Vec<_>>().join(", "))),
-        })
+/// Whether the simulator of a dialect has an algorithm.
+///
+/// # Errors
+///
+/// That it does not, with the dialect that does, as a fragment that follows the algorithm's name.
+pub fn exists(algorithm: Algorithm, dialect: Dialect) -> Result<(), String> {
+    if algorithm.exists_in(dialect) {
+        return Ok(());
     }
-
-    /// Whether this algorithm can run `collective` on a dimension of `npus` members in a system of `ranks` ranks.
-    ///
-    /// # Errors
-    ///
-    /// What it cannot do, as a fragment that follows the algorithm's name: "needs a power of two …". Source of the
-    /// rules: observed behaviour of the simulators, which hang, abort or answer another question there.
-    pub fn supports(self, collective: Collective, npus: u32, ranks: u32) -> Result<(), String> {
-        match self {
-            Self::AstraSim(known) => {
-                let members = if known.spans_all_ranks() { ranks } else { npus };
-                astra_sim_supports(known, collective, members)
-            }
-            Self::DeepFlow("torus2d") if npus < 4 => {
-                Err(format!("sends nothing below 4 members, here {npus}, so it would take no time"))
-            }
-            Self::DeepFlow("mesh2d") => Err("never completes in the simulator".to_owned()),
-            Self::DeepFlow(_) => Ok(()),
-        }
-    }
+    let others = Dialect::ALL.iter().filter(|other| algorithm.exists_in(**other));
+    let others: Vec<&str> = others.map(|other| other.as_str()).collect();
+    Err(format!("exists in dialect {}, not in {dialect}", others.join(", ")))
 }
 
-fn astra_sim_supports(known: Known, collective: Collective, members: u32) -> Result<(), String> {
-    match known {
-        Known::Direct { window: Some(0) } | Known::OneDirect { window: Some(0) } => {
+/// Whether an algorithm of the dialect can run `collective` on a dimension of `npus` members in a system of `ranks`
+/// ranks.
+///
+/// # Errors
+///
+/// What it cannot do, as a fragment that follows the algorithm's name: "needs a power of two …". Source of the
+/// rules: observed behaviour of the simulators, which hang, abort or answer another question there.
+pub fn supports(algorithm: Algorithm, collective: Collective, npus: u32, ranks: u32) -> Result<(), String> {
+    let members = if algorithm.spans_all_ranks() { ranks } else { npus };
+    match algorithm {
+        Algorithm::Direct { window: Some(0) } | Algorithm::OneDirect { window: Some(0) } => {
             Err("has a window of 0, so it never sends".to_owned())
         }
-        Known::DoubleBinaryTree if collective != Collective::AllReduce => Err(format!(
+        Algorithm::DoubleBinaryTree if collective != Collective::AllReduce => Err(format!(
             "runs an all_reduce whatever it is asked for, so {collective} would get a wrong time"
         )),
-        _ if !known.supports(engine_type(collective)) => Err(format!("cannot run {collective}")),
-        _ if known.needs_power_of_two() && !members.is_power_of_two() => {
+        Algorithm::Torus2D if members < 4 => {
+            Err(format!("sends nothing below 4 members, here {members}, so it would take no time"))
+        }
+        Algorithm::Mesh2D => Err("never completes in the simulator".to_owned()),
+        _ if !algorithm.supports(engine_type(collective)) => Err(format!("cannot run {collective}")),
+        _ if algorithm.needs_power_of_two() && !members.is_power_of_two() => {
             Err(format!("needs a power of two of members, here {members}"))
         }
         _ => Ok(()),
@@ -97,14 +85,14 @@ mod tests {
     use super::*;
 
     fn supports(name: &str, collective: Collective, npus: u32, ranks: u32) -> bool {
-        Algorithm::parse(name).unwrap().supports(collective, npus, ranks).is_ok()
+        super::supports(parse(name).unwrap(), collective, npus, ranks).is_ok()
     }
 
     #[test]
     fn a_misspelt_algorithm_gets_a_suggestion() {
-        let error = Algorithm::parse("halvingdoubling").unwrap_err();
+        let error = parse("halvingdoubling").unwrap_err();
         assert_eq!(error.hint_text(), Some("did you mean `halvingDoubling`?"));
-        assert!(Algorithm::parse("directly").unwrap_err().to_string().contains("window"));
+        assert!(parse("directly").unwrap_err().to_string().contains("window"));
     }
 
     #[test]
@@ -127,5 +115,13 @@ mod tests {
         assert!(!supports("torus2d", Collective::AllReduce, 2, 2));
         assert!(!supports("mesh2d", Collective::AllReduce, 16, 16));
         assert!(supports("mesh", Collective::AllReduce, 5, 5));
+    }
+
+    #[test]
+    fn what_a_dialect_lacks_is_said_with_the_dialect_that_has_it() {
+        let mesh = parse("mesh").unwrap();
+        assert_eq!(exists(mesh, Dialect::DeepFlow), Ok(()));
+        let lacks = "exists in dialect deepflow, not in astra-sim";
+        assert_eq!(exists(mesh, Dialect::AstraSim), Err(lacks.to_owned()));
     }
 }

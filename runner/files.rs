@@ -1,10 +1,12 @@
 //! Files that are not the store's: read with a message, written whole or not at all.
 
 use std::fs::File;
-use std::io::{ErrorKind, Write};
-use std::path::Path;
+use std::io::{self, BufWriter, Write};
+use std::path::{Path, PathBuf};
 
-use crate::error::{Error, Result};
+use tempfile::NamedTempFile;
+
+use crate::error::{Error, ErrorKind, Result};
 
 /// Reads a file of the user's.
 ///
@@ -20,7 +22,7 @@ pub fn read(path: &Path) -> Result<Vec<u8>> {
 /// As for [`read`].
 pub fn read_or_hint(path: &Path, if_missing: &str) -> Result<Vec<u8>> {
     std::fs::read(path).map_err(|e| match e.kind() {
-        ErrorKind::NotFound => unreadable(path, &e).hint(if_missing),
+        io::ErrorKind::NotFound => unreadable(path, &e).hint(if_missing),
         _ => unreadable(path, &e),
     })
 }
@@ -33,11 +35,11 @@ pub fn open(path: &Path) -> Result<File> {
     File::open(path).map_err(|e| unreadable(path, &e))
 }
 
-fn unreadable(path: &Path, e: &std::io::Error) -> Error {
+fn unreadable(path: &Path, e: &io::Error) -> Error {
     let error = match e.kind() {
-        ErrorKind::NotFound => Error::input("there is no such file"),
-        ErrorKind::IsADirectory => Error::input("cannot be read: it is a directory, expected a file"),
-        ErrorKind::PermissionDenied => Error::input("no permission to read this file"),
+        io::ErrorKind::NotFound => Error::input("there is no such file"),
+        io::ErrorKind::IsADirectory => Error::input("cannot be read: it is a directory, expected a file"),
+        io::ErrorKind::PermissionDenied => Error::input("no permission to read this file"),
         _ => Error::input(format!("cannot be read: {e}")),
     };
     error.in_file(path.display())
@@ -49,17 +51,58 @@ fn unreadable(path: &Path, e: &std::io::Error) -> Error {
 /// # Errors
 /// When the system refuses, with the path.
 pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
-    let failed = |e: std::io::Error| {
-        Error::new(crate::ErrorKind::System, format!("cannot be written: {e}")).in_file(path.display())
-    };
-    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    std::fs::create_dir_all(dir).map_err(failed)?;
-    let mut builder = tempfile::Builder::new();
-    // Temporary files are made for their owner's eyes only; the file that stays is an ordinary one.
-    #[cfg(unix)]
-    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-    let mut file = builder.tempfile_in(dir).map_err(failed)?;
-    file.write_all(bytes).map_err(failed)?;
-    file.persist(path).map_err(|e| failed(e.error))?;
-    Ok(())
+    let mut file = NewFile::create(path)?;
+    file.write_all(bytes).map_err(|e| unwritable(path, &e))?;
+    file.persist()
+}
+
+/// A file that is written bit by bit, under a temporary name beside its own: nobody sees it before it is whole, and it
+/// goes away when it does not get that far.
+#[derive(Debug)]
+pub struct NewFile {
+    path: PathBuf,
+    out: BufWriter<NamedTempFile>,
+}
+
+impl NewFile {
+    /// Begins a file. Directories on the way are created.
+    ///
+    /// # Errors
+    /// When the system refuses, with the path.
+    pub fn create(path: &Path) -> Result<Self> {
+        let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+        std::fs::create_dir_all(dir).map_err(|e| unwritable(path, &e))?;
+        let mut builder = tempfile::Builder::new();
+        // Temporary files are made for their owner's eyes only; the file that stays is an ordinary one.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let file = builder.tempfile_in(dir).map_err(|e| unwritable(path, &e))?;
+        Ok(Self { path: path.to_owned(), out: BufWriter::with_capacity(1 << 16, file) })
+    }
+
+    /// Gives the file its name; one that had it is replaced.
+    ///
+    /// # Errors
+    /// When the system refuses, with the path.
+    pub fn persist(self) -> Result<()> {
+        let Self { path, out } = self;
+        let file = out.into_inner().map_err(|e| unwritable(&path, e.error()))?;
+        file.persist(&path).map_err(|e| unwritable(&path, &e.error))?;
+        Ok(())
+    }
+}
+
+impl Write for NewFile {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        self.out.write(bytes)
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        self.out.flush()
+    }
+}
+
+/// The error of a file that the system refuses to write.
+pub fn unwritable(path: &Path, e: &io::Error) -> Error {
+    Error::new(ErrorKind::System, format!("cannot be written: {e}")).in_file(path.display())
 }

@@ -31,7 +31,7 @@ pub fn lint(network: &Network, system: &System, workload: &Workload) -> Vec<Find
     }
     // Without a rank for every NPU everything below would be about another system than the one meant.
     let Some(ranks) = network.ranks() else { return findings.into_vec() };
-    if let Err(problem) = workload.check(ranks) {
+    if let Err(problem) = workload.check(ranks).and_then(|()| workload.check_dialect(system)) {
         findings.general(Rule::Workload, problem.to_string());
         return findings.into_vec();
     }

@@ -5,7 +5,9 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use astra_engine::{Dialect, NetworkModel, Options, RemoteMemory, Report, System, Workload};
+use astra_engine::{
+    Dialect, Network, NetworkModel, Observer, Options, RemoteMemory, Report, System, Workload,
+};
 
 use crate::Notice;
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
@@ -35,29 +37,50 @@ pub struct SimInputs<'a> {
     pub network_model: NetworkModel,
     /// Whose rules.
     pub dialect: Dialect,
-    /// How to simulate.
-    pub engine: Options,
 }
 
-/// What a simulation of existing files gave.
-#[derive(Debug)]
-pub struct Simulated {
-    /// Figures by rank, and times by node if they were asked for.
-    pub report: Report,
-    /// What was simulated.
+/// What can be simulated: everything has been read and checked.
+#[derive(Clone, Debug)]
+pub struct Simulation {
+    /// The network.
+    pub network: Network,
+    /// The system.
+    pub system: System,
+    /// The traces and groups.
     pub workload: Workload,
 }
 
-/// Reads the files, checks them against each other and simulates. `notice` is told what is worth saying about the
-/// files, also when they turn out not to fit together: a misspelt key is often why.
+impl Simulation {
+    /// Simulates until every rank has finished.
+    ///
+    /// # Errors
+    /// A simulation in which a rank does not finish.
+    pub fn run(&self, options: &Options) -> Result<Report> {
+        let stop = AtomicBool::new(false);
+        astra_engine::simulate_with(options, &self.network, &self.system, &self.workload, &stop)
+            .map_err(simulation_error)
+    }
+
+    /// Like [`Simulation::run`], with an observer that is told what happens; gives up soon after `stop` is set.
+    ///
+    /// # Errors
+    /// As for [`Simulation::run`], and [`crate::ErrorKind::Interrupted`].
+    pub fn observe(&self, stop: &AtomicBool, observer: &mut dyn Observer) -> Result<Report> {
+        astra_engine::simulate_observed(&self.network, &self.system, &self.workload, stop, observer)
+            .map_err(simulation_error)
+    }
+}
+
+/// Reads the files and checks them against each other. `notice` is told what is worth saying about the files, also
+/// when they turn out not to fit together: a misspelt key is often why.
 ///
 /// # Errors
-/// What is missing or wrong, with its file; a simulation in which a rank does not finish.
-pub fn simulate(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Simulated> {
+/// What is missing or wrong, with its file.
+pub fn read(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Simulation> {
     let name = |path: &Path| path.display().to_string();
     let (network, notices) = NetworkFile::parse(&files::read(inputs.network)?, &name(inputs.network))?;
     notices.into_iter().for_each(&mut *notice);
-    let network = network.network(inputs.network_model).map_err(|e| e.in_file(name(inputs.network)))?;
+    let network = network.network(inputs.network_model);
     let memory = match inputs.remote_memory {
         Some(path) => astrasim::read_remote_memory(&files::read(path)?, &name(path))?,
         None => RemoteMemory::None,
@@ -78,9 +101,7 @@ pub fn simulate(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Resul
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
     lint::refuse(&lint::lint(&network, &system, &workload))?.into_iter().for_each(notice);
-    let stop = AtomicBool::new(false);
-    let report = astra_engine::simulate_with(&inputs.engine, &network, &system, &workload, &stop);
-    Ok(Simulated { report: report.map_err(simulation_error)?, workload })
+    Ok(Simulation { network, system, workload })
 }
 
 /// The traces of all ranks; equal ones are kept and decoded once.

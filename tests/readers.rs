@@ -3,11 +3,13 @@
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
 use astra_engine::{CollectiveType, Dialect, NetworkModel, RemoteMemory};
 use astra_store::astrasim::{
     NetworkFile, SystemFile, SystemOptions, read_groups, read_per_node, read_remote_memory,
 };
+use astra_store::et::graph::{ConvertOptions, Graph, Mends, convert};
 use astra_store::et::{Node, Reader, Writer, lower_bundle, lower_custom};
 use proptest::prelude::*;
 use proptest::sample::{Index, select};
@@ -34,6 +36,15 @@ const SYSTEM: &str = r#"{"scheduling-policy": "LIFO", "endpoint-delay": 10, "pre
   "all-to-all-implementation-custom": ["custom/a2a"], "roofline-enabled": true}"#;
 
 const MEMORY: &str = r#"{"memory-type": "PER_NODE_MEMORY_EXPANSION", "remote-mem-bw": 3, "num-nodes": 2, "num-npus-per-node": 4}"#;
+
+const GRAPH: &str = r#"{"astra_graph": 1, "replicas": 2, "roots": [0], "info": {},
+  "layout": {"axes": [{"axis": "tp", "size": 2, "stride": 1}, {"axis": "dp", "size": 2}], "span": 4},
+  "nodes": [{"type": "compute", "name": "a", "op": 3, "hw": 0, "seconds": [1e-6, 2], "parents": [], "children": [1, 2]},
+            {"type": "communication", "name": "x", "kind": "pipeline", "bytes": 10.5, "parents": [0], "children": [3]},
+            {"type": "communication", "name": "g", "kind": "all_reduce", "bytes": 8, "axis": "dp", "participants": 2,
+             "parents": [0], "children": []},
+            {"type": "join", "name": "j", "parents": [1], "children": [4]},
+            {"type": "compute", "name": "b", "hw": 1, "seconds": 0, "parents": [3], "children": []}]}"#;
 
 /// What can happen to a file.
 #[derive(Clone, Debug)]
@@ -111,18 +122,28 @@ fn read_trace(bytes: &[u8]) {
 fn read_network(bytes: &[u8]) {
     if let Ok((file, _)) = NetworkFile::parse(bytes, "n.yml") {
         for &model in NetworkModel::ALL {
-            if let Ok(network) = file.network(model) {
-                let _ = network.check();
-            }
+            let _ = file.network(model).check();
         }
     }
 }
 
 fn read_system(bytes: &[u8]) {
-    if let Ok((file, _)) = SystemFile::parse(bytes, "s.json")
-        && let Ok(system) = file.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None)
-    {
-        let _ = system.check(2);
+    let Ok((file, _)) = SystemFile::parse(bytes, "s.json") else { return };
+    for &dialect in Dialect::ALL {
+        let system = file.system(dialect, &SystemOptions::default(), RemoteMemory::None);
+        let _ = system.map(|system| system.check(2));
+    }
+}
+
+fn read_graph(bytes: &[u8]) {
+    if let Ok(graph) = Graph::parse(bytes, "g.json") {
+        for mends in [Mends::ALL, Mends::NONE] {
+            let options = ConvertOptions { mends, ..ConvertOptions::default() };
+            // A damaged number may ask for more ranks than a test should write.
+            if graph.replicas() < 1000 {
+                let _ = convert(&graph, &options, NonZeroUsize::MIN);
+            }
+        }
     }
 }
 
@@ -140,6 +161,7 @@ proptest! {
         read_trace(&damaged(&trace(), &damages));
         read_network(&damaged(NETWORK.as_bytes(), &damages));
         read_system(&damaged(SYSTEM.as_bytes(), &damages));
+        read_graph(&damaged(GRAPH.as_bytes(), &damages));
         read_others(&damaged(MEMORY.as_bytes(), &damages));
         read_others(&damaged(br#"{"1": [0, 3], "12": [1]}"#, &damages));
         read_others(&damaged(b"3: custom/a\n12: custom/b\n", &damages));
@@ -150,6 +172,7 @@ proptest! {
         read_trace(&bytes);
         read_network(&bytes);
         read_system(&bytes);
+        read_graph(&bytes);
         read_others(&bytes);
     }
 }
@@ -159,5 +182,7 @@ fn what_is_not_damaged_is_read() {
     assert_eq!(Reader::from_bytes("t", &trace()).unwrap().count(), 4);
     assert!(NetworkFile::parse(NETWORK.as_bytes(), "n.yml").is_ok());
     assert!(SystemFile::parse(SYSTEM.as_bytes(), "s.json").is_ok());
+    let graph = Graph::parse(GRAPH.as_bytes(), "g.json").unwrap();
+    assert_eq!(convert(&graph, &ConvertOptions::default(), NonZeroUsize::MIN).unwrap().bundle.ranks(), 4);
     assert!(read_remote_memory(MEMORY.as_bytes(), "m.json").is_ok());
 }

@@ -91,6 +91,10 @@ const CASES: &[Case] = &[
     case("8 x 10000 all-reduces", UNAWARE, &[8], RING, Work::AllReduces(10_000), original(6.6)),
     case("16 x 16 x 16", UNAWARE, &[16, 16, 16], RING, Work::AllReduces(1), with_memory(9.9, 241.0)),
     case("32 x 32 x 32", UNAWARE, &[32, 32, 32], RING, Work::AllReduces(1), None),
+    case("8 x 8 x 8", AWARE, &[8, 8, 8], RING, Work::AllReduces(1), None),
+    case("8 x 8 x 8 direct", AWARE, &[8, 8, 8], DIRECT, Work::AllReduces(1), None),
+    case("16 x 16 x 16", AWARE, &[16, 16, 16], RING, Work::AllReduces(1), None),
+    case("16 x 16 x 16, in lines", AWARE, &[16, 16, 16], RING, Work::Lines(60), None),
     case("16 x 16 x 16, in lines", UNAWARE, &[16, 16, 16], RING, Work::Lines(60), None),
     beyond("ring 32768", AWARE, &[32768], RING),
     beyond("direct 1024", AWARE, &[1024], DIRECT),
@@ -157,7 +161,7 @@ fn run_here(case: &str, shortcuts: &str) -> ExitCode {
         return ExitCode::FAILURE;
     };
     let (network, system, workload) = inputs(case);
-    let (options, stop) = (Options { shortcuts, ..Options::default() }, AtomicBool::new(false));
+    let (options, stop) = (Options { shortcuts }, AtomicBool::new(false));
     let start = Instant::now();
     let mut runs = 1;
     let (seconds, messages) = loop {

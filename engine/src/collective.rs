@@ -2,6 +2,7 @@
 //!
 //! Values only: how an algorithm runs is in `sim::algorithm`.
 
+use crate::dialect::Dialect;
 use crate::names::{UnknownName, named_enum};
 use std::fmt;
 use std::str::FromStr;
@@ -116,6 +117,14 @@ pub enum Algorithm {
     OneHalvingDoubling,
     /// Two complementary binary trees, used in turn by the chunks; needs a power of two.
     DoubleBinaryTree,
+    /// Neighbour to neighbour around a ring, whatever the name says; DeepFlow's.
+    Mesh,
+    /// [`Algorithm::Mesh`] with a number of rounds that grows with the natural logarithm; DeepFlow's.
+    HyperCube,
+    /// [`Algorithm::Mesh`] with the number of rounds of a square grid; DeepFlow's.
+    Torus2D,
+    /// DeepFlow's for a grid without wrap-around, which never completes there.
+    Mesh2D,
 }
 
 impl Algorithm {
@@ -128,14 +137,32 @@ impl Algorithm {
         "halvingDoubling",
         "oneHalvingDoubling",
         "doubleBinaryTree",
+        "mesh",
+        "hypercube",
+        "torus2d",
+        "mesh2d",
     ];
 
+    /// Whether the simulator of a dialect has this algorithm.
+    pub const fn exists_in(self, dialect: Dialect) -> bool {
+        match self {
+            Self::Mesh | Self::HyperCube | Self::Torus2D | Self::Mesh2D => {
+                matches!(dialect, Dialect::DeepFlow)
+            }
+            _ => true,
+        }
+    }
+
     /// Whether this algorithm can carry out the collective. A tree runs an all-reduce whatever it is asked
-    /// for.
+    /// for; `mesh2d` carries out none, for its first and last member wait for neighbours that they do not have.
     pub const fn supports(self, collective: CollectiveType) -> bool {
         match collective {
-            CollectiveType::AllReduce | CollectiveType::AllGather | CollectiveType::ReduceScatter => true,
-            CollectiveType::AllToAll => !matches!(self, Self::HalvingDoubling | Self::OneHalvingDoubling),
+            CollectiveType::AllReduce | CollectiveType::AllGather | CollectiveType::ReduceScatter => {
+                !matches!(self, Self::Mesh2D)
+            }
+            CollectiveType::AllToAll => {
+                !matches!(self, Self::HalvingDoubling | Self::OneHalvingDoubling | Self::Mesh2D)
+            }
             _ => false,
         }
     }
@@ -143,6 +170,11 @@ impl Algorithm {
     /// Whether the number of members has to be a power of two.
     pub const fn needs_power_of_two(self) -> bool {
         matches!(self, Self::HalvingDoubling | Self::OneHalvingDoubling | Self::DoubleBinaryTree)
+    }
+
+    /// Whether a communicator group that is not of all ranks can run the algorithm.
+    pub const fn runs_in_groups(self) -> bool {
+        !matches!(self, Self::DoubleBinaryTree | Self::HyperCube | Self::Torus2D | Self::Mesh2D)
     }
 
     /// Whether the algorithm spans all ranks as one ring, which ends the list of dimensions.
@@ -161,6 +193,10 @@ impl fmt::Display for Algorithm {
             Self::HalvingDoubling => ("halvingDoubling", None),
             Self::OneHalvingDoubling => ("oneHalvingDoubling", None),
             Self::DoubleBinaryTree => ("doubleBinaryTree", None),
+            Self::Mesh => ("mesh", None),
+            Self::HyperCube => ("hypercube", None),
+            Self::Torus2D => ("torus2d", None),
+            Self::Mesh2D => ("mesh2d", None),
         };
         f.write_str(name)?;
         window.map_or(Ok(()), |window| write!(f, "{window}"))
@@ -193,7 +229,7 @@ impl std::error::Error for AlgorithmError {}
 impl FromStr for Algorithm {
     type Err = AlgorithmError;
 
-    /// Accepts what ASTRA-sim's system file accepts: the names, and `direct` or `oneDirect` with a window
+    /// Accepts what the system files of either dialect accept: the names, and `direct` or `oneDirect` with a window
     /// behind it.
     fn from_str(text: &str) -> Result<Self, Self::Err> {
         let window = |tail: &str| window(tail).ok_or_else(|| AlgorithmError::Window(text.to_owned()));
@@ -203,6 +239,10 @@ impl FromStr for Algorithm {
             "halvingDoubling" => Ok(Self::HalvingDoubling),
             "oneHalvingDoubling" => Ok(Self::OneHalvingDoubling),
             "doubleBinaryTree" => Ok(Self::DoubleBinaryTree),
+            "mesh" => Ok(Self::Mesh),
+            "hypercube" => Ok(Self::HyperCube),
+            "torus2d" => Ok(Self::Torus2D),
+            "mesh2d" => Ok(Self::Mesh2D),
             _ => {
                 if let Some(tail) = text.strip_prefix("direct") {
                     Ok(Self::Direct { window: window(tail)? })

@@ -5,6 +5,7 @@ use crate::network::NetworkProblem;
 use crate::stall::Stall;
 use crate::system::SystemProblem;
 use crate::units::{Nanos, Rank};
+use crate::unroutable::Unroutable;
 use crate::workload::{GroupId, WorkloadProblem};
 use std::fmt;
 
@@ -24,6 +25,8 @@ pub enum Error {
     Workload(WorkloadProblem),
     /// A node cannot be executed.
     Node(Box<NodeError>),
+    /// A message has no route through the network.
+    Unroutable(Box<Unroutable>),
     /// Events ran out before every rank had finished.
     Stalled(Box<Stall>),
     /// The clock passed the largest time that the simulator counts exactly.
@@ -62,6 +65,15 @@ pub enum NodeProblem {
     EndlessWork,
     /// A message, or a step of a collective, of 0 bytes.
     ZeroBytes,
+    /// Dialect `deepflow` halves the messages of a collective, and nothing is left.
+    HalvedToZero {
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The collective.
+        collective: CollectiveType,
+        /// The message in bytes before it is halved: 0 or 1.
+        message: u64,
+    },
     /// A tag of 2^31 or more.
     Tag(u32),
     /// The peer is not a rank of the network.
@@ -163,6 +175,11 @@ impl fmt::Display for NodeProblem {
                 "the roofline model gives no finite time; num_ops, local-mem-bw and peak-perf must be above 0",
             ),
             Self::ZeroBytes => f.write_str("a message of 0 bytes cannot be sent; give a larger size"),
+            Self::HalvedToZero { algorithm, collective, message } => write!(
+                f,
+                "in dialect deepflow {algorithm} halves the messages of {collective}, and half of {message} byte(s) is \
+                 0; give a larger size or fewer preferred-dataset-splits"
+            ),
             Self::Tag(tag) => write!(f, "tag {tag} is 2^31 or more"),
             Self::NoSuchRank(rank) => write!(f, "the network has no rank {rank}"),
             Self::NoSuchMember { member, members } => {
@@ -178,6 +195,11 @@ impl fmt::Display for NodeProblem {
                  all_to_all and broadcast"
             ),
             Self::NoAlgorithm(collective) => write!(f, "the system names no algorithm for {collective}"),
+            Self::Algorithm(Algorithm::Mesh2D, collective) => write!(
+                f,
+                "mesh2d never completes {collective}: its first and last member wait for neighbours that do not exist; \
+                 use mesh or torus2d"
+            ),
             Self::Algorithm(algorithm, collective) => write!(f, "{algorithm} cannot carry out {collective}"),
             Self::NotPowerOfTwo(algorithm, members) => {
                 write!(f, "{algorithm} needs a power of two, there are {members} members; use ring or direct")
@@ -239,6 +261,7 @@ impl fmt::Display for Error {
             Self::System(problem) => problem.fmt(f),
             Self::Workload(problem) => problem.fmt(f),
             Self::Node(error) => error.fmt(f),
+            Self::Unroutable(unroutable) => unroutable.fmt(f),
             Self::Stalled(stall) => stall.fmt(f),
             Self::ClockRange => {
                 f.write_str("the simulated time exceeds 2^53 ns (104 days), beyond which it is not exact")

@@ -2,9 +2,12 @@
 //!
 //! Only values and the checks that need no other input; delays and links are built from it in `sim`.
 
+mod problem;
+
 use crate::names::named_enum;
 use crate::units::GibPerSec;
-use std::fmt;
+
+pub use problem::{FaultProblem, NetworkProblem};
 
 named_enum! {
     /// Whether messages share links.
@@ -44,6 +47,9 @@ named_enum! {
     }
 }
 
+/// The most links a network may have; they are numbered with 32 bits.
+const MOST_LINKS: u64 = 1 << 31;
+
 /// One dimension of the network.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct Dimension {
@@ -64,9 +70,12 @@ pub struct Network {
     pub model: NetworkModel,
     /// The dimensions, innermost first.
     pub dimensions: Vec<Dimension>,
-    /// Links that are slower than the others, or dead.
+    /// Links that are slower than the others, or dead; of several for one pair of devices the first counts. Pairs
+    /// that no link joins have no effect, and so has all of it on KingMesh2D and the trees as only dimension.
     pub faulty_links: Vec<FaultyLink>,
-    /// The first dimension whose members are reached through agents instead of directly.
+    /// The first of the dimensions, up to the last, that messages cross only from the agent of their cluster: the rank
+    /// whose coordinates are 0 below this dimension, and then that of the whole. Without effect in a network of one
+    /// dimension, and without congestion.
     pub non_recursive_from: Option<u32>,
 }
 
@@ -81,54 +90,8 @@ pub struct FaultyLink {
     pub health: f64,
 }
 
-/// What is wrong with a network.
-#[derive(Clone, Debug, PartialEq)]
-pub enum NetworkProblem {
-    /// There is no dimension.
-    NoDimensions,
-    /// A dimension has fewer than two members.
-    TooFewNpus(u32),
-    /// A bandwidth is not a positive finite number.
-    Bandwidth(f64),
-    /// A latency is negative or not finite.
-    Latency(f64),
-    /// The product of the sizes does not fit a rank number.
-    TooManyRanks,
-    /// The topology cannot be simulated with this network model.
-    Topology(Topology, NetworkModel),
-    /// Faulty links and agents exist in no network that is simulated.
-    Extension(&'static str),
-    /// The congestion-aware model was asked for more dimensions than it knows.
-    AwareDimensions(usize),
-}
-
-impl fmt::Display for NetworkProblem {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self {
-            Self::NoDimensions => f.write_str("the network has no dimension; give at least one"),
-            Self::TooFewNpus(npus) => write!(f, "{npus} NPUs; a dimension needs at least 2"),
-            Self::Bandwidth(found) => {
-                write!(f, "bandwidth {found} GiB/s; it must be a finite number above 0")
-            }
-            Self::Latency(found) => write!(f, "latency {found} ns; it must be a finite number, 0 or more"),
-            Self::TooManyRanks => f.write_str("the product of the dimension sizes exceeds 2^32 - 1 ranks"),
-            Self::Topology(topology, model) => {
-                write!(
-                    f,
-                    "topology {topology} cannot be simulated with {model}; use Ring, FullyConnected or Switch"
-                )
-            }
-            Self::Extension(key) => write!(f, "{key} cannot be simulated; remove it"),
-            Self::AwareDimensions(found) => write!(
-                f,
-                "congestion_aware simulates one dimension, the network has {found}; use congestion_unaware"
-            ),
-        }
-    }
-}
-
 impl Network {
-    /// A network without faults.
+    /// A network whose links are all healthy, and without agents.
     pub const fn new(model: NetworkModel, dimensions: Vec<Dimension>) -> Self {
         Self { model, dimensions, faulty_links: Vec::new(), non_recursive_from: None }
     }
@@ -136,6 +99,28 @@ impl Network {
     /// The number of ranks, which is the product of the dimension sizes; `None` if it exceeds 2^32 - 1.
     pub fn ranks(&self) -> Option<u32> {
         self.dimensions.iter().try_fold(1_u32, |product, dimension| product.checked_mul(dimension.npus))
+    }
+
+    /// The first dimension that messages cross from agents only, if there is any.
+    pub(crate) fn agents_from(&self) -> Option<usize> {
+        let dimensions = self.dimensions.len();
+        let from = self.non_recursive_from.map(|from| from as usize)?;
+        (self.model == NetworkModel::CongestionAware && dimensions > 1 && from < dimensions).then_some(from)
+    }
+
+    /// The number of devices: the ranks, and behind them the switches, of lower dimensions first. The groups of a switch
+    /// dimension that differ in lower coordinates only count as one switch.
+    pub fn devices(&self) -> u64 {
+        let sizes = self.dimensions.iter().map(|dimension| u64::from(dimension.npus));
+        let mut above = sizes.fold(1, u64::saturating_mul);
+        let mut devices = above;
+        for dimension in &self.dimensions {
+            above /= u64::from(dimension.npus.max(1));
+            if dimension.topology == Topology::Switch {
+                devices = devices.saturating_add(above);
+            }
+        }
+        devices
     }
 
     /// Checks every value that can be judged without a workload, and gives the number of ranks.
@@ -146,26 +131,89 @@ impl Network {
         if self.dimensions.is_empty() {
             return Err((None, NetworkProblem::NoDimensions));
         }
-        if !self.faulty_links.is_empty() {
-            return Err((None, NetworkProblem::Extension("faulty_links")));
-        }
-        if self.non_recursive_from.is_some() {
-            return Err((None, NetworkProblem::Extension("non_recursive_from")));
-        }
         for (index, dimension) in self.dimensions.iter().enumerate() {
-            dimension.check(self.model).map_err(|problem| (Some(index), problem))?;
+            dimension.check(self.model, self.dimensions.len()).map_err(|problem| (Some(index), problem))?;
         }
-        if self.model == NetworkModel::CongestionAware && self.dimensions.len() > 1 {
-            return Err((None, NetworkProblem::AwareDimensions(self.dimensions.len())));
+        let ranks = self.ranks().ok_or((None, NetworkProblem::TooManyRanks))?;
+        self.check_links(ranks).map_err(|problem| (None, problem))?;
+        Ok(ranks)
+    }
+
+    fn check_links(&self, ranks: u32) -> Result<(), NetworkProblem> {
+        if self.model == NetworkModel::CongestionAware {
+            let ports: u32 =
+                self.dimensions.iter().map(|dimension| dimension.topology.ports(dimension.npus)).sum();
+            if u64::from(ports) * u64::from(ranks) > MOST_LINKS {
+                return Err(NetworkProblem::TooManyLinks);
+            }
+        } else if !self.faulty_links.is_empty() {
+            return Err(NetworkProblem::FaultsWithoutLinks);
         }
-        self.ranks().ok_or((None, NetworkProblem::TooManyRanks))
+        let devices = self.devices();
+        for (index, &link) in self.faulty_links.iter().enumerate() {
+            link.check(devices).map_err(|problem| NetworkProblem::Fault { index, link, problem })?;
+        }
+        match self.non_recursive_from {
+            Some(from) if from as usize > self.dimensions.len() => {
+                Err(NetworkProblem::NonRecursive { from, dimensions: self.dimensions.len() })
+            }
+            _ => Ok(()),
+        }
+    }
+}
+
+impl NetworkModel {
+    /// The topologies that this model knows, in one dimension at least.
+    pub(crate) const fn topologies(self) -> &'static [Topology] {
+        use Topology::*;
+        match self {
+            Self::CongestionAware => &[
+                Ring,
+                FullyConnected,
+                Switch,
+                Mesh,
+                HyperCube,
+                Torus2D,
+                Mesh2D,
+                KingMesh2D,
+                BinaryTree,
+                DoubleBinaryTree,
+            ],
+            Self::CongestionUnaware => &[Ring, FullyConnected, Switch, Mesh, HyperCube],
+        }
+    }
+}
+
+impl Topology {
+    /// How many links lie ready for each member; those of pairs are made when they are used.
+    pub(crate) const fn ports(self, npus: u32) -> u32 {
+        match self {
+            Self::FullyConnected | Self::Bus => 0,
+            Self::Ring | Self::Switch | Self::Mesh | Self::BinaryTree => 2,
+            Self::Torus2D | Self::Mesh2D | Self::DoubleBinaryTree => 4,
+            Self::KingMesh2D => 8,
+            Self::HyperCube => u32::BITS - npus.saturating_sub(1).leading_zeros(),
+        }
+    }
+}
+
+impl FaultyLink {
+    fn check(&self, devices: u64) -> Result<(), FaultProblem> {
+        if u64::from(self.src.max(self.dst)) >= devices {
+            return Err(FaultProblem::NoSuchDevice(devices));
+        }
+        if self.src == self.dst {
+            return Err(FaultProblem::OneDevice);
+        }
+        if (0.0..=1.0).contains(&self.health) { Ok(()) } else { Err(FaultProblem::Health) }
     }
 }
 
 impl Dimension {
-    fn check(&self, model: NetworkModel) -> Result<(), NetworkProblem> {
-        if self.npus < 2 {
-            return Err(NetworkProblem::TooFewNpus(self.npus));
+    fn check(&self, model: NetworkModel, dimensions: usize) -> Result<(), NetworkProblem> {
+        let Self { topology, npus, .. } = *self;
+        if npus < 2 {
+            return Err(NetworkProblem::TooFewNpus(npus));
         }
         if !(self.bandwidth.0.is_finite() && self.bandwidth.0 > 0.0) {
             return Err(NetworkProblem::Bandwidth(self.bandwidth.0));
@@ -173,9 +221,20 @@ impl Dimension {
         if !(self.latency_ns.is_finite() && self.latency_ns >= 0.0) {
             return Err(NetworkProblem::Latency(self.latency_ns));
         }
-        match self.topology {
-            Topology::Ring | Topology::FullyConnected | Topology::Switch => Ok(()),
-            other => Err(NetworkProblem::Topology(other, model)),
+        if !model.topologies().contains(&topology) {
+            return Err(NetworkProblem::Topology(topology, model));
+        }
+        match topology {
+            Topology::BinaryTree | Topology::DoubleBinaryTree if dimensions > 1 => {
+                Err(NetworkProblem::OnlyDimension(topology))
+            }
+            Topology::Torus2D | Topology::Mesh2D | Topology::KingMesh2D if npus.isqrt().pow(2) != npus => {
+                Err(NetworkProblem::NotSquare(topology, npus))
+            }
+            Topology::HyperCube if model == NetworkModel::CongestionUnaware && !npus.is_power_of_two() => {
+                Err(NetworkProblem::NotPowerOfTwo(topology, npus))
+            }
+            _ => Ok(()),
         }
     }
 }

@@ -24,15 +24,6 @@ pub struct RankReport {
     pub overlap: Option<Nanos>,
 }
 
-/// When a node ran.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct NodeTimes {
-    /// When it was issued.
-    pub start: Nanos,
-    /// When it was complete.
-    pub end: Nanos,
-}
-
 /// Result of a simulation in which every rank finished.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Report {
@@ -40,8 +31,6 @@ pub struct Report {
     pub ranks: Vec<RankReport>,
     /// The ranks in the order in which they finished.
     pub finish_order: Vec<Rank>,
-    /// By rank the times of its nodes by index, if they were asked for.
-    pub node_times: Option<Vec<Vec<NodeTimes>>>,
     /// Messages that crossed the network.
     pub messages: u64,
     /// Events that were processed.

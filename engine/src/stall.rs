@@ -341,12 +341,12 @@ impl fmt::Display for Diagnosis {
             Self::QueueOrder { rank, place, queues: 1 } => write!(
                 f,
                 "chunks wait for each other in {place}: rank {rank} and its peers hold different ones in a queue that \
-                 two phases share; use --num-queues-per-dim 2"
+                 two phases share; use --num-queues-per-dim 2 (in a recipe engine.queues_per_dimension)"
             ),
             Self::QueueOrder { rank, place, queues } => write!(
                 f,
                 "chunks wait for each other in {place}: rank {rank} and its peers have dealt them to different ones of \
-                 {queues} queues; use --num-queues-per-dim 1"
+                 {queues} queues; use --num-queues-per-dim 1 (in a recipe engine.queues_per_dimension)"
             ),
             Self::Unknown => f.write_str("no single cause was found; the first blocked nodes are these"),
         }

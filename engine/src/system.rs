@@ -6,17 +6,10 @@
 
 use crate::collective::{Algorithm, CollectiveType};
 use crate::custom::CustomCollectives;
+use crate::dialect::Dialect;
 use crate::names::named_enum;
 use crate::units::{GbPerSec, Nanos, Tflops};
 use std::fmt;
-
-named_enum! {
-    /// Which simulator's rules are followed where versions differ.
-    pub enum Dialect ("dialect") {
-        /// The upstream ASTRA-sim analytical simulator.
-        AstraSim = "astra-sim",
-    }
-}
 
 named_enum! {
     /// How an all-reduce over several dimensions is decomposed.
@@ -141,9 +134,6 @@ impl Default for System {
     }
 }
 
-/// Most queues per dimension; every rank holds them all.
-const MAX_QUEUES: u32 = 1024;
-
 /// What is wrong with a system.
 #[derive(Clone, Debug, PartialEq)]
 pub enum SystemProblem {
@@ -162,6 +152,17 @@ pub enum SystemProblem {
         /// Dimensions of the network.
         dimensions: usize,
     },
+    /// An algorithm that the simulator of the dialect does not have.
+    OtherDialect {
+        /// The collective that is to use it.
+        collective: CollectiveType,
+        /// The algorithm.
+        algorithm: Algorithm,
+        /// The dialect.
+        dialect: Dialect,
+    },
+    /// A custom collective of a kind that dialect `deepflow` does not have: for nodes, or for reduce-scatters.
+    CustomInDeepFlow(&'static str),
 }
 
 impl fmt::Display for SystemProblem {
@@ -169,7 +170,11 @@ impl fmt::Display for SystemProblem {
         match self {
             Self::Zero(key) => write!(f, "{key} is 0; it must be at least 1"),
             Self::TooManyQueues(found) => {
-                write!(f, "num-queues-per-dim is {found}; at most {MAX_QUEUES} are simulated")
+                write!(
+                    f,
+                    "num-queues-per-dim is {found}; at most {} are simulated",
+                    System::MAX_QUEUES_PER_DIMENSION
+                )
             }
             Self::Number(key, found) => write!(f, "{key} is {found}; it must be a finite number, 0 or more"),
             Self::TooManyAlgorithms { collective, found, dimensions } => write!(
@@ -177,11 +182,29 @@ impl fmt::Display for SystemProblem {
                 "{found} algorithms for {collective}, but the network has {dimensions} dimension(s); give one per \
                  dimension"
             ),
+            Self::OtherDialect { collective, algorithm, dialect } => {
+                let others = Dialect::ALL.iter().filter(|other| algorithm.exists_in(**other));
+                let others: Vec<_> = others.map(|other| other.as_str()).collect();
+                write!(
+                    f,
+                    "algorithm {algorithm} for {collective} exists in dialect {}, not in {dialect}; choose that \
+                     dialect or another algorithm",
+                    others.join(", ")
+                )
+            }
+            Self::CustomInDeepFlow(what) => write!(
+                f,
+                "custom collectives {what} exist in dialect astra-sim, not in deepflow; choose that dialect or remove \
+                 them"
+            ),
         }
     }
 }
 
 impl System {
+    /// Most queues per dimension; every rank holds them all.
+    pub const MAX_QUEUES_PER_DIMENSION: u32 = 1024;
+
     /// The algorithms of a collective type, one per logical dimension; empty for types that have none.
     pub fn algorithms(&self, collective: CollectiveType) -> &[Algorithm] {
         match collective {
@@ -193,13 +216,15 @@ impl System {
         }
     }
 
-    /// The algorithm of a collective type inside a group that is not of all ranks: the only one of the type, or
-    /// `ring` where there are several; `None` if there is none.
-    pub(crate) fn group_algorithm(&self, collective: CollectiveType) -> Option<Algorithm> {
-        match self.algorithms(collective) {
-            [] => None,
-            &[only] => Some(only),
-            _ => Some(Algorithm::Ring),
+    /// The algorithm of a collective type inside a group that is not of all ranks, `None` if there is none: in
+    /// dialect `astra-sim` the only one of the type, or `ring` where there are several; in dialect `deepflow` the
+    /// first of the type.
+    pub fn group_algorithm(&self, collective: CollectiveType) -> Option<Algorithm> {
+        match (self.dialect, self.algorithms(collective)) {
+            (_, []) => None,
+            (_, &[only]) => Some(only),
+            (Dialect::DeepFlow, &[first, ..]) => Some(first),
+            (Dialect::AstraSim, _) => Some(Algorithm::Ring),
         }
     }
 
@@ -210,7 +235,7 @@ impl System {
     pub fn check(&self, dimensions: usize) -> Result<(), SystemProblem> {
         match self.queues_per_dimension {
             0 => return Err(SystemProblem::Zero("num-queues-per-dim")),
-            1..=MAX_QUEUES => {}
+            1..=Self::MAX_QUEUES_PER_DIMENSION => {}
             found => return Err(SystemProblem::TooManyQueues(found)),
         }
         if let RemoteMemory::PerNode { npus_per_node: 0, .. } = self.remote_memory {
@@ -225,9 +250,22 @@ impl System {
             }
         }
         for &collective in CollectiveType::ALL {
-            let found = self.algorithms(collective).len();
-            if found > dimensions {
+            let algorithms = self.algorithms(collective);
+            if algorithms.len() > dimensions {
+                let found = algorithms.len();
                 return Err(SystemProblem::TooManyAlgorithms { collective, found, dimensions });
+            }
+            let dialect = self.dialect;
+            if let Some(&algorithm) = algorithms.iter().find(|algorithm| !algorithm.exists_in(dialect)) {
+                return Err(SystemProblem::OtherDialect { collective, algorithm, dialect });
+            }
+        }
+        if self.dialect == Dialect::DeepFlow {
+            if !self.custom.of_node.is_empty() {
+                return Err(SystemProblem::CustomInDeepFlow("for nodes"));
+            }
+            if self.custom.of_type.contains_key(&CollectiveType::ReduceScatter) {
+                return Err(SystemProblem::CustomInDeepFlow("for reduce_scatter"));
             }
         }
         Ok(())

@@ -136,6 +136,7 @@ pub struct Trace {
     children: Vec<u32>,
     parent_counts: Vec<u32>,
     roots: Vec<u32>,
+    group_zero: Option<u64>,
 }
 
 impl Trace {
@@ -160,6 +161,11 @@ impl Trace {
     /// The node at an index; indices follow ascending ids.
     pub fn node(&self, index: u32) -> &Node {
         &self.nodes[index as usize]
+    }
+
+    /// The id of the first node that names communicator group 0.
+    pub(crate) const fn group_zero(&self) -> Option<u64> {
+        self.group_zero
     }
 
     /// The nodes that wait for the node at an index.
@@ -219,6 +225,7 @@ pub struct TraceBuilder {
     name_ends: Vec<usize>,
     dependencies: Vec<u64>,
     dependency_ends: Vec<usize>,
+    group_zero: Option<u64>,
 }
 
 impl TraceBuilder {
@@ -237,6 +244,12 @@ impl TraceBuilder {
         self.name_ends.push(self.names.len());
         self.dependencies.extend_from_slice(dependencies);
         self.dependency_ends.push(self.dependencies.len());
+    }
+
+    /// Notes that a node names communicator group 0, which means all ranks or nothing, as the dialect has it. Pushed is
+    /// such a node without a group.
+    pub fn note_group_zero(&mut self, id: u64) {
+        self.group_zero.get_or_insert(id);
     }
 
     /// Checks the graph and lays it out.
@@ -271,7 +284,9 @@ impl TraceBuilder {
             parent_counts[child as usize] += 1;
         }
         let roots = (0..ids.len() as u32).filter(|&index| parent_counts[index as usize] == 0).collect();
-        let trace = Trace { ids, nodes, names, name_ends, child_starts, children, parent_counts, roots };
+        let group_zero = self.group_zero;
+        let trace =
+            Trace { ids, nodes, names, name_ends, child_starts, children, parent_counts, roots, group_zero };
         trace.check_acyclic(&edges)?;
         Ok(trace)
     }

@@ -1,12 +1,15 @@
 //! The traces of all ranks and the communicator groups they use.
 
+use crate::dialect::Dialect;
+use crate::system::System;
 use crate::trace::Trace;
 use crate::units::Rank;
 use std::collections::BTreeMap;
 use std::fmt;
 use std::num::NonZeroU32;
 
-/// The number of a communicator group. Group 0 does not exist: it means all ranks.
+/// The number of a communicator group. There is no group 0: the name means all ranks, or nothing in dialect `deepflow`
+/// ([`crate::TraceBuilder::note_group_zero`]).
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub struct GroupId(NonZeroU32);
 
@@ -61,6 +64,13 @@ pub enum WorkloadProblem {
     GroupTwice(GroupId, Rank),
     /// A group has no member.
     GroupEmpty(GroupId),
+    /// A node names group 0, which dialect `deepflow` does not have.
+    GroupZero {
+        /// The first rank with such a node.
+        rank: Rank,
+        /// The node's id.
+        node: u64,
+    },
 }
 
 impl fmt::Display for WorkloadProblem {
@@ -75,6 +85,11 @@ impl fmt::Display for WorkloadProblem {
             }
             Self::GroupTwice(group, rank) => write!(f, "communicator group {group} lists rank {rank} twice"),
             Self::GroupEmpty(group) => write!(f, "communicator group {group} has no member"),
+            Self::GroupZero { rank, node } => write!(
+                f,
+                "rank {rank}, node {node}: communicator group 0 means all ranks in dialect astra-sim and does not exist \
+                 in deepflow; leave its pg_name out"
+            ),
         }
     }
 }
@@ -110,6 +125,19 @@ impl Workload {
             }
         }
         Ok(())
+    }
+
+    /// Checks the workload against the dialect of a system.
+    ///
+    /// # Errors
+    /// A node of some rank's trace that names group 0 where there is none.
+    pub fn check_dialect(&self, system: &System) -> Result<(), WorkloadProblem> {
+        if system.dialect == Dialect::AstraSim || system.replay_only {
+            return Ok(());
+        }
+        let ranks = (0..self.trace_of_rank.len() as u32).map(Rank);
+        let mut named = ranks.filter_map(|rank| Some((rank, self.trace(rank).group_zero()?)));
+        named.next().map_or(Ok(()), |(rank, node)| Err(WorkloadProblem::GroupZero { rank, node }))
     }
 
     /// The trace of a rank.

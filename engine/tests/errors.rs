@@ -6,9 +6,9 @@
 mod build;
 
 use astra_engine::{
-    Bytes, CollectiveOptimization, CollectiveType, Error, GbPerSec, GroupId, InvolvedDims, Nanos, Network,
-    NetworkModel, Node, NodeKind, NodeProblem, Options, Rank, System, Tflops, Topology, Wait, Work, Workload,
-    simulate, simulate_with,
+    Bytes, CollectiveOptimization, CollectiveType, Error, FaultyLink, GbPerSec, GroupId, InvolvedDims, Nanos,
+    Network, NetworkModel, NetworkProblem, Node, NodeKind, NodeProblem, Options, Rank, System, Tflops,
+    Topology, Wait, Work, Workload, simulate, simulate_with,
 };
 use build::{collective, compute, dimension, everywhere, gpu, recv, ring, send, system, unaware, workload};
 use std::collections::BTreeMap;
@@ -53,10 +53,49 @@ fn networks_that_cannot_be_simulated_are_refused_with_the_reason() {
     assert!(with(Topology::Ring, 4, 0.0, 1.0).contains("bandwidth 0 GiB/s"));
     assert!(with(Topology::Ring, 4, f64::NAN, 1.0).contains("bandwidth NaN"));
     assert!(with(Topology::Ring, 4, 50.0, -1.0).contains("latency -1 ns"));
-    assert!(with(Topology::Bus, 4, 50.0, 1.0).contains("use Ring, FullyConnected or Switch"));
-    let two = [dimension(Topology::Ring, 4, 50.0, 1.0), dimension(Topology::Switch, 2, 50.0, 1.0)];
-    let aware = Network::new(NetworkModel::CongestionAware, two.to_vec());
-    assert!(message(&aware).ends_with("the network has 2; use congestion_unaware"));
+    assert!(
+        with(Topology::Bus, 4, 50.0, 1.0).ends_with("use Ring, FullyConnected, Switch, Mesh or HyperCube")
+    );
+    assert!(
+        with(Topology::Torus2D, 4, 50.0, 1.0).contains("Torus2D cannot be simulated with congestion_unaware")
+    );
+    assert!(
+        with(Topology::HyperCube, 6, 50.0, 1.0)
+            .ends_with("HyperCube of 6 NPUs; without congestion it needs a power of two")
+    );
+    let aware = |dimensions: &[(Topology, u32)]| {
+        let dimensions = dimensions.iter().map(|&(topology, npus)| dimension(topology, npus, 50.0, 1.0));
+        Network::new(NetworkModel::CongestionAware, dimensions.collect())
+    };
+    let tree = [(Topology::BinaryTree, 4), (Topology::Ring, 2)];
+    assert!(message(&aware(&tree)).contains("BinaryTree must be the only dimension"));
+    assert!(message(&aware(&[(Topology::Bus, 4)])).ends_with("KingMesh2D, BinaryTree or DoubleBinaryTree"));
+    for topology in [Topology::Torus2D, Topology::Mesh2D, Topology::KingMesh2D] {
+        let message = message(&aware(&[(Topology::Ring, 2), (topology, 8)]));
+        let expected =
+            format!("network dimension 1: {topology} of 8 NPUs; it is a square, for example of 4 or 9");
+        assert_eq!(message, expected);
+    }
+    let with = |faults: &[(u32, u32, f64)], non_recursive_from| {
+        let faulty_links = faults.iter().map(|&(src, dst, health)| FaultyLink { src, dst, health }).collect();
+        let dimensions = aware(&[(Topology::Ring, 3), (Topology::Switch, 2)]).dimensions;
+        let model = NetworkModel::CongestionAware;
+        message(&Network { model, dimensions, faulty_links, non_recursive_from })
+    };
+    assert_eq!(
+        with(&[(6, 5, 0.5), (7, 0, 1.0)], None),
+        "faulty_links[1] is [7, 0, 1]: the network has devices 0 to 6 (ranks, then switches)"
+    );
+    assert!(with(&[(1, 1, 0.5)], None).ends_with("a link has two different ends"));
+    for health in [-0.1, 1.5, f64::NAN] {
+        assert!(with(&[(0, 1, health)], None).contains("the health must be between 0 (dead) and 1"));
+    }
+    assert!(with(&[], Some(3)).ends_with("the network has 2 dimension(s); it may be 0 to 2"));
+    let link = FaultyLink { src: 0, dst: 1, health: 0.5 };
+    let unaware = Network { faulty_links: vec![link], ..ring(4) };
+    assert!(message(&unaware).contains("faulty_links has no effect with congestion_unaware"));
+    let huge = aware(&[(Topology::KingMesh2D, 1 << 30)]);
+    assert_eq!(huge.check(), Err((None, NetworkProblem::TooManyLinks)));
 }
 
 #[test]
@@ -266,7 +305,7 @@ fn cpu_work_overlaps_with_gpu_work_and_has_its_own_figure() {
 fn a_simulation_can_be_interrupted_and_its_clock_has_an_end() {
     let node = collective(AllReduce, 1 << 20, None);
     let stop = AtomicBool::new(true);
-    let options = Options { shortcuts: false, ..Options::default() };
+    let options = Options { shortcuts: false };
     let all = everywhere(node, 128);
     let interrupted = simulate_with(&options, &ring(128), &system(&["ring"]), &all, &stop);
     assert_eq!(interrupted, Err(Error::Interrupted));

@@ -6,7 +6,7 @@
 mod build;
 
 use astra_engine::{
-    Bytes, CollectiveOptimization, CollectiveType, GbPerSec, GroupId, MemoryTiming, Nanos, Network,
+    Bytes, CollectiveOptimization, CollectiveType, Dialect, GbPerSec, GroupId, MemoryTiming, Nanos, Network,
     NetworkModel, Node, NodeKind, Rank, RemoteMemory, Report, System, Topology, Workload, simulate,
 };
 use build::{collective, compute, dimension, everywhere, gpu, recv, ring, send, system, unaware, workload};
@@ -36,7 +36,7 @@ fn span(times: &[u64]) -> String {
 }
 
 /// One line of the table of single collectives: finish times by collective, found and recorded.
-fn single_collectives(line: &str) -> Vec<(String, String)> {
+fn single_collectives(dialect: Dialect, line: &str) -> Vec<(String, String)> {
     let fields: Vec<&str> = line.split(" | ").collect();
     let [model, topology, ranks, group, algorithm, recorded @ ..] = &fields[..] else { panic!("{line}") };
     let ranks: u32 = ranks.parse().unwrap();
@@ -45,6 +45,7 @@ fn single_collectives(line: &str) -> Vec<(String, String)> {
     let members: Vec<Rank> = group.split(',').filter_map(|rank| rank.parse().ok()).map(Rank).collect();
     let in_group = !members.is_empty();
     let system = System {
+        dialect,
         endpoint_delay: Nanos(if in_group { 100 } else { 10 }),
         ..system(std::slice::from_ref(algorithm))
     };
@@ -68,17 +69,30 @@ fn single_collectives(line: &str) -> Vec<(String, String)> {
         .collect()
 }
 
-#[test]
-fn single_collectives_take_the_recorded_time() {
-    let table = include_str!("figures/single_collectives.txt");
+/// Compares all lines of a table and gives the number of figures.
+fn compare_single_collectives(dialect: Dialect, table: &str) -> usize {
     let mut figures = 0;
     for line in table.lines().filter(|line| !line.starts_with('#')) {
-        for (found, recorded) in single_collectives(line) {
+        for (found, recorded) in single_collectives(dialect, line) {
             assert_eq!(found, recorded, "{line}");
             figures += 1;
         }
     }
+    figures
+}
+
+#[test]
+fn single_collectives_take_the_recorded_time() {
+    let table = include_str!("figures/single_collectives.txt");
+    let figures = compare_single_collectives(Dialect::AstraSim, table);
     assert!(figures > 300, "only {figures} figures were compared");
+}
+
+#[test]
+fn single_collectives_of_deepflow_take_the_recorded_time() {
+    let table = include_str!("figures/single_collectives_deepflow.txt");
+    let figures = compare_single_collectives(Dialect::DeepFlow, table);
+    assert_eq!(figures, 366);
 }
 
 #[test]
@@ -186,31 +200,6 @@ fn a_send_and_its_receive_complete_together_the_sender_first() {
     let report = simulate(&ring(4), &System::default(), &workload(&[sender, receiver, idle, idle])).unwrap();
     assert_eq!(finishes(&report), [519, 519, 1, 1]);
     assert_eq!(report.finish_order, [2, 3, 0, 1].map(Rank));
-}
-
-#[test]
-fn slots_and_ids_decide_what_is_issued() {
-    let all_reduce = collective(CollectiveType::AllReduce, 400_000, None);
-    let all_gather = collective(CollectiveType::AllGather, 100_000, None);
-    let rank0: &[(Node, &[u64])] = &[
-        (compute(2), &[]),
-        (compute(1), &[]),
-        (all_reduce, &[]),
-        (send(1, 1000, 7), &[]),
-        (recv(1, 2000, 8), &[]),
-        (compute(1), &[5]),
-        (all_gather, &[3, 2]),
-    ];
-    let rank1: &[(Node, &[u64])] =
-        &[(recv(0, 1000, 7), &[]), (send(0, 2000, 8), &[1]), (all_reduce, &[]), (all_gather, &[3])];
-    let others: &[(Node, &[u64])] = &[(all_reduce, &[]), (all_gather, &[1])];
-    let system = System { preferred_dataset_splits: 1, local_mem_bw: GbPerSec(100.0), ..system(&["ring"]) };
-    let report = simulate(&ring(4), &system, &workload(&[rank0, rank1, others, others])).unwrap();
-    assert_eq!(finishes(&report), [31_905, 30_905, 30_368, 30_886]);
-    assert_eq!(report.finish_order, [2, 3, 1, 0].map(Rank));
-    let first = &report.ranks[0];
-    assert_eq!((first.gpu, first.comm), (Some(Nanos(4000)), Some(Nanos(30_905))));
-    assert_eq!((first.exposed, first.overlap), (Nanos(27_905), Some(Nanos(3000))));
 }
 
 #[test]

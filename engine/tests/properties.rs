@@ -6,8 +6,8 @@ mod build;
 
 use astra_engine::{
     CollectiveType, CustomCollective, CustomCollectives, CustomTrace, Error, GbPerSec, GroupId, Nanos,
-    Network, NetworkModel, Node, NodeKind, Options, Rank, Report, SharedBus, System, Topology, Trace,
-    TraceBuilder, Workload, simulate, simulate_with,
+    Network, NetworkModel, Node, NodeKind, NodeRecord, Options, Rank, Report, SharedBus, System, Topology,
+    Trace, TraceBuilder, Workload, simulate, simulate_observed, simulate_with,
 };
 use build::{collective, compute, dimension, everywhere, recv, ring, send, system, unaware};
 use proptest::prelude::*;
@@ -146,23 +146,24 @@ proptest! {
         drafts in prop::collection::vec(drafts(any_node(), 8), 4),
     ) {
         let workload = traces(&drafts);
-        let plain = run(Options { shortcuts: false, ..Options::default() }, &network, &system, &workload);
+        let plain = run(Options { shortcuts: false }, &network, &system, &workload);
         check_outcome(&plain)?;
         prop_assert_eq!(&simulate(&network, &system, &workload), &plain);
-        let timed = run(Options { node_times: true, ..Options::default() }, &network, &system, &workload);
-        let Ok(timed) = timed else {
-            prop_assert_eq!(timed, plain);
+        let (mut record, stop) = (NodeRecord::new(&workload), AtomicBool::new(false));
+        let observed = simulate_observed(&network, &system, &workload, &stop, &mut record);
+        prop_assert_eq!(&observed, &plain);
+        if observed.is_err() {
             return Ok(());
-        };
-        for (drafts, times) in drafts.iter().zip(timed.node_times.as_ref().unwrap()) {
-            for (index, (_, depends)) in drafts.iter().enumerate() {
-                prop_assert!(times[index].start <= times[index].end);
-                for parent in (0..index).filter(|&parent| depends[parent]) {
-                    prop_assert!(times[parent].end <= times[index].start);
+        }
+        for (rank, drafts) in (0..).map(Rank).zip(&drafts) {
+            for (index, (_, depends)) in (0..).zip(drafts) {
+                let times = record.times(rank, index).unwrap();
+                prop_assert!(times.start <= times.end);
+                for parent in (0..index).filter(|&parent| depends[parent as usize]) {
+                    prop_assert!(record.times(rank, parent).unwrap().end <= times.start);
                 }
             }
         }
-        prop_assert_eq!(Ok(Report { node_times: None, ..timed }), plain);
     }
 
     #[test]

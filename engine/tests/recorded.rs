@@ -1,12 +1,12 @@
-//! Some hundred runs of the ASTRA-sim analytical binary that must come out the same for ever; the format is at the head
-//! of the file.
+//! Some hundred runs of the original programs that must come out the same for ever; the format is at the head of the
+//! files.
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
 use astra_engine::{
-    Algorithm, Bytes, CollectiveType, Dimension, GbPerSec, GibPerSec, GroupId, InvolvedDims, Micros, Nanos,
-    Network, Node, NodeKind, Options, Rank, RankReport, Report, System, Tflops, TraceBuilder, Work, Workload,
-    simulate_with,
+    Algorithm, Bytes, CollectiveType, Dimension, FaultyLink, GbPerSec, GibPerSec, GroupId, InvolvedDims,
+    Micros, Nanos, Network, Node, NodeKind, Options, Rank, RankReport, Report, System, Tflops, TraceBuilder,
+    Work, Workload, simulate_with,
 };
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
@@ -54,6 +54,12 @@ impl<'a> Case<'a> {
                 bandwidth: GibPerSec(number(bandwidth)),
                 latency_ns: number(latency),
             }),
+            ("fault", &[src, dst, health]) => self.network.faulty_links.push(FaultyLink {
+                src: number(src),
+                dst: number(dst),
+                health: number(health),
+            }),
+            ("agents", &[from]) => self.network.non_recursive_from = Some(number(from)),
             ("sys", settings) => settings.iter().for_each(|setting| self.setting(setting)),
             ("alg", &[all_reduce, all_gather, reduce_scatter, all_to_all]) => {
                 let list = |text: &str| -> Vec<Algorithm> {
@@ -82,6 +88,7 @@ impl<'a> Case<'a> {
     fn setting(&mut self, setting: &str) {
         let system = &mut self.system;
         match setting.split_once('=') {
+            Some(("dialect", value)) => system.dialect = value.parse().unwrap(),
             Some(("delay", value)) => system.endpoint_delay = Nanos(number(value)),
             Some(("active", value)) => system.active_chunks_per_dimension = number(value),
             Some(("splits", value)) => system.preferred_dataset_splits = number(value),
@@ -168,9 +175,8 @@ impl<'a> Case<'a> {
     }
 }
 
-#[test]
-fn recorded_runs_come_out_the_same_with_and_without_shortcuts() {
-    let text = include_str!("figures/recorded_cases.txt");
+/// Runs all cases of a file with and without shortcuts, and gives their number.
+fn compare(text: &str) -> usize {
     let mut cases = 0;
     for text in text.split("\ncase ").skip(1) {
         let mut case = Case::parse(text);
@@ -181,7 +187,7 @@ fn recorded_runs_come_out_the_same_with_and_without_shortcuts() {
         );
         let workload = case.workload();
         for shortcuts in [true, false] {
-            let options = Options { shortcuts, ..Options::default() };
+            let options = Options { shortcuts };
             let stop = AtomicBool::new(false);
             let report = simulate_with(&options, &case.network, &case.system, &workload, &stop);
             let difference = match report {
@@ -192,5 +198,15 @@ fn recorded_runs_come_out_the_same_with_and_without_shortcuts() {
         }
         cases += 1;
     }
-    assert_eq!(cases, 394);
+    cases
+}
+
+#[test]
+fn recorded_runs_come_out_the_same() {
+    assert_eq!(compare(include_str!("figures/recorded_cases.txt")), 394);
+}
+
+#[test]
+fn recorded_runs_on_further_networks_come_out_the_same() {
+    assert_eq!(compare(include_str!("figures/recorded_networks.txt")), 242);
 }

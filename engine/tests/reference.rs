@@ -71,16 +71,16 @@ fn difference(expected: &Value, result: &Result<Report, Error>) -> Option<String
 
 /// Runs a case and says what differs from the record, if anything does.
 fn run_and_compare(case: &Case, shortcuts: bool) -> Option<String> {
-    let options = Options { shortcuts, ..Options::default() };
+    let options = Options { shortcuts };
     let result =
         simulate_with(&options, &case.network, &case.system, &case.workload, &AtomicBool::new(false));
     let what = difference(&case.expected, &result)?;
     Some(format!("{} {} shortcuts: {what}", case.id, if shortcuts { "with" } else { "without" }))
 }
 
-#[test]
-fn every_recorded_case_is_equal_to_the_nanosecond() {
-    let Some(cases) = cases("cases.jsonl.gz") else { return };
+/// Runs all cases of a file, with and without shortcuts, and requires as many as it is known to have.
+fn all_are_equal(file: &str, known: usize) {
+    let Some(cases) = cases(file) else { return };
     let mut counts: BTreeMap<String, (usize, usize)> = BTreeMap::new();
     let mut different = Vec::new();
     for case in cases {
@@ -92,11 +92,24 @@ fn every_recorded_case_is_equal_to_the_nanosecond() {
         different.extend(differences);
     }
     for (family, (equal, all)) in &counts {
-        eprintln!("{family}: {equal} of {all} equal");
+        eprintln!("{file}, {family}: {equal} of {all} equal");
     }
     assert!(different.is_empty(), "{} cases differ:\n{}", different.len(), different.join("\n"));
-    assert!(
-        counts.values().map(|(_, all)| all).sum::<usize>() >= 1185,
-        "the file has fewer cases than it had"
-    );
+    let found = counts.values().map(|(_, all)| all).sum::<usize>();
+    assert!(found >= known, "{file} has {found} cases, fewer than {known}");
+}
+
+#[test]
+fn every_recorded_case_is_equal_to_the_nanosecond() {
+    all_are_equal("cases.jsonl.gz", 1185);
+}
+
+#[test]
+fn every_recorded_case_of_several_shared_dimensions_is_equal_to_the_nanosecond() {
+    all_are_equal("cases_hybrid.jsonl.gz", 403);
+}
+
+#[test]
+fn every_recorded_case_of_dialect_deepflow_is_equal_to_the_nanosecond() {
+    all_are_equal("cases_deepflow.jsonl.gz", 832);
 }

@@ -7,7 +7,7 @@ use std::sync::atomic::AtomicBool;
 
 use arbitrary::Arbitrary;
 use astra_engine::{
-    Algorithm, Bytes, CollectiveType, Dimension, Error, GibPerSec, GroupId, InvolvedDims, Micros, Network,
+    Algorithm, Bytes, CollectiveType, Dialect, Dimension, Error, GibPerSec, GroupId, InvolvedDims, Micros, Network,
     NetworkModel, Node, NodeKind, Options, Rank, System, Topology, TraceBuilder, Workload, simulate_with,
 };
 use libfuzzer_sys::fuzz_target;
@@ -15,6 +15,7 @@ use libfuzzer_sys::fuzz_target;
 #[derive(Arbitrary, Debug)]
 struct Input {
     aware: bool,
+    deepflow: bool,
     topology: u8,
     algorithm: u8,
     splits: u8,
@@ -34,7 +35,17 @@ struct Step {
     after: u8,
 }
 
-const ALGORITHMS: [&str; 6] = ["ring", "direct", "direct1", "halvingDoubling", "doubleBinaryTree", "oneRing"];
+const ALGORITHMS: [&str; 9] = [
+    "ring",
+    "direct",
+    "direct1",
+    "halvingDoubling",
+    "doubleBinaryTree",
+    "oneRing",
+    "mesh",
+    "hypercube",
+    "torus2d",
+];
 
 fn node(step: &Step) -> Node {
     let (peer, size) = (Rank(u32::from(step.peer % 5)), Bytes(u64::from(step.size)));
@@ -79,10 +90,11 @@ fuzz_target!(|input: Input| {
         [Topology::Ring, Topology::FullyConnected, Topology::Switch][usize::from(input.topology) % 3];
     let model = if input.aware { NetworkModel::CongestionAware } else { NetworkModel::CongestionUnaware };
     let dimension = Dimension { topology, npus: 4, bandwidth: GibPerSec(50.0), latency_ns: 500.0 };
-    let network = Network { model, dimensions: vec![dimension] };
+    let network = Network::new(model, vec![dimension]);
     let algorithms: Vec<Algorithm> =
         ALGORITHMS[usize::from(input.algorithm) % ALGORITHMS.len()].parse().into_iter().collect();
     let system = System {
+        dialect: if input.deepflow { Dialect::DeepFlow } else { Dialect::AstraSim },
         preferred_dataset_splits: u32::from(input.splits % 5),
         active_chunks_per_dimension: u32::from(input.active % 4),
         queues_per_dimension: u32::from(input.queues % 3 + 1),

@@ -8,8 +8,10 @@ use libfuzzer_sys::fuzz_target;
 
 fuzz_target!(|bytes: &[u8]| {
     if let Ok((file, _)) = SystemFile::parse(bytes, "s.json") {
-        let system = file.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None);
-        let _ = system.map(|system| system.check(2));
+        for &dialect in Dialect::ALL {
+            let system = file.system(dialect, &SystemOptions::default(), RemoteMemory::None);
+            let _ = system.map(|system| system.check(2));
+        }
     }
     let _ = read_groups(bytes, "g.json");
     let _ = read_remote_memory(bytes, "m.json");

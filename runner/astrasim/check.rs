@@ -4,52 +4,53 @@
 //! hardware nor who chose. Keys that begin with `network` or `execution_backend` are the hardware file's, the others
 //! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
 
-use astra_engine::{NetworkModel, NetworkProblem};
+use astra_engine::{Dialect, FaultProblem, NetworkModel, NetworkProblem};
 use astra_policy::{Collective, DecidedBy};
 
 use super::decision::recipe_key;
 use super::{Decision, DecisionTable, Layout, WrittenDimension};
-use crate::algorithm::Algorithm;
+use crate::algorithm;
 use crate::{Error, Result};
 
-/// Checks that the engine can simulate this network; `hardware` names the file it comes from.
+/// Checks that the engine can simulate this network.
 ///
 /// # Errors
 ///
 /// The first reason why not, with the key to change.
-pub fn check_network(layout: &Layout, model: NetworkModel, hardware: &str) -> Result<()> {
+pub fn check_network(layout: &Layout, model: NetworkModel) -> Result<()> {
     if layout.ranks < 2 {
         let message = format!("a simulation needs at least 2 ranks, found {}", layout.ranks);
         return Err(Error::input(message).key("workload.ranks").hint(
             "DeepFlow simulates a single rank as two equal ones: set 2 here and in the hardware's `parallelism`",
         ));
     }
-    if !layout.faulty_links.is_empty() {
-        let message = "degraded links exist in DeepFlow's simulator only";
-        return Err(Error::input(message)
-            .key("network.faulty_links")
-            .hint("remove them; `astra-store configs` writes the files for DeepFlow's simulator"));
-    }
     let Err((dimension, problem)) = layout.network(model).check() else { return Ok(()) };
-    if let NetworkProblem::AwareDimensions(found) = problem {
-        let names: Vec<&str> = layout.dimensions.iter().map(|d| d.link.topology.as_str()).collect();
-        let message =
-            format!("`{model}` simulates one dimension, {hardware} gives {found} ({})", names.join(", "));
-        return Err(Error::input(message)
-            .key("engine.network")
-            .hint(format!("write `\"network\": \"{}\"`", NetworkModel::CongestionUnaware)));
-    }
-    let key = match (dimension.and_then(|index| layout.dimensions.get(index)), &problem) {
+    let of_dimension = dimension.and_then(|index| layout.dimensions.get(index));
+    let key = match (of_dimension.map(WrittenDimension::key), &problem) {
+        (None, NetworkProblem::Fault { index, .. }) => format!("network.faulty_links[{index}]"),
+        (None, NetworkProblem::FaultsWithoutLinks) => "network.faulty_links".to_owned(),
         (None, _) => "network.dimensions".to_owned(),
-        (Some(dimension), NetworkProblem::Topology(..)) => format!("{}.topology.type", dimension.key()),
-        (Some(dimension), NetworkProblem::TooFewNpus(_)) => format!("{}.size", dimension.key()),
-        (Some(dimension), _) => dimension.key(),
+        (Some(key), NetworkProblem::Topology(..) | NetworkProblem::OnlyDimension(_)) => {
+            format!("{key}.topology.type")
+        }
+        (
+            Some(key),
+            NetworkProblem::TooFewNpus(_) | NetworkProblem::NotSquare(..) | NetworkProblem::NotPowerOfTwo(..),
+        ) => format!("{key}.size"),
+        (Some(key), _) => key,
     };
-    Err(Error::input(problem.to_string()).key(key))
+    let error = Error::input(problem.to_string()).key(key);
+    Err(match problem {
+        NetworkProblem::Fault { problem: FaultProblem::NoSuchDevice(_), .. } => error.hint(format!(
+            "this run has {} ranks; links of other parts of the hardware have to be left out",
+            layout.ranks
+        )),
+        _ => error,
+    })
 }
 
-/// Checks that every algorithm can do what the workload asks of it; collectives it does not use are not looked at.
-/// `hardware` names the file that the dimensions come from.
+/// Checks that the simulator of the dialect has every algorithm, and that those of the collectives that the workload
+/// uses can do what it asks of them. `hardware` names the file that the dimensions come from.
 ///
 /// # Errors
 ///
@@ -57,15 +58,24 @@ pub fn check_network(layout: &Layout, model: NetworkModel, hardware: &str) -> Re
 pub fn check_algorithms(
     layout: &Layout,
     table: &DecisionTable,
+    dialect: Dialect,
     used: impl IntoIterator<Item = Collective>,
     hardware: &str,
 ) -> Result<()> {
+    for collective in Collective::ALL {
+        for (dimension, decision) in layout.dimensions.iter().zip(table.get(collective)) {
+            let chosen = Chosen { collective, dimension, decision, hardware };
+            let algorithm = algorithm::parse(&decision.algorithm)?;
+            algorithm::exists(algorithm, dialect).map_err(|lacks| chosen.lacks(&lacks, dialect))?;
+        }
+    }
     for collective in used {
         for (dimension, decision) in layout.dimensions.iter().zip(table.get(collective)) {
-            let algorithm = Algorithm::parse(&decision.algorithm)?;
-            supports(algorithm, collective, dimension, layout.ranks)
-                .map_err(|cannot| cannot_run(&cannot, collective, dimension, decision, hardware))?;
-            if matches!(algorithm, Algorithm::AstraSim(known) if known.spans_all_ranks()) {
+            let chosen = Chosen { collective, dimension, decision, hardware };
+            let algorithm = algorithm::parse(&decision.algorithm)?;
+            algorithm::supports(algorithm, collective, dimension.link.npus, layout.ranks)
+                .map_err(|cannot| chosen.cannot(&cannot))?;
+            if algorithm.spans_all_ranks() {
                 break;
             }
         }
@@ -73,48 +83,54 @@ pub fn check_algorithms(
     Ok(())
 }
 
-fn supports(
-    algorithm: Algorithm,
+/// An algorithm that was chosen and cannot be used.
+struct Chosen<'a> {
     collective: Collective,
-    dimension: &WrittenDimension,
-    ranks: u32,
-) -> Result<(), String> {
-    algorithm.supports(collective, dimension.link.npus, ranks)?;
-    match algorithm {
-        Algorithm::AstraSim(_) => Ok(()),
-        Algorithm::DeepFlow(_) => Err("exists in DeepFlow's simulator only".to_owned()),
-    }
+    dimension: &'a WrittenDimension,
+    decision: &'a Decision,
+    hardware: &'a str,
 }
 
-fn cannot_run(
-    cannot: &str,
-    collective: Collective,
-    dimension: &WrittenDimension,
-    decision: &Decision,
-    hardware: &str,
-) -> Error {
-    let Decision { algorithm, decided_by, reason } = decision;
-    let (id, topology, npus) = (&dimension.id, dimension.link.topology, dimension.link.npus);
-    let message = |of: &str| {
-        format!(
-            "{collective} on dimension `{id}`{of} ({topology} of {npus}): {algorithm} {cannot} ({reason})"
-        )
-    };
-    let of_dimension = || format!("{}.collective_override.{collective}", dimension.key());
-    let hint = "choose another algorithm, for example ring or direct";
-    match decided_by {
-        DecidedBy::SystemOverride | DecidedBy::RecipePolicy => {
-            let error = Error::input(message(&format!(" of {hardware}")));
-            error.key(recipe_key(*decided_by, collective)).hint(hint)
+impl Chosen<'_> {
+    const OTHER: &'static str = "choose another algorithm, for example ring or direct";
+
+    /// The simulator does not have it.
+    fn lacks(&self, lacks: &str, dialect: Dialect) -> Error {
+        let other = Dialect::ALL.iter().find(|other| **other != dialect).unwrap_or(&dialect);
+        let hint =
+            format!("write `\"dialect\": \"{other}\"` under `engine` in the recipe, or {}", Self::OTHER);
+        self.error(lacks).hint(hint)
+    }
+
+    /// It cannot do what is asked.
+    fn cannot(&self, cannot: &str) -> Error {
+        let error = self.error(cannot);
+        match self.decision.decided_by {
+            DecidedBy::Policy => error.hint(format!(
+                "{}, with this key or with `{}` in the recipe",
+                Self::OTHER,
+                recipe_key(DecidedBy::RecipePolicy, self.collective)
+            )),
+            _ => error.hint(Self::OTHER),
         }
-        DecidedBy::DimensionOverride => Error::input(message("")).key(of_dimension()).hint(hint),
-        DecidedBy::GlobalChoice => {
-            let key = format!("execution_backend.astra.collectives.{collective}");
-            Error::input(message("")).key(key).hint(hint)
-        }
-        DecidedBy::Policy => Error::input(message("")).key(of_dimension()).hint(format!(
-            "{hint}, with this key or with `{}` in the recipe",
-            recipe_key(DecidedBy::RecipePolicy, collective)
-        )),
+    }
+
+    fn error(&self, why: &str) -> Error {
+        let Self { collective, dimension, decision, hardware } = self;
+        let Decision { algorithm, decided_by, reason } = decision;
+        let (key, of) = match decided_by {
+            DecidedBy::SystemOverride | DecidedBy::RecipePolicy => {
+                (recipe_key(*decided_by, *collective), format!(" of {hardware}"))
+            }
+            DecidedBy::DimensionOverride | DecidedBy::Policy => {
+                (format!("{}.collective_override.{collective}", dimension.key()), String::new())
+            }
+            DecidedBy::GlobalChoice => {
+                (format!("execution_backend.astra.collectives.{collective}"), String::new())
+            }
+        };
+        let (id, topology, npus) = (&dimension.id, dimension.link.topology, dimension.link.npus);
+        let place = format!("{collective} on dimension `{id}`{of} ({topology} of {npus})");
+        Error::input(format!("{place}: {algorithm} {why} ({reason})")).key(key)
     }
 }

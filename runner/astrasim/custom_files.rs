@@ -2,10 +2,11 @@
 
 use std::collections::BTreeMap;
 
-use astra_engine::CollectiveType;
+use astra_engine::{CollectiveType, Dialect};
 use astra_policy::Collective;
 use serde_json::Value as Json;
 
+use super::system_file::other_dialect;
 use super::system_keys::custom_key;
 use crate::yaml::{self, Entry, Value};
 use crate::{Error, Result};
@@ -26,6 +27,22 @@ impl CustomFiles {
     /// Whether the file names none.
     pub fn is_empty(&self) -> bool {
         self.of_type.is_empty() && self.per_node.is_none()
+    }
+
+    /// Whether the dialect has custom collectives of these kinds: its simulator ignores the keys that it does not know.
+    ///
+    /// # Errors
+    /// A key that the dialect does not have.
+    pub(super) fn check(&self, dialect: Dialect) -> Result<()> {
+        let scatter = self.of_type.contains_key(&CollectiveType::ReduceScatter);
+        let lacking = [(self.per_node.is_some(), PER_NODE), (scatter, custom_key(Collective::ReduceScatter))];
+        match lacking.into_iter().find(|(given, _)| dialect == Dialect::DeepFlow && *given) {
+            None => Ok(()),
+            Some((_, key)) => {
+                let error = Error::input(format!("exists in dialect astra-sim, not in {dialect}")).key(key);
+                Err(error.hint(format!("{}, or remove the key", other_dialect(dialect))))
+            }
+        }
     }
 
     /// Takes them from a system file's keys.

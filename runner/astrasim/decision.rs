@@ -4,12 +4,13 @@
 
 use std::collections::BTreeMap;
 
+use astra_engine::Dialect;
 use astra_policy::{Choice, Collective, DecidedBy, Request};
 use serde::{Deserialize, Serialize};
 
 use super::system_keys::algorithm_key;
 use super::{Layout, SystemOverrides};
-use crate::algorithm::Algorithm;
+use crate::algorithm;
 use crate::hw::NetworkSpec;
 use crate::{Error, Result};
 
@@ -102,7 +103,8 @@ pub enum Algorithms {
 pub type PolicyChoices = BTreeMap<Collective, Algorithms>;
 
 /// The algorithms of a run: a list in the recipe's `system` block decides first, then the recipe's
-/// `policy.collectives`, then the default policy, which knows what the hardware file fixes.
+/// `policy.collectives`, then the default policy, which knows what the hardware file fixes and which algorithms the
+/// simulator of the dialect has.
 ///
 /// # Errors
 ///
@@ -110,6 +112,7 @@ pub type PolicyChoices = BTreeMap<Collective, Algorithms>;
 pub fn decide(
     spec: &NetworkSpec,
     layout: &Layout,
+    dialect: Dialect,
     policy: &PolicyChoices,
     overrides: &SystemOverrides,
 ) -> Result<DecisionTable> {
@@ -126,7 +129,7 @@ pub fn decide(
                 fixed(DecidedBy::RecipePolicy, collective, list.clone(), layout)
             }
             None => {
-                let choices = astra_policy_topology::decide(&request(spec, layout, collective));
+                let choices = astra_policy_topology::decide(&request(spec, layout, dialect, collective));
                 Ok(choices.into_iter().map(Decision::from).collect())
             }
         }
@@ -146,7 +149,7 @@ impl From<Choice> for Decision {
     }
 }
 
-fn request(spec: &NetworkSpec, layout: &Layout, collective: Collective) -> Request {
+fn request(spec: &NetworkSpec, layout: &Layout, dialect: Dialect, collective: Collective) -> Request {
     let dimensions = layout.dimensions.iter().map(|dimension| astra_policy::Dimension {
         id: dimension.id.clone(),
         topology: dimension.link.topology.as_str().to_owned(),
@@ -157,6 +160,10 @@ fn request(spec: &NetworkSpec, layout: &Layout, collective: Collective) -> Reque
     });
     Request {
         collective,
+        dialect: match dialect {
+            Dialect::AstraSim => astra_policy::Dialect::AstraSim,
+            Dialect::DeepFlow => astra_policy::Dialect::DeepFlow,
+        },
         global: spec.collectives.get(collective).map(str::to_owned),
         dimensions: dimensions.collect(),
     }
@@ -172,8 +179,10 @@ fn fixed(
     let key = recipe_key(decided_by, collective);
     // An algorithm over all ranks ends the list: the simulator reads no further.
     let complete = list.len() == layout.dimensions.len()
-        || matches!(list.last().map(|name| Algorithm::parse(name)), Some(Ok(Algorithm::AstraSim(last)))
-            if last.spans_all_ranks() && list.len() < layout.dimensions.len());
+        || list.len() < layout.dimensions.len()
+            && list
+                .last()
+                .is_some_and(|last| algorithm::parse(last).is_ok_and(|last| last.spans_all_ranks()));
     if !complete {
         let names: Vec<&str> = layout.dimensions.iter().map(|d| d.link.topology.as_str()).collect();
         let message = format!(

@@ -1,4 +1,4 @@
-//! Reads a communicator group file: an object from group number to the ranks of the group.
+//! Reads and writes communicator group files: an object from group number to the ranks of the group.
 
 use std::collections::BTreeMap;
 
@@ -34,9 +34,25 @@ fn rank(json: &Json) -> Option<Rank> {
     json.as_u64().and_then(|rank| u32::try_from(rank).ok()).map(Rank)
 }
 
+/// The text of a file with these groups, as DeepFlow writes it; `None` without groups, when there is to be no file.
+pub fn write_groups(groups: &BTreeMap<u32, Vec<u32>>) -> Option<Vec<u8>> {
+    let text = || serde_json::to_vec_pretty(groups).expect("numbers and lists of numbers are valid JSON");
+    (!groups.is_empty()).then(text)
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn what_is_written_is_read_again_and_no_groups_are_no_file() {
+        let groups = BTreeMap::from([(1000, vec![4, 0]), (2, vec![1])]);
+        let text = write_groups(&groups).unwrap();
+        assert_eq!(text, b"{\n  \"2\": [\n    1\n  ],\n  \"1000\": [\n    4,\n    0\n  ]\n}");
+        let read = read_groups(&text, "g.json").unwrap();
+        assert_eq!(read[&GroupId::new(1000).unwrap()], [Rank(4), Rank(0)]);
+        assert_eq!(write_groups(&BTreeMap::new()), None);
+    }
 
     #[test]
     fn members_keep_their_order() {

@@ -75,7 +75,9 @@ impl Layout {
 
     /// The network as the engine takes it; [`Network::check`] says whether it can be simulated.
     pub fn network(&self, model: NetworkModel) -> Network {
-        Network::new(model, self.dimensions.iter().map(|dimension| dimension.link).collect())
+        let dimensions = self.dimensions.iter().map(|dimension| dimension.link).collect();
+        let faulty_links = self.faulty_links.iter().map(|&link| link.into()).collect();
+        Network { faulty_links, ..Network::new(model, dimensions) }
     }
 }
 

@@ -23,7 +23,7 @@ pub use astra_policy_topology::VERSION as POLICY_VERSION;
 pub use check::{check_algorithms, check_network};
 pub use custom_files::{CustomFiles, read_per_node};
 pub use decision::{Algorithms, Decision, DecisionTable, PolicyChoices, TABLE_VERSION, decide};
-pub use groups::read_groups;
+pub use groups::{read_groups, write_groups};
 pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;
 pub use network_file::NetworkFile;

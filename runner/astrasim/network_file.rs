@@ -1,11 +1,10 @@
 //! Reads a network file of ASTRA-sim's analytical backend.
 
-use astra_engine::{Dimension, GibPerSec, Network, NetworkModel, Topology};
+use astra_engine::{Dimension, FaultyLink, GibPerSec, Network, NetworkModel, Topology};
 
 use crate::error::closest;
-use crate::hw::FaultyLink;
 use crate::yaml::{self, Node, Section, Value, integer, list, number, text};
-use crate::{Error, Notice, Result};
+use crate::{Notice, Result};
 
 /// The keys some version of the simulator reads; the last three are DeepFlow's.
 const KNOWN: [&str; 7] = [
@@ -23,10 +22,10 @@ const KNOWN: [&str; 7] = [
 pub struct NetworkFile {
     /// The dimensions, fastest-varying first.
     pub dimensions: Vec<Dimension>,
-    /// Degraded links, a DeepFlow extension.
+    /// Degraded links.
     pub faulty_links: Vec<FaultyLink>,
-    /// Whether the file asks for non-recursive clusters, a DeepFlow extension.
-    pub non_recursive: bool,
+    /// The first of the dimensions, up to the last, that are crossed through agents only.
+    pub non_recursive_from: Option<u32>,
 }
 
 impl NetworkFile {
@@ -44,21 +43,10 @@ impl NetworkFile {
         read.map_err(|error| error.in_file(file))
     }
 
-    /// The network as the engine takes it.
-    ///
-    /// # Errors
-    ///
-    /// Extensions that the engine does not simulate; ignoring them would give a wrong time.
-    pub fn network(&self, model: NetworkModel) -> Result<Network> {
-        let extension = match (self.faulty_links.is_empty(), self.non_recursive) {
-            (false, _) => "faulty_links",
-            (_, true) => "non_recursive_from",
-            _ => return Ok(Network::new(model, self.dimensions.clone())),
-        };
-        let message = "an extension of DeepFlow's simulator, which the built-in engine does not simulate";
-        Err(Error::input(message)
-            .key(extension)
-            .hint("remove it; only DeepFlow's own simulator can run this file as it is"))
+    /// The network as the engine takes it; [`Network::check`] says whether it can be simulated.
+    pub fn network(&self, model: NetworkModel) -> Network {
+        let Self { dimensions, faulty_links, non_recursive_from } = self.clone();
+        Network { model, dimensions, faulty_links, non_recursive_from }
     }
 }
 
@@ -97,10 +85,35 @@ fn read(root: &Node) -> Result<NetworkFile> {
         bandwidth: GibPerSec(bandwidth),
         latency_ns,
     });
+    let dimensions: Vec<Dimension> = dimensions.collect();
     let faulty_links = section.read("faulty_links", crate::hw::read_faulty_links)?.unwrap_or_default();
-    let from = section.read("non_recursive_from", |node| integer(node, 0))?;
-    let non_recursive = from.is_some_and(|from| from > 0) || section.get("non_recursive_topology").is_some();
-    Ok(NetworkFile { dimensions: dimensions.collect(), faulty_links, non_recursive })
+    Ok(NetworkFile {
+        faulty_links: faulty_links.into_iter().map(FaultyLink::from).collect(),
+        non_recursive_from: non_recursive_from(&section, dimensions.len())?,
+        dimensions,
+    })
+}
+
+/// The first non-recursive dimension: a number, or else a list with 0 for each recursive dimension and 1 for each of the
+/// others, which follow.
+fn non_recursive_from(section: &Section<'_>, dimensions: usize) -> Result<Option<u32>> {
+    let flags = section.read("non_recursive_topology", |node| {
+        let flags = list(node)?.iter().map(|node| integer(node, 0)).collect::<Result<Vec<_>>>()?;
+        let recursive = flags.iter().take_while(|flag| **flag == 0).count();
+        if flags.len() == dimensions && flags[recursive..].iter().all(|flag| *flag == 1) {
+            return Ok(recursive as u32);
+        }
+        let message = format!("expected {dimensions} numbers, one per dimension: zeros, then ones");
+        Err(node.error(format!("{message}; found {flags:?}")))
+    })?;
+    let from = section.read("non_recursive_from", |node| match integer(node, 0)? {
+        from if from as usize <= dimensions => Ok(from),
+        _ => {
+            Err(node
+                .error(format!("expected a number of dimensions up to {dimensions}, found {}", node.found())))
+        }
+    })?;
+    Ok(from.or(flags))
 }
 
 /// The list under a key, one entry per dimension.
@@ -143,7 +156,7 @@ mod tests {
     #[test]
     fn a_network_file_gives_one_dimension_per_entry() {
         let (network, _) = NetworkFile::parse(GOOD.as_bytes(), "n.yml").unwrap();
-        let network = network.network(NetworkModel::CongestionUnaware).unwrap();
+        let network = network.network(NetworkModel::CongestionUnaware);
         assert_eq!(network.ranks(), Some(8));
         assert_eq!(network.dimensions[1].topology, Topology::Switch);
         assert_eq!(network.dimensions[1].latency_ns, 936.25);
@@ -175,10 +188,40 @@ mod tests {
     }
 
     #[test]
-    fn an_extension_is_read_but_never_silently_left_out() {
-        let text = format!("{GOOD}faulty_links: [[0, 1, 0.5]]\n");
-        let (file, _) = NetworkFile::parse(text.as_bytes(), "n.yml").unwrap();
-        assert_eq!(file.faulty_links, [FaultyLink { src: 0, dst: 1, health: 0.5 }]);
-        assert!(file.network(NetworkModel::CongestionAware).is_err());
+    fn faulty_links_and_non_recursive_dimensions_become_the_networks() {
+        let network = |more: &str| {
+            let (file, notices) = NetworkFile::parse(format!("{GOOD}{more}\n").as_bytes(), "n.yml").unwrap();
+            assert_eq!(notices, []);
+            file.network(NetworkModel::CongestionAware)
+        };
+        let faulty = network("faulty_links: [[0, 1, 0.5], [2, 3, 0]]");
+        let link = |src, dst, health| FaultyLink { src, dst, health };
+        assert_eq!(faulty.faulty_links, [link(0, 1, 0.5), link(2, 3, 0.0)]);
+        for (more, expected) in [
+            ("", None),
+            ("non_recursive_from: 0", Some(0)),
+            ("non_recursive_from: 2", Some(2)),
+            ("non_recursive_topology: [ 0, 1 ]", Some(1)),
+            ("non_recursive_topology: [ 0, 0 ]", Some(2)),
+            ("non_recursive_topology: [ 1, 1 ]\nnon_recursive_from: 1", Some(1)),
+        ] {
+            assert_eq!(network(more).non_recursive_from, expected, "{more}");
+        }
+    }
+
+    #[test]
+    fn non_recursive_dimensions_that_cannot_be_are_errors_with_their_key() {
+        let wrong = "n.yml:5:25: non_recursive_topology: expected 2 numbers, one per dimension: zeros, then ones; found";
+        for (more, expected) in [
+            ("non_recursive_topology: [ 1, 0 ]", format!("{wrong} [1, 0]")),
+            ("non_recursive_topology: [ 1 ]", format!("{wrong} [1]")),
+            ("non_recursive_topology: [ 0, 2 ]", format!("{wrong} [0, 2]")),
+            (
+                "non_recursive_from: 3",
+                "n.yml:5:21: non_recursive_from: expected a number of dimensions up to 2, found `3`".into(),
+            ),
+        ] {
+            assert_eq!(refused(&format!("{GOOD}{more}\n")), expected);
+        }
     }
 }

@@ -3,14 +3,14 @@
 //! As in the simulator unknown keys are ignored, but they are reported; a value of the wrong kind is an error.
 
 use astra_engine::{
-    CollectiveOptimization, Dialect, GbPerSec, Nanos, RemoteMemory, SharedBus, System, Tflops,
+    Algorithm, CollectiveOptimization, Dialect, GbPerSec, Nanos, RemoteMemory, SharedBus, System, Tflops,
 };
 use astra_policy::Collective;
 use serde_json::{Map, Value as Json};
 
 use super::custom_files::CustomFiles;
 use super::system_keys::{SCHEDULING_POLICIES, algorithm_key, key_names};
-use crate::algorithm::Algorithm;
+use crate::algorithm;
 use crate::error::closest;
 use crate::{Error, Notice, Result};
 
@@ -89,13 +89,14 @@ impl SystemFile {
     ///
     /// # Errors
     ///
-    /// Something the engine does not simulate, or a scale that leaves no delay to charge.
+    /// An algorithm or a custom collective that the dialect does not have, or a scale that leaves no delay to charge.
     pub fn system(&self, dialect: Dialect, options: &SystemOptions, memory: RemoteMemory) -> Result<System> {
         let [all_reduce, all_gather, reduce_scatter, all_to_all] = Collective::ALL.map(|collective| {
             let names = self.algorithms(collective).iter();
-            let algorithms = names.map(|name| simulated(name)).collect::<Result<Vec<_>>>();
+            let algorithms = names.map(|name| of_dialect(name, dialect)).collect::<Result<Vec<_>>>();
             algorithms.map_err(|error| error.key(algorithm_key(collective)))
         });
+        self.custom.check(dialect)?;
         let defaults = System::default();
         Ok(System {
             dialect,
@@ -123,14 +124,22 @@ impl SystemFile {
     }
 }
 
-fn simulated(name: &str) -> Result<astra_engine::Algorithm> {
-    match Algorithm::parse(name)? {
-        Algorithm::AstraSim(known) => Ok(known),
-        Algorithm::DeepFlow(name) => {
-            let message = format!("algorithm `{name}` exists in DeepFlow's simulator only");
-            Err(Error::input(message).hint("choose an algorithm that ASTRA-sim has, such as ring or direct"))
-        }
-    }
+fn of_dialect(name: &str, dialect: Dialect) -> Result<Algorithm> {
+    let known = algorithm::parse(name)?;
+    algorithm::exists(known, dialect).map_err(|lacks| {
+        let error = Error::input(format!("algorithm `{name}` {lacks}"));
+        error.hint(format!(
+            "{}, or choose another algorithm, for example ring or direct",
+            other_dialect(dialect)
+        ))
+    })?;
+    Ok(known)
+}
+
+/// How to ask for the dialect that is not this one.
+pub(super) fn other_dialect(dialect: Dialect) -> String {
+    let other = Dialect::ALL.iter().find(|other| **other != dialect).unwrap_or(&dialect);
+    format!("set --dialect {other} (in a recipe `engine.dialect`)")
 }
 
 /// The delay times the scale, in whole nanoseconds.
@@ -245,7 +254,7 @@ impl Keys<'_> {
             value.as_array().and_then(|items| items.iter().map(Json::as_str).collect());
         let Some(list) = list else { return self.wrong(key, "a list of algorithm names", value) };
         for name in &list {
-            Algorithm::parse(name).map_err(|error| error.key(key))?;
+            algorithm::parse(name).map_err(|error| error.key(key))?;
         }
         Ok(list.into_iter().map(str::to_owned).collect())
     }
@@ -323,9 +332,30 @@ mod tests {
     }
 
     #[test]
-    fn the_algorithms_of_the_other_simulator_are_refused_not_ignored() {
-        let (file, _) = parse(r#"{"all-reduce-implementation": ["mesh"]}"#).unwrap();
-        assert!(system(&file, &SystemOptions::default()).is_err());
+    fn what_the_dialect_lacks_is_refused_with_the_dialect_that_has_it() {
+        let system = |text, dialect| {
+            let (file, _) = parse(text).unwrap();
+            file.system(dialect, &SystemOptions::default(), RemoteMemory::None)
+        };
+        let mesh = r#"{"all-reduce-implementation": ["mesh"]}"#;
+        assert_eq!(system(mesh, Dialect::DeepFlow).unwrap().all_reduce, [Algorithm::Mesh]);
+        let error = system(mesh, Dialect::AstraSim).unwrap_err();
+        let message = "algorithm `mesh` exists in dialect deepflow, not in astra-sim";
+        assert_eq!(error.to_string(), format!("all-reduce-implementation: {message}"));
+        assert!(
+            error
+                .hint_text()
+                .unwrap()
+                .starts_with("set --dialect deepflow (in a recipe `engine.dialect`), or")
+        );
+        for text in [
+            r#"{"per-node-custom-implementation": "nodes.yml"}"#,
+            r#"{"reduce-scatter-implementation-custom": ["rs/ring"]}"#,
+        ] {
+            assert!(system(text, Dialect::AstraSim).is_ok());
+            let error = system(text, Dialect::DeepFlow).unwrap_err();
+            assert!(error.to_string().ends_with("exists in dialect astra-sim, not in deepflow"), "{error}");
+        }
     }
 
     #[test]

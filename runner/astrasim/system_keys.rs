@@ -3,7 +3,7 @@
 use astra_policy::Collective;
 use serde_json::{Map, Value as Json};
 
-use crate::algorithm::Algorithm;
+use crate::algorithm;
 use crate::{Error, Result};
 
 /// What a key takes.
@@ -148,7 +148,7 @@ fn check(key: &str, value: &Json) -> Result<()> {
         }
         Kind::Algorithms => match value.as_array() {
             Some(list) => list.iter().try_for_each(|item| match item.as_str() {
-                Some(name) => Algorithm::parse(name).map(|_| ()),
+                Some(name) => algorithm::parse(name).map(|_| ()),
                 None => Err(Error::input(format!("expected a list of algorithm names, found {item} in it"))),
             }),
             None => expected("a list of algorithm names, one per dimension"),

@@ -2,8 +2,6 @@
 
 use std::num::NonZeroUsize;
 use std::path::PathBuf;
-use std::sync::Arc;
-use std::sync::atomic::{AtomicBool, Ordering};
 
 use clap::Args;
 use indicatif::{ProgressBar, ProgressStyle};
@@ -14,6 +12,7 @@ use crate::exec::{self, BuildOptions, Event, Outcome, StepStatus};
 use crate::recipe::Recipe;
 use crate::report::stall_json;
 
+use super::interrupt::stop_on_signal;
 use super::ui::{Ui, counted};
 use super::{Global, locate, table};
 
@@ -50,7 +49,8 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let (store, _temporary) =
         if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
-    let cancel = cancel_on_signal(*ui)?;
+    let cancel =
+        stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let options = BuildOptions {
         jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
         dry_run: args.dry_run,
@@ -77,20 +77,6 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         ui.say(format!("{files} files in {}", dir.display()));
     }
     Ok(())
-}
-
-/// A flag that the first Ctrl-C sets; the second one ends the process.
-fn cancel_on_signal(ui: Ui) -> Result<Arc<AtomicBool>> {
-    let cancel = Arc::new(AtomicBool::new(false));
-    let flag = Arc::clone(&cancel);
-    ctrlc::set_handler(move || {
-        if flag.swap(true, Ordering::SeqCst) {
-            std::process::exit(i32::from(ErrorKind::Interrupted.exit_code()));
-        }
-        ui.say("stopping: what is finished is kept; press Ctrl-C again to leave at once");
-    })
-    .map_err(|e| Error::new(ErrorKind::System, format!("cannot listen for Ctrl-C: {e}")))?;
-    Ok(cancel)
 }
 
 /// The last line of `--json`.

@@ -2,11 +2,12 @@
 
 use std::path::PathBuf;
 
+use astra_engine::Dialect;
 use clap::Args;
 use serde_json::json;
 
 use crate::astrasim::{self, ConfigRequest, PolicyChoices, SystemOverrides};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::hw::{Axis, Document};
 
@@ -36,12 +37,18 @@ pub(super) struct ConfigsArgs {
     /// With --synthetic-pair: take the first dimension that carries one of these axes.
     #[arg(long, value_delimiter = ',', value_name = "AXES", requires = "synthetic_pair")]
     preferred_axes: Vec<String>,
+    /// The simulator that the files are for, where no algorithm is fixed: deepflow or astra-sim.
+    #[arg(long, value_name = "DIALECT", default_value = "deepflow")]
+    dialect: String,
     /// Directory to write to.
     #[arg(long, value_name = "DIR")]
     out: PathBuf,
 }
 
 pub(super) fn run(ui: &Ui, args: &ConfigsArgs) -> Result<()> {
+    let dialect: Dialect = args.dialect.parse().map_err(|error: astra_engine::UnknownName| {
+        Error::new(ErrorKind::Usage, format!("--dialect: {error}"))
+    })?;
     let file = args.hw.display().to_string();
     let bytes = files::read(&args.hw)?;
     let (spec, notices) = Document::parse(&bytes, &file)?.network_spec(&[])?;
@@ -62,7 +69,7 @@ pub(super) fn run(ui: &Ui, args: &ConfigsArgs) -> Result<()> {
     };
     let overrides = SystemOverrides::default();
     let layout = astrasim::layout(&spec, &request).map_err(|e| e.in_file(&file))?;
-    let table = astrasim::decide(&spec, &layout, &PolicyChoices::new(), &overrides)?;
+    let table = astrasim::decide(&spec, &layout, dialect, &PolicyChoices::new(), &overrides)?;
     let written = astrasim::write(&layout, &table, &spec.sys_options, &overrides);
     let named = [
         ("network", &written.network_name, &written.network_yml),

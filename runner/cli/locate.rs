@@ -4,10 +4,12 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifact_store::{Digest, Found, Options, Store};
+use artifact_store::{ActionKey, Digest, Found, Options, Store};
 use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::exec::LatestBuild;
+use crate::steps::runs_of_result;
 
 use super::Global;
 use super::ui::Ui;
@@ -83,6 +85,49 @@ pub(super) fn find(store: &Store, beginning: &str) -> Result<Found> {
             .hint("`astra-store ls` lists the recipes; digests are in their tables with --json"),
         _ => e.into(),
     })
+}
+
+/// The run that is meant by a recipe with one point, a result, or the run itself.
+pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
+    let result = match LatestBuild::load(store, what)? {
+        Some(build) => only_result(&build)?,
+        None if !what.bytes().all(|b| b.is_ascii_hexdigit()) => return Err(unknown_recipe(store, what)?),
+        None => match find(store, what)? {
+            Found::Action(key) => return Ok(key),
+            Found::Blob(digest) => digest,
+        },
+    };
+    match &runs_of_result(store, &result)?[..] {
+        [run] => Ok(*run),
+        [] => Err(Error::new(ErrorKind::Usage, format!("blob {result} is not the result of a run that is recorded here"))
+            .hint("`astra-store show RECIPE --json` lists the digests of results; build the recipe again if it was dropped")),
+        several => {
+            let names: Vec<String> = several.iter().map(ActionKey::to_string).collect();
+            let message = format!("{} runs gave the result {result}", several.len());
+            Err(Error::new(ErrorKind::Usage, message).hint(format!("name one of them: {}", names.join(", "))))
+        }
+    }
+}
+
+/// The result of a recipe that has one.
+fn only_result(build: &LatestBuild) -> Result<Digest> {
+    let recipe = &build.report.recipe;
+    let results: Vec<Digest> = build.report.points.iter().filter_map(|row| Some(row.result?.0)).collect();
+    match results[..] {
+        [result] => Ok(result),
+        [] => Err(Error::new(ErrorKind::Usage, format!("no point of `{recipe}` has a result"))),
+        _ => Err(Error::new(ErrorKind::Usage, format!("`{recipe}` has {} results", results.len()))
+            .hint(format!("name one by its digest: `astra-store show {recipe} --json` lists them"))),
+    }
+}
+
+/// The error of a name that is neither a recipe nor a digest.
+pub(super) fn unknown_recipe(store: &Store, name: &str) -> Result<Error> {
+    let builds = LatestBuild::all(store)?;
+    let message = format!("the store has no recipe `{name}`, and that is not a digest");
+    Ok(Error::new(ErrorKind::Usage, message)
+        .suggest(name, builds.keys().map(String::as_str))
+        .hint("`astra-store ls` lists the recipes"))
 }
 
 /// The bytes of a blob that is known to be in the store.

@@ -7,8 +7,10 @@ mod cat;
 mod completions;
 mod configs;
 mod et;
+mod follow;
 mod gc;
 mod init;
+mod interrupt;
 mod locate;
 mod ls;
 mod schema;
@@ -86,7 +88,7 @@ enum Command {
     Init(init::InitArgs),
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
-    Sim(sim::SimArgs),
+    Sim(Box<sim::SimArgs>),
 }
 
 fn version() -> String {

@@ -3,38 +3,57 @@
 use std::io::{self, Write};
 
 use artifact_store::{ActionKey, Digest, Found, Store, Tree};
+use astra_engine::{Options, SEMANTIC_VERSION};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::exec::{LatestBuild, PointStatus};
-use crate::report::{Align, RunResult, Table, format_bytes, format_nanos};
+use crate::report::{Align, LinkReport, RunResult, Table, format_bytes, format_nanos};
+use crate::steps::{RecordedRun, recorded_run};
 
+use super::follow::{Followed, TraceArgs, Wanted, follow};
 use super::locate;
 use super::ui::Ui;
 use super::{Global, table};
+
+/// How many links a table shows.
+const SHOWN_LINKS: usize = 20;
 
 /// Show a recipe's table, a result, or whatever a digest stands for.
 ///
 /// For a recipe: the table of its latest build. For a result: the time of every rank. For an action: what went
 /// into it and what came out. For a tree: its files.
+///
+/// With --trace or --links the run behind a result, or behind a recipe with one point, is simulated again from what the store
+/// keeps of it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   astra-store show h100-allreduce
-  astra-store show 3f2a91c0          # any unique beginning of a digest")]
+  astra-store show 3f2a91c0          # any unique beginning of a digest
+  astra-store show h100-allreduce --trace h100.json.gz --ranks 0-3
+  astra-store show h100-allreduce --links")]
 pub(super) struct ShowArgs {
     /// Name of a recipe, or a digest, or a unique beginning of one.
     what: String,
+    /// Show what each link carried, the busiest first, and name the bottleneck; needs congestion_aware.
+    #[arg(long)]
+    links: bool,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     let store = locate::open_existing(ui, global)?;
+    if args.trace.is_wanted() || args.links {
+        return show_again(ui, &store, args);
+    }
     if let Some(build) = LatestBuild::load(&store, &args.what)? {
         return show_recipe(ui, build);
     }
     if !args.what.bytes().all(|b| b.is_ascii_hexdigit()) {
-        return Err(unknown_recipe(&store, &args.what)?);
+        return Err(locate::unknown_recipe(&store, &args.what)?);
     }
     match locate::find(&store, &args.what)? {
         Found::Action(key) => show_action(ui, &store, &key),
@@ -42,12 +61,34 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     }
 }
 
-fn unknown_recipe(store: &Store, name: &str) -> Result<Error> {
-    let builds = LatestBuild::all(store)?;
-    let message = format!("the store has no recipe `{name}`, and that is not a digest");
-    Ok(Error::new(ErrorKind::Usage, message)
-        .suggest(name, builds.keys().map(String::as_str))
-        .hint("`astra-store ls` lists the recipes"))
+/// Simulates a run again to show what its result does not hold.
+fn show_again(ui: &Ui, store: &Store, args: &ShowArgs) -> Result<()> {
+    let key = locate::run(store, &args.what)?;
+    let RecordedRun { simulation, result, engine_version } = recorded_run(store, &key)?;
+    let wanted = Wanted { trace: &args.trace, nodes: false, links: args.links };
+    let Followed { report, links, .. } = follow(ui, &simulation, &Options::default(), &wanted)?;
+    if RunResult::from_engine(&report)? != result {
+        return Err(Error::failed(format!(
+            "run {key} gave other times when it was recorded, by version {engine_version} of the engine; this is version {SEMANTIC_VERSION}"
+        ))
+        .hint("build the recipe again"));
+    }
+    links
+        .map_or(Ok(()), |links| show_links(ui, &LinkReport::new(&simulation.network, report.finish(), links)))
+}
+
+fn show_links(ui: &Ui, links: &LinkReport<'_>) -> Result<()> {
+    if ui.json() {
+        return ui.json_line(&json!({ "links": links.json(), "bottleneck": links.bottleneck() }));
+    }
+    ui.data(|out| {
+        writeln!(out, "{}", links.bottleneck())?;
+        links.table(SHOWN_LINKS).write(out)?;
+        match links.len().checked_sub(SHOWN_LINKS) {
+            None | Some(0) => Ok(()),
+            Some(more) => writeln!(out, "and {more} more; --json prints all"),
+        }
+    })
 }
 
 fn show_recipe(ui: &Ui, build: LatestBuild) -> Result<()> {

@@ -11,9 +11,10 @@ use astra_engine::{Dialect, NetworkModel, Options, Rank, RankReport, Report};
 use crate::astrasim::SystemOptions;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
-use crate::report::{nodes_csv, stall_json};
-use crate::sim::{SimInputs, simulate};
+use crate::report::{LinkReport, nodes_csv, stall_json};
+use crate::sim::{SimInputs, read};
 
+use super::follow::{Followed, TraceArgs, Wanted, follow};
 use super::ui::Ui;
 
 /// Simulate existing files with the options of the ASTRA-sim analytical binary.
@@ -50,12 +51,15 @@ pub(super) struct SimArgs {
     /// Whether messages compete for links: congestion_aware or congestion_unaware.
     #[arg(long, value_name = "MODEL", default_value = "congestion_aware")]
     network_model: String,
-    /// Whose rules: astra-sim.
+    /// Whose rules: astra-sim or deepflow.
     #[arg(long, value_name = "DIALECT", default_value = "astra-sim")]
     dialect: String,
     /// Write to this file when each node of each rank ran, as CSV.
     #[arg(long, value_name = "FILE")]
     nodes: Option<PathBuf>,
+    /// Write to this file what each link carried, as CSV; needs congestion_aware.
+    #[arg(long, value_name = "FILE")]
+    links: Option<PathBuf>,
     /// Simulate every rank even where one can stand for all; slower, with the same results.
     #[arg(long)]
     no_shortcuts: bool,
@@ -71,6 +75,8 @@ pub(super) struct SimArgs {
     /// Accepted for compatibility; nothing is logged to files.
     #[arg(long, value_name = "DIR")]
     logging_folder: Option<PathBuf>,
+    #[command(flatten)]
+    trace: TraceArgs,
 }
 
 pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
@@ -96,10 +102,12 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         },
         network_model,
         dialect,
-        engine: Options { shortcuts: !args.no_shortcuts, node_times: args.nodes.is_some() },
     };
-    let simulated = match simulate(&inputs, &mut |notice| ui.warn(notice.to_string())) {
-        Ok(simulated) => simulated,
+    let simulation = read(&inputs, &mut |notice| ui.warn(notice.to_string()))?;
+    let options = Options { shortcuts: !args.no_shortcuts };
+    let wanted = Wanted { trace: &args.trace, nodes: args.nodes.is_some(), links: args.links.is_some() };
+    let Followed { report, nodes, links } = match follow(ui, &simulation, &options, &wanted) {
+        Ok(followed) => followed,
         Err(e) => {
             if let Some(stall) = e.stall().filter(|_| ui.json()) {
                 ui.json_line(&json!({ "error": e.to_string(), "stall": stall_json(stall) }))?;
@@ -107,18 +115,23 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
             return Err(e);
         }
     };
-    if let (Some(path), Some(times)) = (&args.nodes, &simulated.report.node_times) {
-        files::write(path, nodes_csv(&simulated.workload, times).as_bytes())?;
+    if let (Some(path), Some(record)) = (&args.nodes, &nodes) {
+        files::write(path, nodes_csv(&simulation.workload, record).as_bytes())?;
+    }
+    let links = links.map(|links| LinkReport::new(&simulation.network, report.finish(), links));
+    if let (Some(path), Some(links)) = (&args.links, &links) {
+        files::write(path, links.csv().as_bytes())?;
+        ui.say(links.bottleneck());
     }
     if ui.json() {
-        return ui.json_line(&figures(&simulated.report));
+        let mut figures = figures(&report);
+        if let Some(links) = links {
+            figures["links"] = links.json();
+        }
+        return ui.json_line(&figures);
     }
     ui.data(|out| {
-        simulated
-            .report
-            .finish_order
-            .iter()
-            .try_for_each(|rank| write_rank(out, *rank, &simulated.report.ranks[rank.0 as usize]))
+        report.finish_order.iter().try_for_each(|rank| write_rank(out, *rank, &report.ranks[rank.0 as usize]))
     })
 }
 

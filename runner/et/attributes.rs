@@ -63,21 +63,32 @@ pub(super) fn collective(node: &Node) -> Result<CollectiveUse> {
 
 /// The communicator group; no name, an empty one and `0` are all ranks.
 fn group(node: &Node) -> Result<Option<u32>> {
-    let name = match find(node, names::PG_NAME)? {
-        None => return Ok(None),
-        Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
-        Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes),
-        Some(value) => return Err(kind_error(node, names::PG_NAME, value, "text")),
+    let name = match group_name(node)? {
+        Some(name) if name != "0" => name,
+        _ => return Ok(None),
     };
-    if name.is_empty() || name == "0" {
-        return Ok(None);
-    }
     name.parse().map(Some).map_err(|_| {
         wrong(
             node,
             format_args!("attribute `pg_name` is `{name}`, expected the number of a communicator group"),
         )
     })
+}
+
+/// Whether a collective names communicator group 0, which not every dialect takes for all ranks.
+pub(super) fn names_group_zero(node: &Node) -> Result<bool> {
+    Ok(group_name(node)?.is_some_and(|name| name == "0"))
+}
+
+/// The name of the communicator group, unless it is empty.
+fn group_name(node: &Node) -> Result<Option<Cow<'_, str>>> {
+    let name = match find(node, names::PG_NAME)? {
+        None => return Ok(None),
+        Some(Value::String(text)) => Cow::Borrowed(text.as_str()),
+        Some(Value::Bytes(bytes)) => String::from_utf8_lossy(bytes),
+        Some(value) => return Err(kind_error(node, names::PG_NAME, value, "text")),
+    };
+    Ok(Some(name).filter(|name| !name.is_empty()))
 }
 
 /// The flags of a list of bools; `None` when there is no such attribute.

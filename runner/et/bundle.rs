@@ -132,15 +132,8 @@ impl Bundle {
     /// `manifest.json`: ranks, and for each distinct file its size, number of nodes, collectives and the ranks that
     /// have it as inclusive ranges. The same bundle always gives the same bytes.
     pub fn manifest(&self) -> Vec<u8> {
-        let mut ranges: Vec<Vec<[u32; 2]>> = vec![Vec::new(); self.files.len()];
-        for (rank, file) in (0_u32..).zip(&self.file_of_rank) {
-            let ranges = &mut ranges[*file as usize];
-            match ranges.last_mut() {
-                Some([_, last]) if *last + 1 == rank => *last = rank,
-                _ => ranges.push([rank, rank]),
-            }
-        }
-        let files: Vec<_> = ranges
+        let files: Vec<_> = self
+            .ranges_of_files()
             .iter()
             .zip(self.files.iter().zip(&self.summaries))
             .map(|(ranks, (bytes, summary))| {
@@ -151,6 +144,19 @@ impl Bundle {
         let mut text = format!("{:#}", json!({ "manifest": 1, "ranks": self.ranks(), "files": files }));
         text.push('\n');
         text.into_bytes()
+    }
+
+    /// For each distinct file the ranks that have it, as inclusive ranges.
+    pub(super) fn ranges_of_files(&self) -> Vec<Vec<[u32; 2]>> {
+        let mut ranges: Vec<Vec<[u32; 2]>> = vec![Vec::new(); self.files.len()];
+        for (rank, file) in (0_u32..).zip(&self.file_of_rank) {
+            let ranges = &mut ranges[*file as usize];
+            match ranges.last_mut() {
+                Some([_, last]) if *last + 1 == rank => *last = rank,
+                _ => ranges.push([rank, rank]),
+            }
+        }
+        ranges
     }
 }
 

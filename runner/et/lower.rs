@@ -10,7 +10,7 @@ use astra_engine::{
     Workload,
 };
 
-use super::attributes::{collective, comm_size, flags, integer, required_integer, wrong};
+use super::attributes::{collective, comm_size, flags, integer, names_group_zero, required_integer, wrong};
 use super::bundle::Bundle;
 use super::reader::Reader;
 use super::schema::{Node, NodeType, names};
@@ -110,6 +110,9 @@ impl Lowering {
         self.dependencies.extend_from_slice(&node.control_deps);
         self.dependencies.extend_from_slice(&node.data_deps);
         self.builder.push(node.id, &node.name, lowered, &self.dependencies);
+        if matches!(lowered.kind, NodeKind::Collective { .. }) && names_group_zero(node)? {
+            self.builder.note_group_zero(node.id);
+        }
         Ok(())
     }
 }

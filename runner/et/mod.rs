@@ -9,6 +9,7 @@ pub mod build;
 mod bundle;
 mod custom;
 mod dump;
+pub mod graph;
 mod lower;
 mod reader;
 pub mod schema;

@@ -5,7 +5,7 @@ use astra_policy::Collective;
 
 use super::spec::{Axis, CollectiveChoices, Dimension, FaultyLink, Parallelism};
 use super::{bandwidth, size, topology};
-use crate::algorithm::Algorithm;
+use crate::algorithm;
 use crate::yaml::{Node, Value};
 use crate::yaml::{Section, integer, list, number, text};
 use crate::{Error, Notice, Result};
@@ -171,7 +171,7 @@ pub(super) fn choices(node: &Node) -> Result<CollectiveChoices> {
         if name == "auto" {
             continue;
         }
-        Algorithm::parse(&name).map_err(|error| under(entry.value.place(error)))?;
+        algorithm::parse(&name).map_err(|error| under(entry.value.place(error)))?;
         if choices.get(collective).is_some() {
             return Err(under(entry.value.error(format!("{collective} is given in both spellings"))));
         }

@@ -158,6 +158,12 @@ pub struct FaultyLink {
     pub health: f64,
 }
 
+impl From<FaultyLink> for astra_engine::FaultyLink {
+    fn from(FaultyLink { src, dst, health }: FaultyLink) -> Self {
+        Self { src, dst, health }
+    }
+}
+
 /// Settings of the simulator's system layer that a hardware file may give.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(deny_unknown_fields)]

@@ -65,7 +65,7 @@ impl<'a> Collective<'a> {
             return findings.node(Rule::Algorithm, self.at, &NodeProblem::NoAlgorithm(self.kind));
         }
         match self.group {
-            Some(group) if members != check.ranks => self.in_group(group, members, algorithms, findings),
+            Some(group) if members != check.ranks => self.in_group(check, group, members, findings),
             _ => self.in_dimensions(check, algorithms, findings),
         }
     }
@@ -78,13 +78,12 @@ impl<'a> Collective<'a> {
         custom.choose(of_node, self.kind).is_some() || (self.group.is_some() && !custom.of_node.is_empty())
     }
 
-    /// A group that is not all ranks is one ring of its members: the only algorithm of a list, or `ring` when the list
-    /// has several.
-    fn in_group(&self, group: GroupId, members: u32, algorithms: &[Algorithm], findings: &mut Findings) {
-        let algorithm = if let [only] = algorithms { *only } else { Algorithm::Ring };
+    /// A group that is not all ranks is one ring of its members, with one algorithm.
+    fn in_group(&self, check: &Check<'_>, group: GroupId, members: u32, findings: &mut Findings) {
+        let Some(algorithm) = check.system.group_algorithm(self.kind) else { return };
         if members < 2 {
             findings.node(Rule::Group, self.at, &NodeProblem::NoDimension);
-        } else if algorithm == Algorithm::DoubleBinaryTree {
+        } else if !algorithm.runs_in_groups() {
             findings.node(Rule::Algorithm, self.at, &NodeProblem::AlgorithmOnGroup(algorithm, group));
         } else {
             self.can_run(algorithm, members, findings);

@@ -2,7 +2,7 @@
 //!
 //! Names are checked here; what an algorithm can do on a network is judged where networks are known.
 
-use astra_engine::{Dialect, NetworkModel};
+use astra_engine::{Dialect, NetworkModel, System};
 use astra_policy::Collective;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
@@ -10,8 +10,8 @@ use std::collections::BTreeMap;
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, boolean, object, text, word};
-use crate::algorithm::Algorithm;
+use super::section::{Section, array, boolean, count, object, text, word};
+use crate::algorithm;
 use crate::astrasim::{Algorithms, PolicyChoices, SystemOverrides, algorithm_key};
 use crate::hw::Axis;
 
@@ -45,7 +45,13 @@ pub struct Engine {
     /// Whose cycle counts are reproduced.
     #[serde(serialize_with = "dialect_name")]
     pub dialect: Dialect,
+    /// Queues that share the active chunks of a dimension.
+    #[serde(skip_serializing_if = "is_default_queues")]
+    pub queues_per_dimension: u32,
 }
+
+/// Queues per dimension where a recipe does not say: as many as the simulator has where nobody asks for more.
+const QUEUES: u32 = 1;
 
 /// Which program simulates.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
@@ -59,7 +65,7 @@ pub enum EngineKind {
 impl Default for Engine {
     fn default() -> Self {
         let (network, dialect) = (NetworkModel::CongestionAware, Dialect::AstraSim);
-        Self { kind: EngineKind::Builtin, network, dialect }
+        Self { kind: EngineKind::Builtin, network, dialect, queues_per_dimension: QUEUES }
     }
 }
 
@@ -73,7 +79,7 @@ pub struct LayoutOptions {
 }
 
 pub(super) const POLICY_KEYS: &[&str] = &["plugin", "collectives"];
-pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect"];
+pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect", "queues_per_dimension"];
 pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
 
 fn by_name<S: Serializer>(collectives: &PolicyChoices, serializer: S) -> Result<S::Ok, S::Error> {
@@ -83,6 +89,11 @@ fn by_name<S: Serializer>(collectives: &PolicyChoices, serializer: S) -> Result<
 
 fn network_name<S: Serializer>(network: &NetworkModel, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(network.as_str())
+}
+
+/// The key came later than recipes: those without it keep their canonical form.
+const fn is_default_queues(queues: &u32) -> bool {
+    *queues == QUEUES
 }
 
 fn dialect_name<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok, S::Error> {
@@ -113,11 +124,11 @@ fn collectives(json: &Json, place: &Place<'_>) -> Result<PolicyChoices, Fault> {
 
 fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
     match json {
-        Json::String(_) => algorithm(json, place).map(Algorithms::Everywhere),
+        Json::String(_) => algorithm_name(json, place).map(Algorithms::Everywhere),
         Json::Array(items) if !items.is_empty() => items
             .iter()
             .enumerate()
-            .map(|(i, item)| algorithm(item, &place.index(i)))
+            .map(|(i, item)| algorithm_name(item, &place.index(i)))
             .collect::<Result<_, _>>()
             .map(Algorithms::PerDimension),
         other => Err(place.fault(format!(
@@ -128,9 +139,9 @@ fn algorithms(json: &Json, place: &Place<'_>) -> Result<Algorithms, Fault> {
 }
 
 /// The name of an algorithm that exists; whether it can do what is asked depends on the network.
-fn algorithm(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+fn algorithm_name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
     let name = text(json, place)?;
-    Algorithm::parse(&name).map_err(|error| place.adopt(&error))?;
+    algorithm::parse(&name).map_err(|error| place.adopt(&error))?;
     Ok(name)
 }
 
@@ -149,7 +160,19 @@ pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
         dialect: section
             .optional("dialect", |j, p| word(j, p, "dialect", &dialects))?
             .unwrap_or(default.dialect),
+        queues_per_dimension: section
+            .optional("queues_per_dimension", queues)?
+            .unwrap_or(default.queues_per_dimension),
     })
+}
+
+fn queues(json: &Json, place: &Place<'_>) -> Result<u32, Fault> {
+    match count(json, place)? {
+        queues if queues <= System::MAX_QUEUES_PER_DIMENSION => Ok(queues),
+        queues => {
+            Err(place.fault(format!("expected at most {}, found {queues}", System::MAX_QUEUES_PER_DIMENSION)))
+        }
+    }
 }
 
 /// Reads the `layout` section.

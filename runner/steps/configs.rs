@@ -42,9 +42,10 @@ impl<'a> Decided<'a> {
     fn of(spec: Arc<NetworkSpec>, point: &'a Point) -> Result<Self> {
         let decide = || {
             let layout = astrasim::layout(&spec, &request(point))?;
-            astrasim::check_network(&layout, point.engine.network, &point.hw)?;
-            let table = astrasim::decide(&spec, &layout, &point.policy.collectives, &point.system)?;
-            astrasim::check_algorithms(&layout, &table, point.workload.collectives(), &point.hw)?;
+            astrasim::check_network(&layout, point.engine.network)?;
+            let dialect = point.engine.dialect;
+            let table = astrasim::decide(&spec, &layout, dialect, &point.policy.collectives, &point.system)?;
+            astrasim::check_algorithms(&layout, &table, dialect, point.workload.collectives(), &point.hw)?;
             Ok((layout, table))
         };
         let (layout, table) = decide().map_err(|error| point.blame(error))?;

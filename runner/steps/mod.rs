@@ -9,6 +9,7 @@ mod context;
 mod et;
 mod files;
 mod hw;
+mod recorded;
 mod run;
 
 use std::collections::BTreeMap;
@@ -29,6 +30,7 @@ pub use context::{Context, Sources, provenance};
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
+pub use recorded::{RecordedRun, recorded_run, runs_of_result};
 pub use run::simulation_error;
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.

@@ -1,14 +1,14 @@
 //! Step `run`: configuration files and traces → per-rank times.
 //!
 //! Reads: `network.yml`, `system.json`, the tree `et`. Writes: `result.json`. In its key: the digests of those
-//! three and the identity of the engine with dialect and network model. Only a simulation in which every rank
+//! three and the identity of the engine with dialect, network model and queues per dimension. Only a simulation in which every rank
 //! finished is recorded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use artifact_store::{ActionRecord, Digest, OutputKind, Tree};
+use artifact_store::{ActionRecord, Digest, OutputKind, Tree, TreeEntry};
 use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
 use crate::lint;
 use crate::notice::Notice;
-use crate::recipe::{Engine, Point};
+use crate::recipe::{Engine, EngineKind, Point};
 use crate::report::RunResult;
 
 use super::{Context, Inputs, Produced, configs, et, output_of};
@@ -28,17 +28,41 @@ pub(super) const OUTPUT: &str = "result.json";
 
 /// What decides the numbers an engine gives.
 fn engine_identity(engine: &Engine) -> Value {
-    json!({
+    let mut identity = json!({
         "kind": "builtin",
         "semantic_version": astra_engine::SEMANTIC_VERSION,
         "dialect": engine.dialect.as_str(),
         "network_model": engine.network.as_str(),
-    })
+    });
+    // Absent from the keys of the runs that were made before there was a choice.
+    if engine.queues_per_dimension != Engine::default().queues_per_dimension {
+        identity["queues_per_dimension"] = engine.queues_per_dimension.into();
+    }
+    identity
+}
+
+/// The inverse of [`engine_identity`], with the semantic version; `None` of an engine that is not the built-in one.
+pub(super) fn engine_of(identity: &Value) -> Option<(Engine, u64)> {
+    let text = |name: &str| identity[name].as_str();
+    if text("kind") != Some("builtin") {
+        return None;
+    }
+    let queues_per_dimension = match &identity["queues_per_dimension"] {
+        Value::Null => Engine::default().queues_per_dimension,
+        queues => u32::try_from(queues.as_u64()?).ok()?,
+    };
+    let engine = Engine {
+        kind: EngineKind::Builtin,
+        network: text("network_model")?.parse().ok()?,
+        dialect: text("dialect")?.parse().ok()?,
+        queues_per_dimension,
+    };
+    Some((engine, identity["semantic_version"].as_u64()?))
 }
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
     Ok(Preimage::new(StepKind::Run.as_str(), VERSION, json!({ "engine": engine_identity(&point.engine) }))
-        .input("et", inputs.output(StepKind::Et, et::TREE)?)
+        .input(et::TREE, inputs.output(StepKind::Et, et::TREE)?)
         .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
         .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?))
 }
@@ -78,12 +102,14 @@ pub(super) fn prepare(
     engine: &Engine,
     workload: &Workload,
 ) -> Result<(Network, System, Vec<Notice>)> {
-    let network = network.network(engine.network)?;
+    let network = network.network(engine.network);
     if !system.custom.is_empty() {
         let error = Error::input("names files of custom collectives, which a build does not read");
         return Err(error.in_file(configs::SYSTEM));
     }
-    let system = system.system(engine.dialect, &SystemOptions::default(), RemoteMemory::None)?;
+    let options =
+        SystemOptions { queues_per_dimension: engine.queues_per_dimension, ..SystemOptions::default() };
+    let system = system.system(engine.dialect, &options, RemoteMemory::None)?;
     let warnings = lint::refuse(&lint::lint(&network, &system, workload))?;
     Ok((network, system, warnings))
 }
@@ -100,22 +126,27 @@ pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
 fn workload(context: &Context, tree: Digest) -> Result<Arc<Workload>> {
     context.workloads.get_or(tree, || {
         let tree = Tree::decode(&context.content(&tree)?)?;
-        let mut positions: HashMap<Digest, u32> = HashMap::new();
-        let mut files = Vec::new();
-        let mut file_of_rank = vec![0; tree.entries().len()];
-        let mut prefix = "trace";
-        for entry in tree.entries() {
-            let (name, rank) = rank_of(&entry.name, file_of_rank.len())?;
-            prefix = name;
-            let next = files.len() as u32;
-            let file = *positions.entry(entry.digest).or_insert(next);
-            if file == next {
-                files.push(context.content(&entry.digest)?);
-            }
-            file_of_rank[rank] = file;
-        }
-        lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
+        lowered(&tree, |entry| context.content(&entry.digest))
     })
+}
+
+/// The traces in a tree, whose distinct files are read once each.
+pub(super) fn lowered(tree: &Tree, read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>) -> Result<Workload> {
+    let mut positions: HashMap<Digest, u32> = HashMap::new();
+    let mut files = Vec::new();
+    let mut file_of_rank = vec![0; tree.entries().len()];
+    let mut prefix = "trace";
+    for entry in tree.entries() {
+        let (name, rank) = rank_of(&entry.name, file_of_rank.len())?;
+        prefix = name;
+        let next = files.len() as u32;
+        let file = *positions.entry(entry.digest).or_insert(next);
+        if file == next {
+            files.push(read(entry)?);
+        }
+        file_of_rank[rank] = file;
+    }
+    lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
 }
 
 /// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below
@@ -137,5 +168,26 @@ pub fn simulation_error(e: astra_engine::Error) -> Error {
         astra_engine::Error::Interrupted => Error::new(ErrorKind::Interrupted, e.to_string()),
         astra_engine::Error::Stalled(stall) => Error::stalled(*stall),
         e => Error::failed(e.to_string()),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use astra_engine::{Dialect, NetworkModel};
+
+    use super::*;
+
+    #[test]
+    fn the_engine_can_be_read_back_from_a_key() {
+        for queues_per_dimension in [1, 4] {
+            let engine = Engine {
+                network: NetworkModel::CongestionUnaware,
+                dialect: Dialect::DeepFlow,
+                queues_per_dimension,
+                ..Engine::default()
+            };
+            let version = u64::from(astra_engine::SEMANTIC_VERSION);
+            assert_eq!(engine_of(&engine_identity(&engine)), Some((engine, version)));
+        }
     }
 }

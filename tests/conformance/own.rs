@@ -1,6 +1,6 @@
 //! A compact table of hardware, requests and files that holds without the reference data.
 
-use astra_engine::NetworkModel;
+use astra_engine::{Dialect, NetworkModel};
 use astra_policy::{Collective, DecidedBy};
 use astra_store::astrasim::{
     Algorithms, ConfigFiles, ConfigRequest, DecisionTable, PolicyChoices, SystemOverrides, check_algorithms,
@@ -44,7 +44,7 @@ fn request(text: &str) -> ConfigRequest {
 
 fn configs(spec: &NetworkSpec, request: &ConfigRequest, overrides: &SystemOverrides) -> Result<ConfigFiles> {
     let layout = layout(spec, request)?;
-    let table = decide(spec, &layout, &PolicyChoices::new(), overrides)?;
+    let table = decide(spec, &layout, Dialect::DeepFlow, &PolicyChoices::new(), overrides)?;
     Ok(write(&layout, &table, &spec.sys_options, overrides))
 }
 
@@ -210,7 +210,8 @@ fn a_list_of_the_wrong_length_is_refused_under_the_key_that_has_it() {
 
     let layout = layout(&spec, &request("8")).unwrap();
     let decide = |names: &[&str]| {
-        decide(&spec, &layout, &policy(Collective::AllGather, names), &SystemOverrides::default())
+        let policy = policy(Collective::AllGather, names);
+        decide(&spec, &layout, Dialect::AstraSim, &policy, &SystemOverrides::default())
     };
     let error = decide(&["ring", "ring", "ring"]).unwrap_err().to_string();
     assert!(error.starts_with("policy.collectives.all_gather: 3 algorithms for 2 dimensions"), "{error}");
@@ -226,7 +227,7 @@ fn a_decision_table_has_this_text_and_reads_back() {
     let layout = layout(&spec, &request("4")).unwrap();
     let everywhere =
         PolicyChoices::from([(Collective::AllReduce, Algorithms::Everywhere("direct".to_owned()))]);
-    let table = decide(&spec, &layout, &everywhere, &SystemOverrides::default()).unwrap();
+    let table = decide(&spec, &layout, Dialect::AstraSim, &everywhere, &SystemOverrides::default()).unwrap();
     let default = r#"[{"algorithm":"ring","decided_by":"policy","reason":"default for Ring"}]"#;
     let expected = format!(
         r#"{{"version":1,"all_reduce":[{{"algorithm":"direct","decided_by":"recipe_policy","reason":"`policy.collectives.all_reduce` of the recipe"}}],"all_gather":{default},"reduce_scatter":{default},"all_to_all":{default}}}"#
@@ -249,7 +250,9 @@ fn check(
     let spec = spec([npus, 1, 1, 1], &[("Switch", "100 GB", "5e-6", "auto", "tp")], backend)?;
     let layout = layout(&spec, &ConfigRequest { ranks: npus, ..Default::default() })?;
     let system = SystemOverrides::new(system.as_object().unwrap().clone())?;
-    check_algorithms(&layout, &decide(&spec, &layout, policy, &system)?, used.iter().copied(), "hw.yaml")
+    let dialect = Dialect::AstraSim;
+    let table = decide(&spec, &layout, dialect, policy, &system)?;
+    check_algorithms(&layout, &table, dialect, used.iter().copied(), "hw.yaml")
 }
 
 #[test]
@@ -300,17 +303,42 @@ fn an_impossible_algorithm_is_blamed_on_the_key_that_chose_it() {
             "system.all-reduce-implementation: all_reduce on dimension `dim0` of hw.yaml (Switch of 6): halvingDoubling \
              needs a power of two of members, here 6 (`system.all-reduce-implementation` of the recipe)",
         ),
-        (
-            "",
-            &policy(Collective::AllReduce, &["mesh"]),
-            json!({}),
-            "policy.collectives.all_reduce: all_reduce on dimension `dim0` of hw.yaml (Switch of 6): mesh exists in \
-             DeepFlow's simulator only (`policy.collectives.all_reduce` of the recipe)",
-        ),
     ] {
         let error = check(6, backend, policy, system, &[Collective::AllReduce]).unwrap_err();
         assert_eq!(error.to_string(), expected);
         assert_eq!(error.hint_text(), Some("choose another algorithm, for example ring or direct"));
+    }
+}
+
+#[test]
+fn an_algorithm_that_the_dialect_lacks_is_refused_with_both_ways_out_even_when_it_is_not_used() {
+    let spec = spec([4, 1, 1, 1], &[("Mesh", "100 GB", "5e-6", "auto", "tp")], "").unwrap();
+    let layout = layout(&spec, &request("4")).unwrap();
+    let check = |dialect, policy: &PolicyChoices| {
+        let table = decide(&spec, &layout, dialect, policy, &SystemOverrides::default()).unwrap();
+        check_algorithms(&layout, &table, dialect, [Collective::AllReduce], "hw.yaml")
+    };
+    let mesh = policy(Collective::AllGather, &["mesh"]);
+    check(Dialect::DeepFlow, &mesh).unwrap();
+    let error = check(Dialect::AstraSim, &mesh).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        "policy.collectives.all_gather: all_gather on dimension `dim0` of hw.yaml (Mesh of 4): mesh exists in dialect \
+         deepflow, not in astra-sim (`policy.collectives.all_gather` of the recipe)"
+    );
+    assert_eq!(
+        error.hint_text(),
+        Some(
+            "write `\"dialect\": \"deepflow\"` under `engine` in the recipe, or choose another algorithm, for example \
+             ring or direct"
+        )
+    );
+    // Nothing is fixed: each dialect gets what it has.
+    for (dialect, expected) in [(Dialect::AstraSim, "ring"), (Dialect::DeepFlow, "mesh")] {
+        let none = PolicyChoices::new();
+        check(dialect, &none).unwrap();
+        let table = decide(&spec, &layout, dialect, &none, &SystemOverrides::default()).unwrap();
+        assert_eq!(table.all_reduce[0].algorithm, expected);
     }
 }
 
@@ -320,8 +348,9 @@ fn one_algorithm_over_all_ranks_is_judged_once_by_the_rank_count() {
     let layout = layout(&spec, &request("12")).unwrap();
     let check = |names: &[&str]| {
         let policy = policy(Collective::AllReduce, names);
-        let table = decide(&spec, &layout, &policy, &SystemOverrides::default()).unwrap();
-        check_algorithms(&layout, &table, [Collective::AllReduce], "hw.yaml")
+        let dialect = Dialect::AstraSim;
+        let table = decide(&spec, &layout, dialect, &policy, &SystemOverrides::default()).unwrap();
+        check_algorithms(&layout, &table, dialect, [Collective::AllReduce], "hw.yaml")
     };
     check(&["oneRing", "halvingDoubling"]).unwrap();
     let error = check(&["oneHalvingDoubling"]).unwrap_err().to_string();
@@ -333,7 +362,7 @@ fn one_algorithm_over_all_ranks_is_judged_once_by_the_rank_count() {
 #[test]
 fn a_network_that_cannot_be_simulated_is_refused_with_the_key_to_change() {
     use NetworkModel::{CongestionAware as Aware, CongestionUnaware as Unaware};
-    let torus = ("Torus2D", "100 GB", "5e-6", "[2, 4]", "tp");
+    let king = ("KingMesh2D", "100 GB", "5e-6", "[2, 4]", "tp");
     for (degrees, dims, ranks, model, expected, hint) in [
         (
             [4, 1, 1, 2],
@@ -344,31 +373,32 @@ fn a_network_that_cannot_be_simulated_is_refused_with_the_key_to_change() {
             "set 2 here",
         ),
         (
-            [4, 1, 1, 2],
-            &[RING, IB],
-            "8",
+            [8, 1, 1, 2],
+            &[king, IB],
+            "16",
             Aware,
-            "engine.network: `congestion_aware` simulates one dimension, hw.yaml gives 2 (Ring, Switch)",
-            "write `\"network\": \"congestion_unaware\"`",
+            "network.dimensions[0].size: KingMesh2D of 8 NPUs; it is a square, for example of 4 or 9",
+            "",
         ),
         (
             [8, 1, 1, 2],
-            &[torus, IB],
+            &[king, IB],
             "16",
             Unaware,
-            "network.dimensions[0].topology.type: topology Mesh cannot be simulated with congestion_unaware; use Ring",
+            "network.dimensions[0].topology.type: topology KingMesh2D cannot be simulated with congestion_unaware; use Ring",
             "",
         ),
     ] {
         let spec = spec(degrees, dims, "").unwrap();
-        let error = check_network(&layout(&spec, &request(ranks)).unwrap(), model, "hw.yaml").unwrap_err();
+        let error = check_network(&layout(&spec, &request(ranks)).unwrap(), model).unwrap_err();
         assert!(error.to_string().starts_with(expected), "{error}");
         assert!(error.hint_text().unwrap_or_default().contains(hint), "{error}: {:?}", error.hint_text());
     }
     let spec = spec([4, 1, 1, 2], &[RING, IB], "").unwrap();
-    check_network(&layout(&spec, &request("8")).unwrap(), Unaware, "hw.yaml").unwrap();
+    check_network(&layout(&spec, &request("8")).unwrap(), Unaware).unwrap();
     let faulty_links = Some(vec![astra_store::hw::FaultyLink { src: 0, dst: 1, health: 0.5 }]);
     let faulty = ConfigRequest { faulty_links, ..request("8") };
-    let error = check_network(&layout(&spec, &faulty).unwrap(), Unaware, "hw.yaml").unwrap_err();
-    assert!(error.to_string().starts_with("network.faulty_links: degraded links exist"), "{error}");
+    let error = check_network(&layout(&spec, &faulty).unwrap(), Unaware).unwrap_err();
+    let expected = "network.faulty_links: faulty_links has no effect with congestion_unaware";
+    assert!(error.to_string().starts_with(expected), "{error}");
 }

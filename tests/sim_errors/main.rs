@@ -6,6 +6,8 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod deepflow;
 mod files;
 mod inputs;
+mod networks;
 mod runs;

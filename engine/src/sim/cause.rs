@@ -6,6 +6,7 @@
 use super::Simulation;
 use super::diagnosis::Taken;
 use crate::collective::CollectiveType;
+use crate::node_record::NodeRecord;
 use crate::stall::{Awaited, Blocked, CollectivePlace, Diagnosis, Unmatched, UnmatchedState, Wait};
 use crate::trace::NodeKind;
 use crate::units::{Bytes, Rank};
@@ -13,8 +14,8 @@ use crate::workload::GroupId;
 use std::collections::{BTreeMap, BTreeSet};
 
 /// The cause of a stall.
-pub(super) fn of(simulation: &Simulation<'_>, blocked: &[Blocked]) -> Diagnosis {
-    let collectives = Collectives::new(simulation, blocked);
+pub(super) fn of(simulation: &Simulation<'_>, record: &NodeRecord, blocked: &[Blocked]) -> Diagnosis {
+    let collectives = Collectives::new(simulation, record, blocked);
     let first = |cause: &dyn Fn(&Blocked) -> Option<Diagnosis>| blocked.iter().find_map(cause);
     // What is said of a collective does not depend on who waits in it.
     let mut seen = BTreeSet::new();
@@ -69,8 +70,8 @@ const fn place_of(blocked: &Blocked) -> Option<CollectivePlace> {
 }
 
 /// What is known of the collectives of all members of the groups that ranks are blocked in.
-struct Collectives<'a> {
-    simulation: &'a Simulation<'a>,
+struct Collectives<'s, 'a> {
+    simulation: &'s Simulation<'a>,
     /// Those begun, by rank.
     taken: BTreeMap<u32, Taken>,
     /// The places of blocked ranks.
@@ -79,8 +80,8 @@ struct Collectives<'a> {
     members: BTreeMap<Option<GroupId>, Vec<u32>>,
 }
 
-impl<'a> Collectives<'a> {
-    fn new(simulation: &'a Simulation<'a>, blocked: &[Blocked]) -> Self {
+impl<'s, 'a> Collectives<'s, 'a> {
+    fn new(simulation: &'s Simulation<'a>, record: &NodeRecord, blocked: &[Blocked]) -> Self {
         let at: BTreeMap<u32, CollectivePlace> =
             blocked.iter().filter_map(|b| Some((b.rank.0, place_of(b)?))).collect();
         let mut members = BTreeMap::new();
@@ -90,7 +91,7 @@ impl<'a> Collectives<'a> {
                 .entry(place.group)
                 .or_insert_with(|| simulation.members(place.group).into_iter().collect::<Vec<u32>>());
             for &member in members.iter() {
-                taken.entry(member).or_insert_with(|| simulation.taken(member));
+                taken.entry(member).or_insert_with(|| simulation.taken(member, record));
             }
         }
         Self { simulation, taken, at, members }
@@ -181,7 +182,7 @@ impl<'a> Collectives<'a> {
 }
 
 /// Follows from each rank whom it waits for until a rank comes a second time.
-fn cycle(collectives: &Collectives<'_>, blocked: &[Blocked]) -> Option<Diagnosis> {
+fn cycle(collectives: &Collectives<'_, '_>, blocked: &[Blocked]) -> Option<Diagnosis> {
     let waits = collectives.waits(blocked);
     let mut seen_from: BTreeMap<u32, u32> = BTreeMap::new();
     for &start in waits.keys() {

@@ -10,6 +10,7 @@ use super::issue::TAG_SPACE;
 use super::plan::{Plan, PlanKey, Selector};
 use super::slab::NONE;
 use crate::collective::{CollectiveType, InvolvedDims};
+use crate::dialect::Dialect;
 use crate::error::{Error, NodeProblem};
 use crate::workload::GroupId;
 
@@ -34,7 +35,7 @@ pub(super) struct Stream {
     pub(super) tag: u32,
     /// Index of the current phase among all phases, and the end of its plan.
     pub(super) phase: u32,
-    plan_start: u32,
+    pub(super) plan_start: u32,
     plan_end: u32,
     /// The queue it is in.
     queue: u32,
@@ -94,8 +95,8 @@ impl Simulation<'_> {
         };
         let plan = self.plans.plan(key, &self.groups)?;
         self.ranks[rank as usize].chunks_left = chunks;
-        for _ in 0..chunks {
-            let stream = self.new_stream(rank, &plan, counter, Machine::Idle);
+        for chunk in 0..chunks {
+            let stream = self.new_stream(rank, &plan, counter, Machine::Idle, chunk);
             self.deal_lanes(stream, collective);
             let queue = self.enqueue(stream);
             self.start_waiting(queue);
@@ -103,24 +104,36 @@ impl Simulation<'_> {
         Ok(())
     }
 
-    /// Makes the stream of a custom collective, which goes into the first queue.
-    pub(super) fn start_custom_stream(
+    /// Makes the stream of a custom collective's chunk with this number. In dialect `astra-sim` it goes into the first queue, in `deepflow` into
+    /// that whose turn it is.
+    pub(super) fn new_custom_stream(
         &mut self,
         rank: u32,
         collective: CollectiveType,
         counter: Option<GroupCounter>,
         run: u32,
+        chunk: u32,
     ) -> u32 {
         let plan = self.plans.custom_plan(collective);
-        self.ranks[rank as usize].chunks_left = 1;
-        let stream = self.new_stream(rank, &plan, counter, Machine::Custom { run });
-        *self.lane_mut(stream, 0) = Lane::default();
+        let stream = self.new_stream(rank, &plan, counter, Machine::Custom { run }, chunk);
+        match self.system.dialect {
+            Dialect::AstraSim => *self.lane_mut(stream, 0) = Lane::default(),
+            Dialect::DeepFlow => self.deal_lanes(stream, collective),
+        }
         stream
     }
 
-    fn new_stream(&mut self, rank: u32, plan: &Plan, counter: Option<GroupCounter>, machine: Machine) -> u32 {
+    /// Makes the stream of a collective's chunk with this number.
+    fn new_stream(
+        &mut self,
+        rank: u32,
+        plan: &Plan,
+        counter: Option<GroupCounter>,
+        machine: Machine,
+        chunk: u32,
+    ) -> u32 {
         let tag = self.next_tag(rank, counter);
-        self.streams.insert(Stream {
+        let stream = self.streams.insert(Stream {
             rank,
             tag,
             phase: plan.start,
@@ -129,7 +142,11 @@ impl Simulation<'_> {
             queue: NONE,
             next: NONE,
             machine,
-        })
+        });
+        if let Some(watch) = &mut self.watch {
+            watch.chunk_made(stream, chunk);
+        }
+        stream
     }
 
     /// Where the chunks of a group are counted for a rank, which must be a member.
@@ -268,6 +285,9 @@ impl Simulation<'_> {
             }
             state.first = self.streams[stream].next;
             state.running += 1;
+            if let Some(watch) = &mut self.watch {
+                watch.phase_began(stream, self.now);
+            }
             self.start_phase(stream);
         }
     }
@@ -275,6 +295,9 @@ impl Simulation<'_> {
     /// A chunk's phase is complete on its rank. The order of the steps is observable: the last chunk of a
     /// collective lets the rank issue its next node while it still holds its place in the queue.
     pub(super) fn advance(&mut self, stream: u32) -> Result<(), Error> {
+        if self.watch.is_some() {
+            self.tell_phase(stream);
+        }
         let Stream { rank, phase, plan_end, queue: old, .. } = self.streams[stream];
         let last_phase = phase + 1 == plan_end;
         if last_phase {

@@ -1,4 +1,4 @@
-//! Custom collectives at run time: the trace of a member is carried out as one chunk in the first queue.
+//! Custom collectives at run time: the trace of a member is carried out as a chunk.
 //!
 //! All free nodes start at once and a pass follows each completion. Messages have the tags of point-to-point
 //! messages and no endpoint delay.
@@ -10,12 +10,14 @@ use super::channel::ChannelKey;
 use super::event::Callback;
 use super::slab::Slab;
 use crate::chain_set::ChainSet;
-use crate::collective::CollectiveType;
+use crate::collective::{CollectiveType, InvolvedDims};
 use crate::custom::CustomTrace;
+use crate::dialect::Dialect;
 use crate::error::{Error, NodeProblem};
 use crate::trace::{Node, NodeKind};
 use crate::units::Rank;
 use std::collections::BTreeMap;
+use std::rc::Rc;
 
 /// What a node of a custom collective does, with real ranks as peers.
 #[derive(Clone, Copy)]
@@ -31,7 +33,7 @@ struct Run<'a> {
     rank: u32,
     /// Its stream, once it has started.
     stream: u32,
-    operations: Vec<Operation>,
+    operations: Rc<[Operation]>,
     unfinished_parents: Vec<u32>,
     /// Ids of the nodes that may start.
     free: ChainSet,
@@ -107,31 +109,39 @@ impl Simulation<'_> {
         }
     }
 
-    /// Starts a custom collective on a rank, or has it wait for the first queue.
+    /// Starts a custom collective on a rank, or has it wait for its queue. In dialect `astra-sim` it is one chunk, and in a
+    /// group the members count; in `deepflow` every chunk is carried out by the whole trace of the rank.
     pub(super) fn start_custom(
         &mut self,
         rank: u32,
+        custom: usize,
         collective: CollectiveType,
         size: u64,
         group: Option<usize>,
-        custom: usize,
+        involved: InvolvedDims,
     ) -> Result<(), NodeProblem> {
         let (_, chunks) = self.cut(collective, size)?;
         let implementation = &self.system.custom.collectives[custom];
         let name = || implementation.name.clone();
-        if chunks != 1 {
-            return Err(NodeProblem::CustomChunks { name: name(), chunks });
-        }
         let counter = self.group_counter(rank, group)?;
-        let member = match group {
-            None => rank,
-            Some(group) => self.groups[group].members.iter().filter(|member| member.0 < rank).count() as u32,
+        let members = group.map(|group| &self.groups[group].members);
+        let (member, members) = match (self.system.dialect, members) {
+            (Dialect::AstraSim, _) if chunks != 1 => {
+                return Err(NodeProblem::CustomChunks { name: name(), chunks });
+            }
+            (Dialect::AstraSim, Some(members)) => {
+                (members.iter().filter(|member| member.0 < rank).count() as u32, Some(members))
+            }
+            // The list of algorithms is this one entry, and the dimension it stands for the first.
+            (Dialect::DeepFlow, None) if !involved.contains(0) => return Err(NodeProblem::NoDimension),
+            (Dialect::DeepFlow, Some(members)) if members.len() < 2 => return Err(NodeProblem::NoDimension),
+            _ => (rank, None),
         };
         let trace = implementation.traces.get(&member);
         let trace = trace.ok_or_else(|| NodeProblem::NoCustomTrace { name: name(), member })?;
         let mut operations = Vec::with_capacity(trace.trace.len());
         for index in 0..trace.trace.len() as u32 {
-            let operation = self.operation(rank, group, trace.trace.node(index));
+            let operation = self.operation(rank, members, trace.trace.node(index));
             operations.push(operation.map_err(|problem| NodeProblem::InCustom {
                 name: name(),
                 member,
@@ -139,32 +149,38 @@ impl Simulation<'_> {
                 problem: Box::new(problem),
             })?);
         }
-        let run = self.custom.add(Run {
-            trace,
-            rank,
-            stream: super::slab::NONE,
-            operations,
-            unfinished_parents: trace.trace.parent_counts().to_vec(),
-            free: trace.free.clone(),
-            ongoing: 0,
-        });
-        let stream = self.start_custom_stream(rank, collective, counter, run);
-        let queue = self.enqueue(stream);
-        self.start_waiting(queue);
+        let operations: Rc<[Operation]> = operations.into();
+        self.ranks[rank as usize].chunks_left = chunks;
+        for chunk in 0..chunks {
+            let run = self.custom.add(Run {
+                trace,
+                rank,
+                stream: super::slab::NONE,
+                operations: Rc::clone(&operations),
+                unfinished_parents: trace.trace.parent_counts().to_vec(),
+                free: trace.free.clone(),
+                ongoing: 0,
+            });
+            let stream = self.new_custom_stream(rank, collective, counter, run, chunk);
+            let queue = self.enqueue(stream);
+            self.start_waiting(queue);
+        }
         Ok(())
     }
 
-    /// What a node does on a rank. In a group its peers are indices of members as the group lists them.
-    fn operation(&self, rank: u32, group: Option<usize>, node: &Node) -> Result<Operation, NodeProblem> {
-        let peer = |peer: Rank| match group {
+    /// What a node does on a rank. Where there are `members` its peers are indices of them.
+    fn operation(
+        &self,
+        rank: u32,
+        members: Option<&Vec<Rank>>,
+        node: &Node,
+    ) -> Result<Operation, NodeProblem> {
+        let peer = |peer: Rank| match members {
             None => Ok(peer),
-            Some(group) => {
-                let members = &self.groups[group].members;
-                members
-                    .get(peer.0 as usize)
-                    .copied()
-                    .ok_or(NodeProblem::NoSuchMember { member: peer.0, members: members.len() })
-            }
+            Some(members) => members
+                .get(peer.0 as usize)
+                .copied()
+                .ok_or(NodeProblem::NoSuchMember { member: peer.0, members: members.len() }),
         };
         match node.kind {
             NodeKind::Send { to, size, tag } => {

@@ -56,6 +56,8 @@ impl Delay {
                 clockwise.min(self.npus - clockwise)
             }
             Topology::Switch => 2,
+            Topology::Mesh => from.abs_diff(to),
+            Topology::HyperCube => (from ^ to).count_ones(),
             _ => 1,
         };
         if self.last.0 != size {
@@ -90,6 +92,14 @@ mod tests {
         assert_eq!(ring.between(0, 1, 65_536), 1720);
         assert_eq!(ring.between(0, 3, 65_536), 1720);
         assert_eq!(ring.between(3, 1, 100_000), 2862);
+    }
+
+    #[test]
+    fn a_mesh_counts_the_members_between_and_a_hypercube_the_bits_that_differ() {
+        let mut mesh = delays(&[(Topology::Mesh, 6, 50.0, 500.0)]);
+        assert_eq!(mesh.between(5, 0, 100_000), 5 * 500 + 1862);
+        let mut cube = delays(&[(Topology::HyperCube, 8, 50.0, 500.0)]);
+        assert_eq!(cube.between(1, 6, 100_000), 3 * 500 + 1862);
     }
 
     #[test]

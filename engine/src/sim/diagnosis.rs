@@ -1,6 +1,6 @@
 //! Finds out, when no event is left, what each unfinished rank waits for, and which messages found no partner.
 //!
-//! Works on a simulation that has recorded when nodes began. What brought the stall about is for `cause` to say.
+//! Works on a simulation and a record of when its nodes began. What brought the stall about is for `cause` to say.
 
 use super::Simulation;
 use super::cause;
@@ -8,6 +8,7 @@ use super::channel::ChannelKey;
 use super::event::Callback;
 use super::issue::TAG_SPACE;
 use crate::collective::CollectiveType;
+use crate::node_record::NodeRecord;
 use crate::stall::{Awaited, Blocked, CollectivePlace, Stall, Unmatched, UnmatchedState, Wait};
 use crate::trace::NodeKind;
 use crate::units::{Bytes, Nanos, Rank};
@@ -39,15 +40,15 @@ struct NotStarted {
 pub(super) type Taken = BTreeMap<Option<GroupId>, Vec<(CollectiveType, Bytes)>>;
 
 impl Simulation<'_> {
-    pub(super) fn diagnose(&self) -> Stall {
-        let waiting = self.waiting();
+    pub(super) fn diagnose(&self, record: &NodeRecord) -> Stall {
+        let waiting = self.waiting(record);
         let unfinished = (0..self.ranks.len() as u32).filter(|&rank| !self.ranks[rank as usize].finished);
-        let blocked: Vec<Blocked> = unfinished.map(|rank| self.blocked(rank, &waiting)).collect();
-        let diagnosis = cause::of(self, &blocked);
+        let blocked: Vec<Blocked> = unfinished.map(|rank| self.blocked(rank, record, &waiting)).collect();
+        let diagnosis = cause::of(self, record, &blocked);
         Stall { at: Nanos(self.now), ranks: self.ranks.len() as u32, blocked, diagnosis }
     }
 
-    fn waiting(&self) -> Waiting {
+    fn waiting(&self, record: &NodeRecord) -> Waiting {
         let mut waiting = Waiting {
             nodes: BTreeMap::new(),
             chunks: BTreeMap::new(),
@@ -75,12 +76,12 @@ impl Simulation<'_> {
         for key in self.channels.unreceived() {
             waiting.unreceived.entry((key.source, key.destination)).or_default().push(key);
         }
-        self.find_not_started(&mut waiting);
+        self.find_not_started(record, &mut waiting);
         waiting
     }
 
     /// Looks for sends to and receives from ranks that wait, at the ranks they wait for.
-    fn find_not_started(&self, waiting: &mut Waiting) {
+    fn find_not_started(&self, record: &NodeRecord, waiting: &mut Waiting) {
         let unfinished = |rank: &u32| !self.ranks[*rank as usize].finished;
         for rank in (0..self.ranks.len() as u32).filter(unfinished) {
             let trace = self.workload.trace(Rank(rank));
@@ -90,7 +91,7 @@ impl Simulation<'_> {
                     NodeKind::Recv { from, size, tag } => ((from.0, rank), size, tag, false),
                     _ => continue,
                 };
-                if self.begun(rank, index).is_none() {
+                if record.began(Rank(rank), index).is_none() {
                     let found =
                         NotStarted { node: trace.id(index), size: size.0, tag: tag % TAG_SPACE, sends };
                     waiting.not_started.entry(ends).or_default().push(found);
@@ -99,13 +100,7 @@ impl Simulation<'_> {
         }
     }
 
-    /// When a node began.
-    fn begun(&self, rank: u32, index: u32) -> Option<u64> {
-        let node = self.ranks[rank as usize].first_node + index as usize;
-        self.recorder.as_ref()?.begun(node)
-    }
-
-    fn blocked(&self, rank: u32, waiting: &Waiting) -> Blocked {
+    fn blocked(&self, rank: u32, record: &NodeRecord, waiting: &Waiting) -> Blocked {
         let state = &self.ranks[rank as usize];
         let trace = self.workload.trace(Rank(rank));
         let receive = waiting.nodes.range((rank, 0)..=(rank, u32::MAX)).next();
@@ -114,7 +109,7 @@ impl Simulation<'_> {
             (Some((&(_, node), key)), holder) if holder.is_none_or(|holder| node < holder) => {
                 (node, Wait::Message(awaited(key)))
             }
-            (_, Some(holder)) => (holder, self.wait_of(rank, holder, waiting)),
+            (_, Some(holder)) => (holder, self.wait_of(rank, holder, record, waiting)),
             _ => match state.lowest_ready() {
                 Some(node) => (node, Wait::Trigger),
                 None => (self.lowest_unstarted(rank), Wait::Dependency),
@@ -131,7 +126,7 @@ impl Simulation<'_> {
     }
 
     /// What a node waits for that holds a slot.
-    fn wait_of(&self, rank: u32, node: u32, waiting: &Waiting) -> Wait {
+    fn wait_of(&self, rank: u32, node: u32, record: &NodeRecord, waiting: &Waiting) -> Wait {
         match self.workload.trace(Rank(rank)).node(node).kind {
             NodeKind::Send { to, size, tag } => Wait::Delivery { to, size, tag: tag % TAG_SPACE },
             NodeKind::Collective { collective, size, group, .. } => Wait::Collective {
@@ -139,7 +134,7 @@ impl Simulation<'_> {
                     collective,
                     size,
                     group,
-                    position: self.taken(rank).get(&group).map_or(0, Vec::len) as u32,
+                    position: self.taken(rank, record).get(&group).map_or(0, Vec::len) as u32,
                 },
                 member: self.member(rank, group),
                 chunks_left: self.ranks[rank as usize].chunks_left,
@@ -155,11 +150,11 @@ impl Simulation<'_> {
     }
 
     /// The collectives that a rank has begun, by group and in order.
-    pub(super) fn taken(&self, rank: u32) -> Taken {
+    pub(super) fn taken(&self, rank: u32, record: &NodeRecord) -> Taken {
         let trace = self.workload.trace(Rank(rank));
-        let mut begun: Vec<(u64, u32)> = (0..trace.len() as u32)
+        let mut begun: Vec<(Nanos, u32)> = (0..trace.len() as u32)
             .filter(|&index| matches!(trace.node(index).kind, NodeKind::Collective { .. }))
-            .filter_map(|index| Some((self.begun(rank, index)?, index)))
+            .filter_map(|index| Some((record.began(Rank(rank), index)?, index)))
             .collect();
         begun.sort_unstable();
         let mut taken = Taken::new();

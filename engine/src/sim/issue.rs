@@ -72,16 +72,16 @@ impl Simulation<'_> {
     fn begin_node(&mut self, rank: u32, index: u32, node: &Node) {
         let state = &mut self.ranks[rank as usize];
         state.begin(index, node, self.now);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.begin(state.first_node + index as usize, self.now);
+        if self.watch.is_some() {
+            self.tell_node_began(rank, index);
         }
     }
 
     fn end_node(&mut self, rank: u32, index: u32, node: &Node) {
         let state = &mut self.ranks[rank as usize];
         state.end(node, self.now);
-        if let Some(recorder) = &mut self.recorder {
-            recorder.end(state.first_node + index as usize, self.now);
+        if self.watch.is_some() {
+            self.tell_node_ended(rank, index);
         }
     }
 
@@ -145,7 +145,9 @@ impl Simulation<'_> {
                 match collective {
                     CollectiveType::Broadcast => self.schedule_replay(rank, index, node).map(|_| ())?,
                     _ => match self.custom_collective(rank, index, collective, group) {
-                        Some(custom) => self.start_custom(rank, collective, size.0, group, custom)?,
+                        Some(custom) => {
+                            self.start_custom(rank, custom, collective, size.0, group, involved)?;
+                        }
                         None => self.start_collective(rank, collective, size.0, group, involved)?,
                     },
                 }

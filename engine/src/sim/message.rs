@@ -5,6 +5,8 @@ use super::event::{Callback, Delivery, Event, Parcel};
 use super::slab::Slab;
 use super::{Simulation, Transport};
 use crate::error::Error;
+use crate::units::{Nanos, Rank};
+use crate::unroutable::Unroutable;
 
 /// Size of a handshake message in bytes.
 const HANDSHAKE_SIZE: u64 = 8192;
@@ -76,8 +78,14 @@ impl Simulation<'_> {
         let key = self.channels.key(channel);
         let ChannelKey { source, destination, size, .. } = key;
         let parcel = match sent {
-            Callback::None => Parcel::Plain { channel },
-            sent => Parcel::Awaited { delivery: self.deliveries.insert(Delivery { channel, sent }) },
+            Callback::None if self.watch.is_none() => Parcel::Plain { channel },
+            sent => {
+                let delivery = self.deliveries.insert(Delivery { channel, sent });
+                if self.watch.is_some() {
+                    self.watch_sent(delivery, source, sent);
+                }
+                Parcel::Awaited { delivery }
+            }
         };
         match &mut self.transport {
             Transport::Unaware(delays) => {
@@ -85,7 +93,15 @@ impl Simulation<'_> {
                 self.events.push(arrival, Event::Arrival(parcel));
             }
             Transport::Aware(fabric) => {
-                fabric.send(&mut self.events, self.now, (source, destination), size, parcel);
+                match fabric.send(&mut self.events, self.now, (source, destination), size, parcel) {
+                    Ok(started) if self.watch.is_some() => self.tell_transmission(started),
+                    Ok(_) => {}
+                    Err(problem) => {
+                        let (source, destination) = (Rank(source), Rank(destination));
+                        let unroutable = Unroutable { source, destination, at: Nanos(self.now), problem };
+                        self.unroutable.get_or_insert_with(|| Box::new(unroutable));
+                    }
+                }
             }
             Transport::Mirrored(mirror) => mirror.send(&mut self.events, self.now, parcel, key),
         }
@@ -98,7 +114,12 @@ impl Simulation<'_> {
 
     /// Posts a receive on a channel.
     pub(super) fn post_on(&mut self, channel: u32, done: Callback) {
+        // The channel may be forgotten when it is even.
+        let watched = self.watch.is_some().then(|| self.channels.key(channel));
         if self.channels.receive(channel, done) {
+            if let Some(key) = watched {
+                self.watch_found(channel, key, done);
+            }
             let found = self.found.insert(done);
             self.events.push(self.now, Event::Received { found });
         }
@@ -115,7 +136,11 @@ impl Simulation<'_> {
 
     fn deliver(&mut self, delivery: u32) -> Result<(), Error> {
         let Delivery { channel, sent } = self.deliveries.remove(delivery);
+        let watched = self.watch.is_some().then(|| self.channels.key(channel));
         let done = self.channels.arrive(channel);
+        if let Some(key) = watched {
+            self.watch_arrived(delivery, channel, key, done);
+        }
         self.call(sent)?;
         done.map_or(Ok(()), |done| self.call(done))
     }

@@ -26,7 +26,7 @@ use super::symmetry::Symmetry;
 use super::wheel::Wheel;
 use super::{Simulation, Transport};
 use crate::error::Error;
-use crate::network::{Network, NetworkModel, Topology};
+use crate::network::{Network, NetworkModel};
 use crate::units::Rank;
 use std::rc::Rc;
 use std::sync::atomic::{AtomicBool, Ordering};
@@ -86,10 +86,7 @@ enum Paths {
         delays: Delays,
         flights: Slab<Parcel>,
     },
-    Aware {
-        fabric: Fabric,
-        switch: Option<u32>,
-    },
+    Aware(Box<Fabric>),
 }
 
 /// What the shortcut holds beside the state of rank 0.
@@ -113,15 +110,11 @@ pub(super) struct Mirror {
 
 impl Mirror {
     pub(super) fn new(symmetry: Symmetry, network: &Network, ranks: u32) -> Self {
-        let only = &network.dimensions[0];
         let paths = match network.model {
             NetworkModel::CongestionUnaware => {
                 Paths::Unaware { delays: Delays::new(network), flights: Slab::new() }
             }
-            NetworkModel::CongestionAware => Paths::Aware {
-                fabric: Fabric::new(only),
-                switch: (only.topology == Topology::Switch).then_some(only.npus),
-            },
+            NetworkModel::CongestionAware => Paths::Aware(Box::new(Fabric::new(network, 1))),
         };
         Self {
             symmetry,
@@ -152,10 +145,10 @@ impl Mirror {
                 events.push(now.saturating_add(delays.between(0, to, key.size)), Event::Hop { message });
                 self.schedule_hop(now, message, to);
             }
-            Paths::Aware { fabric, .. } => {
-                let started = fabric.send(events, now, (0, to), key.size, parcel);
-                self.note_start(now, started);
-            }
+            Paths::Aware(fabric) => match fabric.send(events, now, (0, to), key.size, parcel) {
+                Ok(started) => self.note_start(now, started),
+                Err(_) => self.alike = false,
+            },
         }
     }
 
@@ -163,7 +156,7 @@ impl Mirror {
     pub(super) fn hop(&mut self, events: &mut Wheel<Event>, now: u64, message: u32) -> Option<Parcel> {
         match &mut self.paths {
             Paths::Unaware { flights, .. } => Some(flights.remove(message)),
-            Paths::Aware { fabric, .. } => match fabric.hop(events, now, message) {
+            Paths::Aware(fabric) => match fabric.hop(events, now, message) {
                 Hop::Arrived(parcel) => Some(parcel),
                 Hop::Forwarded(started) => {
                     self.note_start(now, started);
@@ -174,7 +167,7 @@ impl Mirror {
     }
 
     pub(super) fn link_free(&mut self, events: &mut Wheel<Event>, now: u64, link: u32) {
-        if let Paths::Aware { fabric, .. } = &mut self.paths {
+        if let Paths::Aware(fabric) = &mut self.paths {
             let started = fabric.link_free(events, now, link);
             self.note_start(now, started);
         }
@@ -183,12 +176,13 @@ impl Mirror {
     /// A link has begun to send: the message is followed to where it goes, and the network turned so that this is
     /// rank 0, or the switch before rank 0.
     fn note_start(&mut self, now: u64, started: Option<Started>) {
-        let Paths::Aware { fabric, switch } = &mut self.paths else { return };
+        let Paths::Aware(fabric) = &mut self.paths else { return };
         let Some(Started { message, link }) = started else { return };
-        let (at, destination) = fabric.place(message);
-        let map = if Some(at) == *switch { destination } else { at };
-        let destination = self.symmetry.compose(destination, self.symmetry.inverse(map));
-        fabric.relocate(message, if at == map { 0 } else { at }, destination);
+        let Some((map, destination)) = fabric.ends(message) else {
+            self.alike = false;
+            return;
+        };
+        fabric.relocate(message, map, self.symmetry.compose(destination, self.symmetry.inverse(map)));
         let free = self.schedule(now, 0);
         put(&mut self.links, link, free);
         self.schedule_hop(now, message, map);
@@ -272,7 +266,7 @@ impl Mirror {
     fn target(&mut self, message: u32) -> Target {
         match &mut self.paths {
             Paths::Unaware { flights, .. } => Target::Receiver(flights[message]),
-            Paths::Aware { fabric, .. } => fabric.target(message),
+            Paths::Aware(fabric) => fabric.target(message),
         }
     }
 

@@ -1,8 +1,8 @@
 //! The simulator: one struct of flat state, and its layers as methods in files of their own.
 //!
 //! `issue` runs the traces, `chunk` cuts collectives into chunks and moves them through queues and phases,
-//! `algorithm` is what a phase does, `message` pairs and transports messages, `delay` and `fabric` are the
-//! two networks. Below them are the event queue (`wheel`, `agenda`) and storage (`slab`). Nothing here does
+//! `algorithm` is what a phase does, `message` pairs and transports messages, `delay` and `fabric` (with
+//! `links` and `route/`) are the two networks. Below them are the event queue (`wheel`, `agenda`) and storage (`slab`). Nothing here does
 //! I/O or knows a file format.
 
 mod agenda;
@@ -17,22 +17,27 @@ mod diagnosis;
 mod event;
 mod fabric;
 mod issue;
+mod links;
 mod memory;
 mod message;
 mod mirror;
 mod phase;
 mod plan;
 mod rank;
-mod record;
+mod route;
 mod slab;
 mod symmetry;
+mod watch;
 mod wheel;
 
 use crate::error::Error;
 use crate::network::{Network, NetworkModel};
+use crate::node_record::NodeRecord;
+use crate::observer::Observer;
 use crate::report::Report;
 use crate::system::System;
 use crate::units::Rank;
+use crate::unroutable::Unroutable;
 use crate::workload::Workload;
 use agenda::{Agenda, Task};
 use bus::Buses;
@@ -47,10 +52,11 @@ use message::Handshake;
 use mirror::Mirror;
 use plan::{Group, Plans};
 use rank::RankState;
-use record::Recorder;
 use slab::Slab;
+use std::cell::RefCell;
 use std::sync::atomic::{AtomicBool, Ordering};
 use symmetry::Symmetry;
+use watch::Watch;
 use wheel::Wheel;
 
 /// The last time that ASTRA-sim, which passes times through a double, counts exactly.
@@ -85,13 +91,11 @@ pub fn simulate_until(
 pub struct Options {
     /// Whether one rank is simulated in place of all where all can be shown to be alike.
     pub shortcuts: bool,
-    /// Whether the report says when each node ran; every rank is simulated then.
-    pub node_times: bool,
 }
 
 impl Default for Options {
     fn default() -> Self {
-        Self { shortcuts: true, node_times: false }
+        Self { shortcuts: true }
     }
 }
 
@@ -106,25 +110,56 @@ pub fn simulate_with(
     workload: &Workload,
     stop: &AtomicBool,
 ) -> Result<Report, Error> {
-    let count = network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
-    system.check(network.dimensions.len()).map_err(Error::System)?;
-    workload.check(count).map_err(Error::Workload)?;
-    if stop.load(Ordering::Relaxed) {
-        return Err(Error::Interrupted);
-    }
+    check(network, system, workload, stop)?;
     if options.shortcuts
-        && !options.node_times
         && let Some(report) = shortcut(network, system, workload, stop)?
     {
         return Ok(report);
     }
-    let simulation = full(network, system, workload, options.node_times, stop)?;
+    all_ranks(network, system, workload, stop, None)
+}
+
+/// [`simulate_until`] that tells an observer what happens. Every rank is simulated; the report is the same.
+///
+/// # Errors
+/// Those of [`simulate_until`]. The observer has been told what happened before.
+pub fn simulate_observed(
+    network: &Network,
+    system: &System,
+    workload: &Workload,
+    stop: &AtomicBool,
+    observer: &mut dyn Observer,
+) -> Result<Report, Error> {
+    check(network, system, workload, stop)?;
+    all_ranks(network, system, workload, stop, Some(observer))
+}
+
+/// Sees whether the inputs can be simulated together.
+fn check(network: &Network, system: &System, workload: &Workload, stop: &AtomicBool) -> Result<(), Error> {
+    let count = network.check().map_err(|(dimension, problem)| Error::Network { dimension, problem })?;
+    system.check(network.dimensions.len()).map_err(Error::System)?;
+    workload.check(count).and_then(|()| workload.check_dialect(system)).map_err(Error::Workload)?;
+    if stop.load(Ordering::Relaxed) { Err(Error::Interrupted) } else { Ok(()) }
+}
+
+/// Simulates every rank, and explains why when one does not finish.
+fn all_ranks<'a>(
+    network: &'a Network,
+    system: &'a System,
+    workload: &'a Workload,
+    stop: &AtomicBool,
+    observer: Option<&'a mut (dyn Observer + 'a)>,
+) -> Result<Report, Error> {
+    let watch = observer.map(Watch::new);
+    let simulation = full(network, system, workload, watch, stop)?;
     if !simulation.has_stalled() {
         return Ok(simulation.report());
     }
-    // A run that records the times of nodes comes to the same rest and can tell what came before.
-    let stalled = if options.node_times { simulation } else { full(network, system, workload, true, stop)? };
-    Err(Error::Stalled(Box::new(stalled.diagnose())))
+    // A run that is recorded comes to the same rest and can tell what came before.
+    let record = RefCell::new(NodeRecord::new(workload));
+    let mut recorder = &record;
+    let stalled = full(network, system, workload, Some(Watch::new(&mut recorder)), stop)?;
+    Err(Error::Stalled(Box::new(stalled.diagnose(&record.borrow()))))
 }
 
 /// Simulates every rank until no event is left.
@@ -132,15 +167,17 @@ fn full<'a>(
     network: &'a Network,
     system: &'a System,
     workload: &'a Workload,
-    node_times: bool,
+    watch: Option<Watch<'a>>,
     stop: &AtomicBool,
 ) -> Result<Simulation<'a>, Error> {
     let transport = match network.model {
         NetworkModel::CongestionUnaware => Transport::Unaware(Delays::new(network)),
-        NetworkModel::CongestionAware => Transport::Aware(Fabric::new(&network.dimensions[0])),
+        NetworkModel::CongestionAware => {
+            Transport::Aware(Box::new(Fabric::new(network, workload.trace_of_rank.len() as u32)))
+        }
     };
     let mut simulation = Simulation::new(network, system, workload, transport);
-    simulation.recorder = node_times.then(|| Recorder::new(simulation.unfinished_parents.len()));
+    simulation.watch = watch;
     simulation.fire()?;
     simulation.run(stop)?;
     Ok(simulation)
@@ -168,7 +205,7 @@ fn shortcut(
 /// The transport of messages.
 enum Transport {
     Unaware(Delays),
-    Aware(Fabric),
+    Aware(Box<Fabric>),
     /// One rank stands for all.
     Mirrored(Box<Mirror>),
 }
@@ -203,7 +240,7 @@ struct Simulation<'a> {
     /// Trees dealt by rank, collective and dimension.
     trees: Vec<bool>,
     memories: Memories,
-    recorder: Option<Recorder>,
+    watch: Option<Watch<'a>>,
     buses: Buses,
     custom: CustomRuns<'a>,
     channels: Channels,
@@ -213,6 +250,8 @@ struct Simulation<'a> {
     /// Who is told of receives that found their message already there.
     found: Slab<Callback>,
     transport: Transport,
+    /// The first message that has no route; the run ends before the next event.
+    unroutable: Option<Box<Unroutable>>,
     messages: u64,
 }
 
@@ -257,7 +296,7 @@ impl<'a> Simulation<'a> {
             turns: vec![0; lines * plan::Selector::COUNT],
             trees: vec![false; lines * chunk::TREE_COLLECTIVES],
             memories: Memories::new(system.remote_memory),
-            recorder: None,
+            watch: None,
             buses: Buses::new(system.shared_bus, simulated),
             custom: CustomRuns::new(),
             channels: Channels::new(),
@@ -265,6 +304,7 @@ impl<'a> Simulation<'a> {
             deliveries: Slab::new(),
             found: Slab::new(),
             transport,
+            unroutable: None,
             messages: 0,
         }
     }
@@ -275,11 +315,12 @@ impl<'a> Simulation<'a> {
             self.begin(time, stop)?;
             self.handle(event)?;
         }
-        Ok(())
+        self.check_routes()
     }
 
     /// An event of this time begins.
     fn begin(&mut self, time: u64, stop: &AtomicBool) -> Result<(), Error> {
+        self.check_routes()?;
         if time >= LAST_EXACT_TIME {
             return Err(Error::ClockRange);
         }
@@ -289,6 +330,11 @@ impl<'a> Simulation<'a> {
             return Err(Error::Interrupted);
         }
         Ok(())
+    }
+
+    /// Whether every message so far had a route.
+    fn check_routes(&mut self) -> Result<(), Error> {
+        self.unroutable.take().map_or(Ok(()), |unroutable| Err(Error::Unroutable(unroutable)))
     }
 
     fn handle(&mut self, event: Event) -> Result<(), Error> {
@@ -307,12 +353,20 @@ impl<'a> Simulation<'a> {
                 self.call(done)
             }
             Event::Hop { message } => {
+                if self.watch.is_some() {
+                    self.watch_hop(message);
+                }
                 let (events, now) = (&mut self.events, self.now);
                 let arrived = match &mut self.transport {
                     Transport::Unaware(_) => None,
                     Transport::Aware(fabric) => match fabric.hop(events, now, message) {
                         Hop::Arrived(parcel) => Some(parcel),
-                        Hop::Forwarded(_) => None,
+                        Hop::Forwarded(started) => {
+                            if self.watch.is_some() {
+                                self.tell_transmission(started);
+                            }
+                            None
+                        }
                     },
                     Transport::Mirrored(mirror) => mirror.hop(events, now, message),
                 };
@@ -323,7 +377,10 @@ impl<'a> Simulation<'a> {
                 match &mut self.transport {
                     Transport::Unaware(_) => {}
                     Transport::Aware(fabric) => {
-                        fabric.link_free(events, now, link);
+                        let started = fabric.link_free(events, now, link);
+                        if self.watch.is_some() {
+                            self.tell_transmission(started);
+                        }
                     }
                     Transport::Mirrored(mirror) => mirror.link_free(events, now, link),
                 }
@@ -380,26 +437,17 @@ impl<'a> Simulation<'a> {
     }
 
     fn report(self) -> Report {
-        let node_times = self.recorder.as_ref().map(|recorder| {
-            let nodes = |rank: usize| self.workload.trace(Rank(rank as u32)).len();
-            let of = |(rank, state): (usize, &RankState)| {
-                recorder.times(state.first_node..state.first_node + nodes(rank))
-            };
-            self.ranks.iter().enumerate().map(of).collect()
-        });
         let ranks = self.ranks.iter().map(RankState::report);
         match &self.transport {
             Transport::Mirrored(mirror) => Report {
                 ranks: ranks.cycle().take(self.npus as usize).collect(),
                 finish_order: mirror.finish_order(),
-                node_times,
                 messages: self.messages * u64::from(self.npus),
                 events: self.events_run * u64::from(self.npus),
             },
             Transport::Unaware(_) | Transport::Aware(_) => Report {
                 ranks: ranks.collect(),
                 finish_order: self.finish_order,
-                node_times,
                 messages: self.messages,
                 events: self.events_run,
             },

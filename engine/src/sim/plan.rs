@@ -3,8 +3,9 @@
 //! Phases are the same for every rank and every chunk of a collective, so they are worked out once and
 //! shared. Nothing here knows the clock or the state of a rank.
 
-use super::algorithm::Steps;
+use super::algorithm::{Job, Steps};
 use crate::collective::{Algorithm, CollectiveType, InvolvedDims};
+use crate::dialect::Dialect;
 use crate::error::NodeProblem;
 use crate::network::Network;
 use crate::system::{CollectiveOptimization, System};
@@ -53,6 +54,8 @@ pub(super) struct Phase {
     pub(super) endpoint_delay: Nanos,
     /// Whether memory steps take the way over the shared bus instead of the endpoint delay.
     pub(super) over_bus: bool,
+    /// What `steps` carry out, unless a trace says.
+    pub(super) algorithm: Option<Algorithm>,
     pub(super) steps: Steps,
 }
 
@@ -108,13 +111,20 @@ pub(super) struct Plans<'a> {
     ranks: u32,
     pub(super) phases: Vec<Phase>,
     made: BTreeMap<PlanKey, Plan>,
-    /// The phase of custom collectives.
-    custom: Option<u32>,
+    /// The phase of custom collectives by selector.
+    custom: [Option<u32>; Selector::COUNT],
 }
 
 impl<'a> Plans<'a> {
     pub(super) const fn new(network: &'a Network, system: &'a System, ranks: u32) -> Self {
-        Self { network, system, ranks, phases: Vec::new(), made: BTreeMap::new(), custom: None }
+        Self {
+            network,
+            system,
+            ranks,
+            phases: Vec::new(),
+            made: BTreeMap::new(),
+            custom: [None; Selector::COUNT],
+        }
     }
 
     /// The number of network dimensions.
@@ -145,17 +155,22 @@ impl<'a> Plans<'a> {
 
     /// The plan of every custom collective: one phase in the first dimension, which a trace carries out.
     pub(super) fn custom_plan(&mut self, collective: CollectiveType) -> Plan {
+        let selector = match self.system.dialect {
+            Dialect::AstraSim => Selector::Any,
+            Dialect::DeepFlow => self.only_selector(collective),
+        };
         let start = self.phases.len() as u32;
-        let custom = *self.custom.get_or_insert(start);
+        let custom = *self.custom[selector as usize].get_or_insert(start);
         if custom == start {
             self.phases.push(Phase {
                 collective,
                 dimension: 0,
                 members: Members::Strided { stride: 1 },
                 count: self.ranks,
-                selector: Selector::Any,
+                selector,
                 endpoint_delay: Nanos(0),
                 over_bus: false,
+                algorithm: None,
                 steps: Steps::Custom,
             });
         }
@@ -183,7 +198,7 @@ impl<'a> Plans<'a> {
         let mut phases = Vec::with_capacity(order.len());
         for (index, collective, selector) in order {
             let LogicalDimension { algorithm, count, stride } = logical[index];
-            let steps = self.steps(algorithm, collective, count, size, false)?;
+            let steps = self.steps(&Job { algorithm, collective, count, size, in_group: false })?;
             if self.system.shared_bus.is_some() && steps.largest_step() > i32::MAX as u64 {
                 return Err(NodeProblem::BusSize(steps.largest_step()));
             }
@@ -196,6 +211,7 @@ impl<'a> Plans<'a> {
                 selector,
                 endpoint_delay: self.system.endpoint_delay,
                 over_bus: self.system.shared_bus.is_some(),
+                algorithm: Some(algorithm),
                 steps,
             });
         }
@@ -206,28 +222,31 @@ impl<'a> Plans<'a> {
     fn group_phases(&self, key: PlanKey, index: u32, group: &Group) -> Result<Vec<Phase>, NodeProblem> {
         let algorithm =
             self.system.group_algorithm(key.collective).ok_or(NodeProblem::NoAlgorithm(key.collective))?;
-        if algorithm == Algorithm::DoubleBinaryTree {
+        if !algorithm.runs_in_groups() {
             return Err(NodeProblem::AlgorithmOnGroup(algorithm, group.id));
         }
         let count = group.members.len() as u32;
         if count < 2 {
             return Err(NodeProblem::NoDimension);
         }
-        let local_bw_aware = self.system.collective_optimization == CollectiveOptimization::LocalBwAware;
+        let job = Job { algorithm, collective: key.collective, count, size: key.chunk, in_group: true };
         Ok(vec![Phase {
             collective: key.collective,
             dimension: 0,
             members: Members::Listed { group: index },
             count,
-            selector: if local_bw_aware && key.collective == CollectiveType::AllReduce {
-                Selector::First
-            } else {
-                Selector::Any
-            },
+            selector: self.only_selector(key.collective),
             endpoint_delay: GROUP_ENDPOINT_DELAY,
             over_bus: false,
-            steps: self.steps(algorithm, key.collective, count, key.chunk, true)?,
+            algorithm: Some(algorithm),
+            steps: self.steps(&job)?,
         }])
+    }
+
+    /// Which queues the phase of a collective uses that has one phase only.
+    fn only_selector(&self, collective: CollectiveType) -> Selector {
+        let halved = self.system.collective_optimization == CollectiveOptimization::LocalBwAware;
+        if halved && collective == CollectiveType::AllReduce { Selector::First } else { Selector::Any }
     }
 
     /// One dimension per algorithm of the type; one that spans all ranks is the last.
@@ -252,21 +271,15 @@ impl<'a> Plans<'a> {
         Ok(logical)
     }
 
-    fn steps(
-        &self,
-        algorithm: Algorithm,
-        collective: CollectiveType,
-        count: u32,
-        size: u64,
-        in_group: bool,
-    ) -> Result<Steps, NodeProblem> {
+    fn steps(&self, job: &Job) -> Result<Steps, NodeProblem> {
+        let Job { algorithm, collective, count, .. } = *job;
         if !algorithm.supports(collective) {
             return Err(NodeProblem::Algorithm(algorithm, collective));
         }
         if algorithm.needs_power_of_two() && !count.is_power_of_two() {
             return Err(NodeProblem::NotPowerOfTwo(algorithm, count));
         }
-        Steps::new(algorithm, collective, count, size, in_group, self.system.local_mem_bw)
+        Steps::new(job, self.system.dialect, self.system.local_mem_bw)
     }
 }
 

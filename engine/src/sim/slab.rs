@@ -84,11 +84,15 @@ impl<K: Key, V> KeyedSlab<K, V> {
         (key.mix() >> (64 - self.buckets.len().trailing_zeros())) as usize
     }
 
+    /// How many entries there are.
+    pub(super) fn len(&self) -> usize {
+        self.entries.len() - self.free.len()
+    }
+
     pub(super) fn key(&self, id: u32) -> K {
         self.entries[id as usize].key
     }
 
-    #[cfg(test)]
     pub(super) fn find(&self, key: K) -> Option<u32> {
         self.find_in(self.bucket(key), key)
     }

@@ -49,11 +49,14 @@ impl Symmetry {
     ///
     /// The traces of all ranks do the same; their nodes name no rank, and groups only of all ranks or of the rank's
     /// own line in a dimension. Peers are found by ring distance or by flipped bits, in each dimension the same for
-    /// all collectives of the trace. A message's time depends only on the map from its source to its destination: a
-    /// flipped bit is equally far in either direction of a ring. Maps take links to links, except that flips do not
-    /// for those of a ring, which count where messages share them.
+    /// all collectives of the trace. A message's time depends only on the map from its source to its destination, and
+    /// maps take links to links and routes to routes: see [`coordinates`].
     pub(super) fn of(network: &Network, system: &System, workload: &Workload) -> Option<Self> {
         if system.rendezvous || system.shared_bus.is_some() || !system.custom.is_empty() {
+            return None;
+        }
+        // Faulty links are not where others are, and agents are not like other ranks.
+        if !network.faulty_links.is_empty() || network.agents_from().is_some() {
             return None;
         }
         let exclusive_memory =
@@ -86,14 +89,11 @@ impl Symmetry {
         if !alike {
             return None;
         }
-        let coordinate = |(dimension, peers): (&Dimension, Option<Peers>)| {
-            let flips = peers == Some(Peers::Flipped);
-            let links_move =
-                network.model == NetworkModel::CongestionAware && dimension.topology == Topology::Ring;
-            (!(flips && links_move)).then_some(Coordinate { npus: dimension.npus, flips })
-        };
-        let dimensions: Option<_> = network.dimensions.iter().zip(peers.0).map(coordinate).collect();
-        Some(Self { dimensions: dimensions? })
+        let mut dimensions = Vec::with_capacity(network.dimensions.len());
+        for (dimension, peers) in network.dimensions.iter().zip(peers.0) {
+            dimensions.extend(coordinates(network.model, dimension, peers)?.into_iter().flatten());
+        }
+        Some(Self { dimensions })
     }
 
     /// One map after the other, in whichever order.
@@ -141,6 +141,36 @@ impl Symmetry {
     }
 }
 
+/// How maps act on the coordinates of a dimension in which peers are found in a way, or in any; `None` if no maps that
+/// do right by the peers take every member to every other and leave the network as it is.
+///
+/// - Of a ring those that add do. Those that flip a bit go equally far in either direction, which is enough for delays;
+///   links of either direction they exchange at some members and not at others.
+/// - Where any two members are alike, both kinds do.
+/// - The links and routes of a complete hypercube are the same after flips, but not after adding.
+/// - In a torus rows and columns are rings, each with maps that add. Peers around the dimension do not follow them, and
+///   flipped bits only where each of the two rings has two members.
+/// - Lines, meshes and trees have members that are unlike others.
+fn coordinates(
+    model: NetworkModel,
+    dimension: &Dimension,
+    peers: Option<Peers>,
+) -> Option<[Option<Coordinate>; 2]> {
+    let Dimension { topology, npus, .. } = *dimension;
+    let flips = peers == Some(Peers::Flipped);
+    let one = |flips| Some([Some(Coordinate { npus, flips }), None]);
+    match topology {
+        Topology::Ring if flips && model == NetworkModel::CongestionAware => None,
+        Topology::Ring | Topology::FullyConnected | Topology::Switch => one(flips),
+        Topology::HyperCube if npus.is_power_of_two() && peers != Some(Peers::Around) => one(true),
+        Topology::Torus2D if peers.is_none() || flips && npus == 4 => {
+            let ring = Some(Coordinate { npus: npus.isqrt(), flips: false });
+            Some([ring, ring])
+        }
+        _ => None,
+    }
+}
+
 /// How peers are found in each dimension, where that is fixed.
 struct PeersByDimension(Vec<Option<Peers>>);
 
@@ -176,7 +206,9 @@ const fn peers_of(algorithm: Algorithm) -> Option<Peers> {
             Some(Peers::Around)
         }
         Algorithm::HalvingDoubling | Algorithm::OneHalvingDoubling => Some(Peers::Flipped),
-        Algorithm::DoubleBinaryTree => None,
+        Algorithm::Mesh | Algorithm::HyperCube | Algorithm::Torus2D => Some(Peers::Around),
+        // The second is refused when a rank reaches it.
+        Algorithm::DoubleBinaryTree | Algorithm::Mesh2D => None,
     }
 }
 

@@ -1,8 +1,9 @@
 //! Reads a recorded simulator case: the inputs of the engine and the figures to compare with.
 
 use astra_engine::{
-    Bytes, CollectiveOptimization, CollectiveType, Dimension, GbPerSec, GibPerSec, GroupId, InvolvedDims,
-    Micros, Nanos, Network, Node, NodeKind, Rank, System, Tflops, Trace, TraceBuilder, Work, Workload,
+    Bytes, CollectiveOptimization, CollectiveType, Dialect, Dimension, FaultyLink, GbPerSec, GibPerSec,
+    GroupId, InvolvedDims, Micros, Nanos, Network, Node, NodeKind, Rank, System, Tflops, Trace, TraceBuilder,
+    Work, Workload,
 };
 use serde_json::Value;
 use std::collections::BTreeMap;
@@ -62,7 +63,17 @@ fn network(record: &Value) -> Network {
         bandwidth: GibPerSec(list(network, "bandwidth")[index].as_f64().unwrap()),
         latency_ns: list(network, "latency")[index].as_f64().unwrap(),
     });
-    Network::new(text(record, "network_model").parse().unwrap(), dimensions.collect())
+    let faulty_links = network.get("faulty_links").and_then(Value::as_array).into_iter().flatten();
+    let faulty_links = faulty_links.map(|link| FaultyLink {
+        src: link[0].as_u64().unwrap() as u32,
+        dst: link[1].as_u64().unwrap() as u32,
+        health: link[2].as_f64().unwrap(),
+    });
+    Network {
+        faulty_links: faulty_links.collect(),
+        non_recursive_from: network.get("non_recursive_from").map(|from| from.as_u64().unwrap() as u32),
+        ..Network::new(text(record, "network_model").parse().unwrap(), dimensions.collect())
+    }
 }
 
 fn system(record: &Value) -> System {
@@ -72,6 +83,9 @@ fn system(record: &Value) -> System {
         |key: &str| list(system, key).iter().map(|name| name.as_str().unwrap().parse().unwrap()).collect();
     let scale = argument("injection-scale").map_or(1.0, as_f64);
     System {
+        dialect: record
+            .get("dialect")
+            .map_or(Dialect::AstraSim, |name| name.as_str().unwrap().parse().unwrap()),
         collective_optimization: text(system, "collective-optimization")
             .parse::<CollectiveOptimization>()
             .unwrap(),

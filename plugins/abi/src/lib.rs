@@ -45,6 +45,15 @@ impl fmt::Display for Collective {
     }
 }
 
+/// The simulator that will run the collective: it decides which algorithms there are and what they cost.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
+pub enum Dialect {
+    /// ASTRA-sim.
+    AstraSim,
+    /// DeepFlow's fork of it.
+    DeepFlow,
+}
+
 /// One network dimension as the simulator will see it.
 #[derive(Clone, Debug, PartialEq)]
 pub struct Dimension {
@@ -67,6 +76,8 @@ pub struct Dimension {
 pub struct Request {
     /// The collective asked about.
     pub collective: Collective,
+    /// The simulator.
+    pub dialect: Dialect,
     /// The algorithm the user chose for this collective on every dimension that does not fix its own, if any.
     pub global: Option<String>,
     /// The dimensions, fastest-varying first.

@@ -1,12 +1,13 @@
 //! The default policy: the user's choices first, then an algorithm that suits the topology of the dimension.
 //!
-//! A pure function of the request, after the public defaults of DeepFlow's ASTRA-sim integration (December 2025).
+//! A pure function of the request, after the public defaults of DeepFlow's ASTRA-sim integration (December 2025). Where
+//! the simulator asked about lacks the algorithm that DeepFlow would name, it is `ring`.
 //! It must never look at the collective's size or at another dimension.
 
-use astra_policy::{Choice, DecidedBy, Dimension, Request};
+use astra_policy::{Choice, DecidedBy, Dialect, Dimension, Request};
 
 /// Version of the rules: raised whenever some request would be answered otherwise, reasons included.
-pub const VERSION: u32 = 1;
+pub const VERSION: u32 = 2;
 
 /// The algorithm of every dimension of the request, in its order.
 pub fn decide(request: &Request) -> Vec<Choice> {
@@ -23,15 +24,26 @@ fn choose(request: &Request, dimension: &Dimension) -> Choice {
             (global.clone(), DecidedBy::GlobalChoice, format!("chosen for every {}", request.collective))
         }
         (None, None) => {
-            let algorithm = default_for(&dimension.topology).to_owned();
-            (algorithm, DecidedBy::Policy, format!("default for {}", dimension.topology))
+            let topology = &dimension.topology;
+            let (best, algorithm) = (default_for(topology), default_in(request.dialect, topology));
+            let lacks =
+                if best == algorithm { String::new() } else { format!(", as astra-sim has no {best}") };
+            (algorithm.to_owned(), DecidedBy::Policy, format!("default for {topology}{lacks}"))
         }
     };
     Choice { algorithm, decided_by, reason }
 }
 
+/// The algorithm that suits a topology best of those that the simulator has.
+fn default_in(dialect: Dialect, topology: &str) -> &'static str {
+    match (dialect, default_for(topology)) {
+        (Dialect::AstraSim, "mesh" | "hypercube" | "torus2d") => "ring",
+        (_, algorithm) => algorithm,
+    }
+}
+
 /// The algorithm that suits a topology; a topology without an algorithm of its own gets `ring`.
-pub fn default_for(topology: &str) -> &'static str {
+fn default_for(topology: &str) -> &'static str {
     match topology {
         "FullyConnected" => "direct",
         "Switch" => "halvingDoubling",
@@ -59,14 +71,19 @@ mod tests {
     }
 
     fn algorithms(global: Option<&str>, dimensions: Vec<Dimension>) -> Vec<(String, DecidedBy)> {
-        let request =
-            Request { collective: Collective::AllReduce, global: global.map(str::to_owned), dimensions };
+        let request = Request {
+            collective: Collective::AllReduce,
+            dialect: Dialect::AstraSim,
+            global: global.map(str::to_owned),
+            dimensions,
+        };
         decide(&request).into_iter().map(|choice| (choice.algorithm, choice.decided_by)).collect()
     }
 
-    /// Every kind of answer: the default of every topology a network file can name, an override and a global choice.
+    /// Every kind of answer: the default of every topology a network file can name, for DeepFlow and behind a slash for
+    /// ASTRA-sim, an override and a global choice.
     const GOLDEN: &str = "\
-version 1
+version 2
 Ring: ring, Policy, default for Ring
 FullyConnected: direct, Policy, default for FullyConnected
 Switch: halvingDoubling, Policy, default for Switch
@@ -78,6 +95,15 @@ KingMesh2D: torus2d, Policy, default for KingMesh2D
 Bus: ring, Policy, default for Bus
 BinaryTree: ring, Policy, default for BinaryTree
 DoubleBinaryTree: ring, Policy, default for DoubleBinaryTree
+/Ring: ring, Policy, default for Ring
+/FullyConnected: direct, Policy, default for FullyConnected
+/Switch: halvingDoubling, Policy, default for Switch
+/Mesh: ring, Policy, default for Mesh, as astra-sim has no mesh
+/HyperCube: ring, Policy, default for HyperCube, as astra-sim has no hypercube
+/Torus2D: ring, Policy, default for Torus2D, as astra-sim has no torus2d
+/Mesh2D: ring, Policy, default for Mesh2D, as astra-sim has no torus2d
+/KingMesh2D: ring, Policy, default for KingMesh2D, as astra-sim has no torus2d
+/Bus: ring, Policy, default for Bus
 all_reduce: f, DimensionOverride, override of dimension `d` for all_reduce; g, GlobalChoice, chosen for every all_reduce
 all_gather: f, DimensionOverride, override of dimension `d` for all_gather; g, GlobalChoice, chosen for every all_gather
 reduce_scatter: f, DimensionOverride, override of dimension `d` for reduce_scatter; g, GlobalChoice, chosen for every reduce_scatter
@@ -99,11 +125,13 @@ all_to_all: f, DimensionOverride, override of dimension `d` for all_to_all; g, G
             let request = match Collective::from_name(name) {
                 None => Request {
                     collective: Collective::AllReduce,
+                    dialect: if name.starts_with('/') { Dialect::AstraSim } else { Dialect::DeepFlow },
                     global: None,
-                    dimensions: vec![dimension(name, None)],
+                    dimensions: vec![dimension(name.trim_start_matches('/'), None)],
                 },
                 Some(collective) => Request {
                     collective,
+                    dialect: Dialect::AstraSim,
                     global: Some("g".to_owned()),
                     dimensions: vec![dimension("Switch", Some("f")), dimension("Switch", None)],
                 },

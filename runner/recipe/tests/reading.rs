@@ -30,6 +30,7 @@ fn a_recipe_without_options_gets_the_documented_defaults() {
     assert_eq!(point.engine.kind, EngineKind::Builtin);
     assert_eq!(point.engine.network, NetworkModel::CongestionAware);
     assert_eq!(point.engine.dialect, Dialect::AstraSim);
+    assert_eq!(point.engine.queues_per_dimension, 1);
     assert_eq!(point.policy.plugin, PolicyPlugin::Topology);
     assert!(point.policy.collectives.is_empty());
     assert_eq!(*point.system, SystemOverrides::default());
@@ -42,7 +43,7 @@ fn every_option_is_read() {
     let recipe = recipe(&format!(
         r#"{WORKLOAD}, "$schema": "recipe.schema.json", "description": "for people",
         "policy": {{"plugin": "topology", "collectives": {{"all_reduce": "ring", "all_gather": ["ring", "direct"]}}}},
-        "engine": {{"kind": "builtin", "network": "congestion_unaware", "dialect": "astra-sim"}},
+        "engine": {{"kind": "builtin", "network": "congestion_unaware", "dialect": "deepflow", "queues_per_dimension": 4}},
         "system": {{"endpoint-delay": 20, "all-to-all-implementation": ["ring", "direct4"]}},
         "layout": {{"axes": ["dp", "tp"], "flatten_2d": true}}"#
     ))
@@ -54,6 +55,7 @@ fn every_option_is_read() {
         Algorithms::PerDimension(vec!["ring".into(), "direct".into()])
     );
     assert_eq!(point.engine.network, NetworkModel::CongestionUnaware);
+    assert_eq!((point.engine.dialect, point.engine.queues_per_dimension), (Dialect::DeepFlow, 4));
     assert_eq!(
         *point.system,
         system(json!({"endpoint-delay": 20, "all-to-all-implementation": ["ring", "direct4"]}))
@@ -166,6 +168,8 @@ fn the_canonical_form_changes_with_everything_that_decides_the_result() {
         ("\"sweep\"", "\"layout\":{\"flatten_2d\":true},\"sweep\""),
         ("\"sweep\"", "\"policy\":{\"collectives\":{\"all_reduce\":\"ring\"}},\"sweep\""),
         ("\"sweep\"", "\"engine\":{\"network\":\"congestion_unaware\"},\"sweep\""),
+        ("\"sweep\"", "\"engine\":{\"dialect\":\"deepflow\"},\"sweep\""),
+        ("\"sweep\"", "\"engine\":{\"queues_per_dimension\":2},\"sweep\""),
     ];
     let mut seen = vec![recipe(&base).unwrap().canonical()];
     for (from, to) in changes {

@@ -224,8 +224,16 @@ fn options_are_checked_word_by_word() {
         ),
         (r#""engine":{"network":"congestion-aware"}"#, "engine.network: unknown network model"),
         (
-            r#""engine":{"dialect":"deepflow"}"#,
-            "engine.dialect: unknown dialect `deepflow`, expected one of `astra-sim`",
+            r#""engine":{"queues_per_dimension":0}"#,
+            "engine.queues_per_dimension: expected a whole number from 1 to",
+        ),
+        (
+            r#""engine":{"queues_per_dimension":1025}"#,
+            "engine.queues_per_dimension: expected at most 1024, found 1025",
+        ),
+        (
+            r#""engine":{"dialect":"deep-flow"}"#,
+            "engine.dialect: unknown dialect `deep-flow`, expected one of `astra-sim`, `deepflow` [did you mean `deepflow`?]",
         ),
         (
             r#""layout":{"axes":["pp"]}"#,

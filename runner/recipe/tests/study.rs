@@ -16,7 +16,8 @@ fn finish_ns(point: &Point, examples: &Path) -> u64 {
     let (spec, _) = Document::parse(&hardware, &point.hw).unwrap().network_spec(&point.hw_patches).unwrap();
     let request = ConfigRequest { ranks, axes: point.layout.axes.clone(), ..ConfigRequest::default() };
     let layout = layout(&spec, &request).unwrap();
-    let table = decide(&spec, &layout, &point.policy.collectives, &point.system).unwrap();
+    let table =
+        decide(&spec, &layout, point.engine.dialect, &point.policy.collectives, &point.system).unwrap();
     let files = write(&layout, &table, &spec.sys_options, &point.system);
     let (file, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json").unwrap();
     let options = SystemOptions::default();

@@ -7,12 +7,56 @@
 pub(super) mod direct;
 pub(super) mod halving_doubling;
 pub(super) mod ring;
+mod rounds;
 pub(super) mod tree;
 
 use super::plan::reduction;
 use crate::collective::{Algorithm, CollectiveType};
+use crate::dialect::Dialect;
 use crate::error::NodeProblem;
 use crate::units::{GbPerSec, Nanos};
+use rounds::Rounds;
+
+/// What the members of a phase are to do together.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Job {
+    pub(super) algorithm: Algorithm,
+    pub(super) collective: CollectiveType,
+    /// Number of members.
+    pub(super) count: u32,
+    /// Input of a member in bytes.
+    pub(super) size: u64,
+    /// Whether the members are a communicator group that is not all ranks.
+    pub(super) in_group: bool,
+}
+
+impl Job {
+    /// The size of a message, or of the smallest where they differ.
+    fn message(&self, dialect: Dialect) -> Result<u64, NodeProblem> {
+        use Algorithm::{Direct, DoubleBinaryTree, OneDirect, OneRing, Ring};
+        use CollectiveType::{AllGather, AllReduce, AllToAll};
+        let Self { algorithm, collective, count, size, .. } = *self;
+        let full = match (algorithm, collective) {
+            (DoubleBinaryTree, _) | (_, AllGather) => size,
+            _ => size / u64::from(count),
+        };
+        // DeepFlow's rings are meant to go both ways, which it simulates as half the messages one way.
+        let two_way = matches!(algorithm, Ring | OneRing | Direct { .. } | OneDirect { .. });
+        let other = dialect == Dialect::DeepFlow && two_way;
+        let message = match collective {
+            AllReduce | AllGather if other => full / 2,
+            AllToAll if other => size,
+            _ => full,
+        };
+        match (message, collective) {
+            (0, AllReduce | AllGather) if other => {
+                Err(NodeProblem::HalvedToZero { algorithm, collective, message: full })
+            }
+            (0, _) => Err(NodeProblem::ZeroBytes),
+            _ => Ok(message),
+        }
+    }
+}
 
 /// What a phase's algorithm is, with its constants.
 #[derive(Clone, Copy, Debug)]
@@ -26,40 +70,31 @@ pub(super) enum Steps {
 }
 
 impl Steps {
-    /// The constants for `count` members and an input of `size` bytes.
-    pub(super) fn new(
-        algorithm: Algorithm,
-        collective: CollectiveType,
-        count: u32,
-        size: u64,
-        in_group: bool,
-        memory: GbPerSec,
-    ) -> Result<Self, NodeProblem> {
-        let share = size / u64::from(count);
-        let message = if collective == CollectiveType::AllGather { size } else { share };
-        let smallest = if algorithm == Algorithm::DoubleBinaryTree { size } else { message };
-        if smallest == 0 {
-            return Err(NodeProblem::ZeroBytes);
-        }
-        let reduction = |size| reduction(size, memory);
+    /// The constants of a job.
+    pub(super) fn new(job: &Job, dialect: Dialect, memory: GbPerSec) -> Result<Self, NodeProblem> {
+        let Job { algorithm, collective, count, size, in_group } = *job;
+        let message = job.message(dialect)?;
+        let time = reduction(message, memory);
         Ok(match algorithm {
-            Algorithm::Ring | Algorithm::OneRing => {
-                Self::Ring(ring::RingSteps::new(collective, count, message, reduction(message)))
+            Algorithm::Ring
+            | Algorithm::OneRing
+            | Algorithm::Mesh
+            | Algorithm::HyperCube
+            | Algorithm::Torus2D => {
+                Self::Ring(ring::RingSteps::new(Rounds::of(algorithm, collective, count), message, time))
             }
             Algorithm::Direct { window } | Algorithm::OneDirect { window } => {
                 let window = window.map_or(count - 1, |window| window.min(count - 1));
                 if window == 0 {
                     return Err(NodeProblem::ZeroWindow);
                 }
-                let reduction = reduction(message);
-                Self::Direct(direct::DirectSteps::new(
-                    collective, count, message, window, in_group, reduction,
-                ))
+                Self::Direct(direct::DirectSteps::new(collective, count, message, window, in_group, time))
             }
             Algorithm::HalvingDoubling | Algorithm::OneHalvingDoubling => {
                 Self::HalvingDoubling(halving_doubling::HalvingSteps::new(collective, count, size))
             }
-            Algorithm::DoubleBinaryTree => Self::Tree(tree::TreeSteps { size, reduction: reduction(size) }),
+            Algorithm::DoubleBinaryTree => Self::Tree(tree::TreeSteps { size, reduction: time }),
+            Algorithm::Mesh2D => return Err(NodeProblem::Algorithm(algorithm, collective)),
         })
     }
 

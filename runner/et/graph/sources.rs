@@ -1,0 +1,384 @@
+//! What each task waits for: on its own stage, and on others.
+//!
+//! Walks from a task through joins, collectives and transfers up to what is executed, last parent first. The order in
+//! which things are found is the order of dependencies, and with it part of the result. What DeepFlow finds, and what
+//! it drops, is kept apart by the switches.
+
+use super::marks::Marks;
+use super::mends::Mends;
+use super::model::{Graph, NodeIndex, Work};
+use super::reach::Reaches;
+use super::roles::{Absence, Role, Roles};
+use super::rows::Rows;
+use crate::{Error, Result};
+
+/// Something on another stage that a task waits for.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) struct Crossing {
+    pub(super) source: NodeIndex,
+    /// The node that stands for the way: a transfer; for a collective that waits for a collective the latter.
+    pub(super) edge: Option<NodeIndex>,
+}
+
+/// What all tasks wait for, by node; empty for nodes that are no tasks.
+#[derive(Debug)]
+pub(super) struct Sources {
+    /// On the same stage: what was found to compute, then collectives; each once.
+    pub(super) local: Rows<NodeIndex>,
+    /// On other stages.
+    pub(super) crossing: Rows<Crossing>,
+}
+
+/// Finds what every task waits for.
+///
+/// # Errors
+/// A task waits for something that is not executed, or for something in a way that only DeepFlow stumbles over and the
+/// switches do not mend.
+pub(super) fn find(graph: &Graph, roles: &Roles, mends: &Mends) -> Result<Sources> {
+    find_with(graph, roles, mends, Reaches::of(graph, roles))
+}
+
+fn find_with(graph: &Graph, roles: &Roles, mends: &Mends, reaches: Reaches) -> Result<Sources> {
+    let mut walk = Walk::new(graph, roles, mends, reaches);
+    for node in graph.nodes() {
+        match roles.of(node) {
+            Role::Compute { hw, absence: None } => {
+                walk.from(Task { node, hw, collective: false, absent: false })?
+            }
+            Role::Collective { hw, absence: absence @ (None | Some(Absence::SingleReplica)) } => {
+                walk.from(Task { node, hw, collective: true, absent: absence.is_some() })?;
+            }
+            _ => {}
+        }
+        walk.found.local.end_row();
+        walk.found.crossing.end_row();
+    }
+    Ok(walk.found)
+}
+
+/// A task whose sources are looked for.
+#[derive(Clone, Copy)]
+struct Task {
+    node: NodeIndex,
+    hw: u32,
+    collective: bool,
+    /// Left out of the traces; takes part in scheduling only.
+    absent: bool,
+}
+
+struct Walk<'a> {
+    graph: &'a Graph,
+    roles: &'a Roles,
+    mends: &'a Mends,
+    reaches: Reaches,
+    found: Sources,
+    /// Nodes to look at, and whether a collective lies between them and the task.
+    stack: Vec<(NodeIndex, bool)>,
+    /// Nodes behind a transfer to look at.
+    behind_transfer: Vec<NodeIndex>,
+    computes: Vec<NodeIndex>,
+    collectives: Vec<NodeIndex>,
+    crossings: Vec<Crossing>,
+    seen: Marks,
+    seen_behind: Marks,
+    seen_behind_transfer: Marks,
+    in_computes: Marks,
+    in_collectives: Marks,
+    /// Sources with a crossing of which each has one, and where that is.
+    crossed: Marks,
+    position_of_crossing: Vec<u32>,
+    /// Transfers that have been followed to all of their sources, and those sources.
+    transferred: Marks,
+    crossed_by_transfer: Marks,
+}
+
+impl<'a> Walk<'a> {
+    fn new(graph: &'a Graph, roles: &'a Roles, mends: &'a Mends, reaches: Reaches) -> Self {
+        let marks = || Marks::new(graph.node_count());
+        Self {
+            graph,
+            roles,
+            mends,
+            reaches,
+            found: Sources { local: Rows::new(), crossing: Rows::new() },
+            stack: Vec::new(),
+            behind_transfer: Vec::new(),
+            computes: Vec::new(),
+            collectives: Vec::new(),
+            crossings: Vec::new(),
+            seen: marks(),
+            seen_behind: marks(),
+            seen_behind_transfer: marks(),
+            in_computes: marks(),
+            in_collectives: marks(),
+            crossed: marks(),
+            position_of_crossing: vec![0; graph.node_count()],
+            transferred: marks(),
+            crossed_by_transfer: marks(),
+        }
+    }
+
+    fn from(&mut self, task: Task) -> Result<()> {
+        self.forget();
+        self.push_parents(task.node, false);
+        while let Some((node, behind)) = self.stack.pop() {
+            let seen = if behind { &mut self.seen_behind } else { &mut self.seen };
+            if !seen.mark(node) {
+                continue;
+            }
+            match self.roles.of(node) {
+                Role::Compute { hw, .. } if hw == task.hw => self.compute(task, node, behind)?,
+                Role::Compute { .. } => self.cross(node, None),
+                Role::Collective { hw, .. } if task.collective && self.own_hw(node).is_some() => {
+                    if hw == task.hw {
+                        self.compute(task, node, behind)?;
+                    } else {
+                        self.cross(node, Some(node));
+                    }
+                }
+                Role::Collective { hw, .. } => self.through_collective(task, node, hw)?,
+                Role::Transfer | Role::Passage if behind && self.reaches.only(node, task.hw) => {}
+                Role::Transfer => self.transfer(task, node, behind)?,
+                Role::Passage => self.push_parents(node, behind),
+            }
+        }
+        self.write(task)
+    }
+
+    fn forget(&mut self) {
+        self.computes.clear();
+        self.collectives.clear();
+        self.crossings.clear();
+        for marks in [
+            &mut self.seen,
+            &mut self.seen_behind,
+            &mut self.in_computes,
+            &mut self.in_collectives,
+            &mut self.crossed,
+            &mut self.transferred,
+            &mut self.crossed_by_transfer,
+        ] {
+            marks.clear();
+        }
+    }
+
+    fn push_parents(&mut self, node: NodeIndex, behind: bool) {
+        let parents = self.graph.parents(node).iter();
+        self.stack.extend(parents.map(|parent| (self.reaches.shortcut(*parent), behind)));
+    }
+
+    fn own_hw(&self, node: NodeIndex) -> Option<u32> {
+        match self.graph.work(node) {
+            Work::Communication { hw, .. } => hw,
+            _ => None,
+        }
+    }
+
+    /// A collective on the way of a compute node, or one without hardware id of its own on that of a collective.
+    fn through_collective(&mut self, task: Task, node: NodeIndex, hw: u32) -> Result<()> {
+        if hw == task.hw {
+            self.collective(task, node)?;
+            if self.reaches.only(node, task.hw) {
+                return Ok(());
+            }
+        } else if self.mends.cross_stage_sources {
+            // It waits for all that lies behind it.
+            self.cross(node, None);
+            return Ok(());
+        }
+        self.push_parents(node, true);
+        Ok(())
+    }
+
+    fn transfer(&mut self, task: Task, transfer: NodeIndex, behind: bool) -> Result<()> {
+        if task.collective && !self.mends.transfers_before_collectives && self.own_hw(transfer).is_some() {
+            let (waiting, found) = (self.graph.quoted(task.node), self.graph.quoted(transfer));
+            return Err(self.unmended(
+                task.node,
+                format!("the collective {waiting} waits for the transfer {found}, which has a hardware id"),
+                "transfers_before_collectives",
+            ));
+        }
+        if self.mends.cross_stage_sources {
+            return self.transfer_from_all(task, transfer, behind);
+        }
+        for &parent in self.graph.parents(transfer) {
+            match self.roles.of(parent) {
+                Role::Compute { hw, .. } if hw == task.hw => self.compute(task, parent, behind)?,
+                // The last transfer found is the way.
+                Role::Compute { .. } => self.cross(parent, Some(transfer)),
+                _ if behind || self.own_hw(parent) != Some(task.hw) => {}
+                Role::Collective { .. } => self.collective(task, parent)?,
+                _ => {
+                    let (first, second) = (self.graph.quoted(parent), self.graph.quoted(transfer));
+                    return Err(self.unmended(
+                        transfer,
+                        format!("{second} transfers what comes from {first}, which is never executed"),
+                        "cross_stage_sources",
+                    ));
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Follows a transfer to all that it comes from, in the order of its parents.
+    fn transfer_from_all(&mut self, task: Task, transfer: NodeIndex, behind: bool) -> Result<()> {
+        let crossings_known = !self.transferred.mark(transfer);
+        self.behind_transfer.extend(self.graph.parents(transfer).iter().rev());
+        self.seen_behind_transfer.clear();
+        while let Some(node) = self.behind_transfer.pop() {
+            if !self.seen_behind_transfer.mark(node) {
+                continue;
+            }
+            match self.roles.of(node) {
+                Role::Compute { hw, .. } if hw == task.hw => self.compute(task, node, behind)?,
+                Role::Collective { hw, .. } if hw == task.hw && !behind => self.collective(task, node)?,
+                Role::Collective { hw, .. } if hw == task.hw => {}
+                Role::Compute { .. } | Role::Collective { .. } if crossings_known => {}
+                Role::Compute { .. } | Role::Collective { .. } => {
+                    self.crossings.push(Crossing { source: node, edge: Some(transfer) });
+                    self.crossed_by_transfer.mark(node);
+                }
+                Role::Transfer | Role::Passage => {
+                    self.behind_transfer.extend(self.graph.parents(node).iter().rev());
+                }
+            }
+        }
+        Ok(())
+    }
+
+    /// Something on the stage of the task that counts as computing.
+    fn compute(&mut self, task: Task, node: NodeIndex, behind: bool) -> Result<()> {
+        if !behind && self.in_computes.mark(node) {
+            self.check_executed(task, node)?;
+            self.computes.push(node);
+        }
+        Ok(())
+    }
+
+    fn collective(&mut self, task: Task, node: NodeIndex) -> Result<()> {
+        if self.in_collectives.mark(node) {
+            self.check_executed(task, node)?;
+            self.collectives.push(node);
+        }
+        Ok(())
+    }
+
+    /// Something on another stage.
+    fn cross(&mut self, source: NodeIndex, edge: Option<NodeIndex>) {
+        if self.crossed.mark(source) {
+            self.position_of_crossing[source.at()] = self.crossings.len() as u32;
+            self.crossings.push(Crossing { source, edge });
+        } else if edge.is_some() {
+            self.crossings[self.position_of_crossing[source.at()] as usize].edge = edge;
+        }
+    }
+
+    fn check_executed(&self, task: Task, node: NodeIndex) -> Result<()> {
+        let (Role::Compute { absence: Some(absence), .. } | Role::Collective { absence: Some(absence), .. }) =
+            self.roles.of(node)
+        else {
+            return Ok(());
+        };
+        let (why, switch) = match absence {
+            Absence::SingleReplica if task.absent => return Ok(()),
+            Absence::SingleReplica => {
+                ("a data-parallel collective of a single replica", "single_rank_collectives")
+            }
+            Absence::Placeholder => ("a placeholder", "placeholders"),
+            Absence::Unreached => ("which no root reaches", "unreached_nodes"),
+        };
+        let (waiting, found) = (self.graph.quoted(task.node), self.graph.quoted(node));
+        let message = format!("{waiting} waits for {found} (node {}), {why}; it is not executed", node.0);
+        Err(self.unmended(task.node, message, switch))
+    }
+
+    /// The error for what DeepFlow cannot do and a switch would mend.
+    fn unmended(&self, node: NodeIndex, message: String, switch: &str) -> Error {
+        Error::input(message)
+            .key(self.graph.key(node))
+            .hint(format!("DeepFlow fails here too; the switch `{switch}` mends it"))
+    }
+
+    /// Adds what was found to the results.
+    fn write(&mut self, task: Task) -> Result<()> {
+        for &node in &self.computes {
+            self.found.local.push(node);
+        }
+        for &node in &self.collectives {
+            if !self.in_computes.has(node) {
+                self.found.local.push(node);
+            } else if !self.mends.repeated_dependencies {
+                let (waiting, found) = (self.graph.quoted(task.node), self.graph.quoted(node));
+                let message = format!("{waiting} waits for {found} both directly and through a transfer");
+                return Err(self.unmended(task.node, message, "repeated_dependencies"));
+            }
+        }
+        for crossing in &self.crossings {
+            // What is transferred has then arrived.
+            let implied = crossing.edge.is_none() && self.crossed_by_transfer.has(crossing.source);
+            if !implied {
+                self.found.crossing.push(*crossing);
+            }
+        }
+        Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use proptest::prelude::*;
+    use serde_json::{Value, json};
+
+    use super::super::roles;
+    use super::*;
+
+    /// A node whose parents are some of the three before it.
+    fn node(position: usize, choice: (u8, u8, u32, bool)) -> Value {
+        let (what, before, hw, own_hw) = choice;
+        let parents: Vec<usize> = (0..3)
+            .filter(|bit| before & (1 << bit) != 0)
+            .filter_map(|bit| position.checked_sub(bit + 1))
+            .collect();
+        let mut node = match what {
+            0..3 => json!({ "type": "compute", "seconds": 1e-6, "hw": hw }),
+            3..5 => json!({ "type": "communication", "kind": "all_reduce", "bytes": 8, "axis": "tp" }),
+            5 => json!({ "type": "communication", "kind": "pipeline", "bytes": 8 }),
+            _ => json!({ "type": "join" }),
+        };
+        // A collective without hardware id needs a neighbour with one.
+        let neighbours = parents.contains(&0);
+        if what == 3 || what == 4 && !neighbours || what == 5 && own_hw {
+            node["hw"] = json!(hw);
+        }
+        node["name"] = json!(format!("n{position}"));
+        node["parents"] = json!(parents);
+        node
+    }
+
+    proptest! {
+        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
+
+        #[test]
+        fn short_walks_find_what_long_ones_find(
+            choices in prop::collection::vec((0..9_u8, 0..8_u8, 0..3_u32, any::<bool>()), 1..40),
+            mend in any::<bool>(),
+        ) {
+            let mends = if mend { Mends::ALL } else { Mends::NONE };
+            let mut nodes = vec![json!({ "type": "compute", "name": "n", "seconds": 0, "hw": 0 })];
+            nodes.extend((1..).zip(choices).map(|(position, choice)| node(position, choice)));
+            let text = json!({ "astra_graph": 1, "nodes": nodes }).to_string();
+            let graph = Graph::parse(text.as_bytes(), "g.json").unwrap();
+            let Ok(roles) = roles::assign(&graph, &mends) else { return Ok(()) };
+            let short = find(&graph, &roles, &mends);
+            let long = find_with(&graph, &roles, &mends, Reaches::unknown(&graph));
+            prop_assert_eq!(short.is_ok(), long.is_ok());
+            let (Ok(short), Ok(long)) = (short, long) else { return Ok(()) };
+            for node in graph.nodes() {
+                prop_assert_eq!(short.local.row(node.at()), long.local.row(node.at()));
+                prop_assert_eq!(short.crossing.row(node.at()), long.crossing.row(node.at()));
+            }
+        }
+    }
+}
