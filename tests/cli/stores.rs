@@ -24,7 +24,7 @@ fn a_store_of_a_newer_format_is_left_alone() {
     sandbox.write("store/FORMAT", with(&format, "format 3\n", "format 7\n"));
     let before = sandbox.files("store");
     for command in COMMANDS {
-        let newer = ["store: this store has format 7", "formats up to 2", "hint: use a newer version"];
+        let newer = ["store: this store has format 7", "formats up to 3", "hint: use a newer version"];
         sandbox.run(command).exits(4).says(&newer);
     }
     assert!(sandbox.files("store") == before);
