@@ -13,6 +13,9 @@ mod init;
 mod interrupt;
 mod locate;
 mod ls;
+mod moments;
+mod pin;
+mod roots;
 mod schema;
 mod show;
 mod sim;
@@ -73,12 +76,21 @@ pub(crate) struct Global {
     /// How long to wait for another process that has the store locked, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
     lock_timeout: u64,
+    /// Change nothing in the store. Works where this user may not write, for what is known already.
+    #[arg(long, global = true)]
+    read_only: bool,
+    /// Write to a store on a network file system, whose locks may not hold between machines.
+    #[arg(long, global = true)]
+    force_network_fs: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::BuildArgs),
     Gc(gc::GcArgs),
+    Roots(roots::RootsArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
@@ -113,6 +125,9 @@ fn run(ui: &Ui, cli: Cli) -> Result<()> {
     match cli.command {
         Command::Build(args) => build::run(ui, global, &args),
         Command::Gc(args) => gc::run(ui, global, &args),
+        Command::Roots(args) => roots::run(ui, global, &args),
+        Command::Pin(args) => pin::run(ui, global, &args),
+        Command::Unpin(args) => pin::run_unpin(ui, global, &args),
         Command::Show(args) => show::run(ui, global, &args),
         Command::Ls(args) => ls::run(ui, global, &args),
         Command::Cat(args) => cat::run(ui, global, &args),

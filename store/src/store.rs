@@ -101,6 +101,11 @@ impl Store {
         &self.core().directory
     }
 
+    /// Whether it was opened with [`Options::read_only`].
+    pub fn is_read_only(&self) -> bool {
+        self.core().options.read_only
+    }
+
     pub(crate) fn core(&self) -> &Core {
         &self.0.core
     }
