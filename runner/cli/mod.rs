@@ -15,6 +15,7 @@ mod locate;
 mod ls;
 mod moments;
 mod pin;
+mod repair;
 mod roots;
 mod schema;
 mod show;
@@ -22,6 +23,7 @@ mod sim;
 mod table;
 mod ui;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -91,6 +93,8 @@ enum Command {
     Roots(roots::RootsArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
+    Verify(verify::VerifyArgs),
+    Repair(repair::RepairArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
@@ -111,18 +115,22 @@ fn version() -> String {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    // The codes of these are sums of what they find; a failure must not look like one.
+    let says_what_it_finds = matches!(cli.command, Command::Verify(_) | Command::Repair(_));
     match run(&ui, cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(e) => {
             ui.error(&e);
-            ExitCode::from(e.kind().exit_code())
+            if says_what_it_finds { verify::UNVERIFIED.into() } else { e.kind().exit_code().into() }
         }
     }
 }
 
-fn run(ui: &Ui, cli: Cli) -> Result<()> {
+fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match cli.command {
+        Command::Verify(args) => return verify::run(ui, global, &args),
+        Command::Repair(args) => return repair::run(ui, global, &args),
         Command::Build(args) => build::run(ui, global, &args),
         Command::Gc(args) => gc::run(ui, global, &args),
         Command::Roots(args) => roots::run(ui, global, &args),
@@ -138,5 +146,6 @@ fn run(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

@@ -90,6 +90,11 @@ impl KnownRecipe {
         }
     }
 
+    /// Whether the root of this name belongs to this recipe.
+    pub fn owns(&self, root_name: &str) -> bool {
+        parse(root_name) == Some((&self.name, &self.place))
+    }
+
     pub(super) fn root_to_set(&self, part: &str, target: Digest, kind: OutputKind) -> (String, Root) {
         (self.root_name(part), Root::now(target, kind).with_note(self.file.as_str()))
     }

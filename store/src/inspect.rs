@@ -36,7 +36,7 @@ pub struct BlobInfo {
 }
 
 /// What an abbreviated name stands for.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash)]
 pub enum Found {
     /// A blob.
     Blob(Digest),

@@ -38,6 +38,7 @@ mod roots;
 mod staged;
 mod store;
 mod tree;
+mod verify;
 
 pub use blob::Blob;
 pub use claim::Claim;
@@ -56,3 +57,4 @@ pub use root::Root;
 pub use roots::RootVersion;
 pub use store::Store;
 pub use tree::{Tree, TreeEntry};
+pub use verify::{Depth, Finding, Needs, Repair, Trouble, Verification};

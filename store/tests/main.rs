@@ -15,3 +15,4 @@ mod read_only;
 mod retention;
 mod round_trips;
 mod unreadable;
+mod verifying;
