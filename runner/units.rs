@@ -3,6 +3,8 @@
 //! `MB` is 10^6 and `MiB` is 2^20 here. The unit rule inside a hardware YAML is another one (there `GB` is 2^30) and
 //! lives with its reader. Depends on the engine's units; knows nothing of documents and key paths.
 
+use std::time::Duration;
+
 use astra_engine::{Bytes, Nanos};
 
 /// The largest size and time: traces hold both as signed 64-bit integers.
@@ -13,6 +15,9 @@ pub const SIZE_FORMS: &str = "a whole number of bytes, or text such as \"64 MiB\
 
 /// What a time may look like; for error messages and documentation.
 pub const TIME_FORMS: &str = "a whole number of nanoseconds, or text such as \"5 us\" (ns, us, ms, s)";
+
+/// What a span of calendar time may look like; for error messages and documentation.
+pub const SPAN_FORMS: &str = "a whole number of seconds, or text such as \"12h\" (s, min, h, d, w)";
 
 /// Why a text is no quantity: the message, and the unit that was probably meant.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -44,6 +49,17 @@ const TIME_UNITS: &[(&str, u64)] = &[
     ("ms", 1_000_000),
     ("s", 1_000_000_000),
 ];
+
+const SPAN_UNITS: &[(&str, u64)] =
+    &[("s", 1), ("min", 60), ("h", 3_600), ("d", 24 * 3_600), ("w", 7 * 24 * 3_600)];
+
+/// Reads `90 min`, `12h`, `7d`, `0`, as people say how long something has been lying about.
+///
+/// # Errors
+/// When the number or the unit is not one of [`SPAN_FORMS`], or is not a whole number of seconds.
+pub fn parse_span(text: &str) -> Result<Duration, NotAQuantity> {
+    quantity(text, SPAN_UNITS, "seconds", SPAN_FORMS).map(Duration::from_secs)
+}
 
 /// Reads `64 MiB`, `1.5 GB`, `4096`. A fraction is fine as long as the result is a whole number of bytes.
 ///
@@ -163,6 +179,13 @@ mod tests {
         assert_eq!(time("5 \u{3bc}s"), 5_000);
         assert_eq!(time("1 ms"), 1_000_000);
         assert_eq!(time("2 s"), 2_000_000_000);
+    }
+
+    #[test]
+    fn spans_reach_from_seconds_to_weeks() {
+        let seconds = |text: &str| parse_span(text).unwrap().as_secs();
+        assert_eq!(["0", "90 min", "1.5h", "7d", "2w"].map(seconds), [0, 5_400, 5_400, 604_800, 1_209_600]);
+        assert!(parse_span("3 months").unwrap_err().message.contains("s, min, h, d, w"));
     }
 
     #[test]

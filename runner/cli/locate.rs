@@ -8,7 +8,7 @@ use artifact_store::{ActionKey, Digest, Found, Options, Store};
 use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::LatestBuild;
+use crate::exec::{KnownRecipe, LatestBuild};
 use crate::steps::runs_of_result;
 
 use super::Global;
@@ -31,10 +31,13 @@ fn directory(global: &Global) -> Result<PathBuf> {
     Ok(found.unwrap_or_else(|| here.join(DIRECTORY)))
 }
 
-fn options(ui: &Ui, global: &Global) -> Options {
+/// How every command opens a store.
+pub(super) fn options(ui: &Ui, global: &Global) -> Options {
     let ui = *ui;
     Options {
         lock_timeout: Duration::from_secs(global.lock_timeout),
+        read_only: global.read_only,
+        force_network_fs: global.force_network_fs,
         on_notice: Arc::new(move |notice| ui.warn(notice.to_string())),
         ..Options::default()
     }
@@ -65,12 +68,24 @@ pub(super) fn open_unchanged(ui: &Ui, global: &Global) -> Result<(Store, Option<
 /// Opens a store that has to be there, for commands that only read.
 pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     let dir = directory(global)?;
-    if !is_store(&dir) {
+    require_store(&dir)?;
+    Ok(Store::open(&dir, &options(ui, global))?)
+}
+
+/// The directory of a store that has to be there.
+pub(super) fn existing_directory(global: &Global) -> Result<PathBuf> {
+    let dir = directory(global)?;
+    require_store(&dir)?;
+    Ok(dir)
+}
+
+fn require_store(dir: &Path) -> Result<()> {
+    if !is_store(dir) {
         return Err(Error::new(ErrorKind::Store, "there is no store here")
             .in_file(dir.display())
             .hint("build a recipe first, or name a store with --store DIR"));
     }
-    Ok(Store::open(&dir, &options(ui, global))?)
+    Ok(())
 }
 
 /// Also when it cannot be looked at: opening it says why.
@@ -87,12 +102,27 @@ pub(super) fn find(store: &Store, beginning: &str) -> Result<Found> {
     })
 }
 
+/// The latest build of the recipe that is meant, if one is that had a result to show.
+pub(super) fn latest_build(store: &Store, what: &str) -> Result<Option<LatestBuild>> {
+    match KnownRecipe::find(store, what)? {
+        Some(recipe) => LatestBuild::load(store, &recipe),
+        None => Ok(None),
+    }
+}
+
+/// Whether this may be the beginning of a digest.
+pub(super) fn is_digest(what: &str) -> bool {
+    what.bytes().all(|b| b.is_ascii_hexdigit())
+}
+
 /// The run that is meant by a recipe with one result, a result, or the run itself.
 pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
-    if LatestBuild::load(store, what)?.is_some() {
-        return only_run(store, what);
+    if let Some(recipe) = KnownRecipe::find(store, what)?
+        && LatestBuild::load(store, &recipe)?.is_some()
+    {
+        return only_run(store, &recipe);
     }
-    if !what.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !is_digest(what) {
         return Err(unknown_recipe(store, what)?);
     }
     let result = match find(store, what)? {
@@ -115,7 +145,7 @@ pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
 }
 
 /// The run of a recipe that has one. Other runs may have given the same result: it is not looked for by that.
-fn only_run(store: &Store, recipe: &str) -> Result<ActionKey> {
+fn only_run(store: &Store, recipe: &KnownRecipe) -> Result<ActionKey> {
     match LatestBuild::runs(store, recipe)?[..] {
         [run] => Ok(run),
         [] => Err(Error::new(ErrorKind::Usage, format!("no point of `{recipe}` has a result"))),
@@ -126,10 +156,10 @@ fn only_run(store: &Store, recipe: &str) -> Result<ActionKey> {
 
 /// The error of a name that is neither a recipe nor a digest.
 pub(super) fn unknown_recipe(store: &Store, name: &str) -> Result<Error> {
-    let builds = LatestBuild::all(store)?;
+    let known = KnownRecipe::all(store)?;
     let message = format!("the store has no recipe `{name}`, and that is not a digest");
     Ok(Error::new(ErrorKind::Usage, message)
-        .suggest(name, builds.keys().map(String::as_str))
+        .suggest(name, known.iter().map(|recipe| recipe.name.as_str()))
         .hint("`astra-store ls` lists the recipes"))
 }
 

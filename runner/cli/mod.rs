@@ -13,14 +13,19 @@ mod init;
 mod interrupt;
 mod locate;
 mod ls;
+mod moments;
+mod pin;
 mod plugin;
 mod policy_host;
+mod repair;
+mod roots;
 mod schema;
 mod show;
 mod sim;
 mod table;
 mod ui;
 mod validate;
+mod verify;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -76,12 +81,23 @@ pub(crate) struct Global {
     /// How long to wait for another process that has the store locked, in seconds.
     #[arg(long, global = true, value_name = "SECONDS", default_value_t = 60)]
     lock_timeout: u64,
+    /// Change nothing in the store. Works where this user may not write, for what is known already.
+    #[arg(long, global = true)]
+    read_only: bool,
+    /// Write to a store on a network file system, whose locks may not hold between machines.
+    #[arg(long, global = true)]
+    force_network_fs: bool,
 }
 
 #[derive(Debug, Subcommand)]
 enum Command {
     Build(build::BuildArgs),
     Gc(gc::GcArgs),
+    Roots(roots::RootsArgs),
+    Pin(pin::PinArgs),
+    Unpin(pin::UnpinArgs),
+    Verify(verify::VerifyArgs),
+    Repair(repair::RepairArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
@@ -108,20 +124,27 @@ fn version() -> String {
 pub fn main() -> ExitCode {
     let cli = Cli::parse();
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
+    // The codes of these are sums of what they find; a failure must not look like one.
+    let says_what_it_finds = matches!(cli.command, Command::Verify(_) | Command::Repair(_));
     match run(&ui, cli) {
-        Ok(()) => ExitCode::SUCCESS,
+        Ok(code) => code,
         Err(e) => {
             ui.error(&e);
-            ExitCode::from(e.kind().exit_code())
+            if says_what_it_finds { verify::UNVERIFIED.into() } else { e.kind().exit_code().into() }
         }
     }
 }
 
-fn run(ui: &Ui, cli: Cli) -> Result<()> {
+fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
     let global = &cli.global;
     match cli.command {
+        Command::Verify(args) => return verify::run(ui, global, &args),
+        Command::Repair(args) => return repair::run(ui, global, &args),
         Command::Build(args) => build::run(ui, global, &args),
         Command::Gc(args) => gc::run(ui, global, &args),
+        Command::Roots(args) => roots::run(ui, global, &args),
+        Command::Pin(args) => pin::run(ui, global, &args),
+        Command::Unpin(args) => pin::run_unpin(ui, global, &args),
         Command::Show(args) => show::run(ui, global, &args),
         Command::Ls(args) => ls::run(ui, global, &args),
         Command::Cat(args) => cat::run(ui, global, &args),
@@ -134,5 +157,6 @@ fn run(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Sim(args) => sim::run(ui, &args),
         Command::Plugin(args) => plugin::run(ui, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
-    }
+    }?;
+    Ok(ExitCode::SUCCESS)
 }

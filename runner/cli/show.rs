@@ -35,7 +35,8 @@ Examples:
   astra-store show h100-allreduce --trace h100.json.gz --ranks 0-3
   astra-store show h100-allreduce --links")]
 pub(super) struct ShowArgs {
-    /// Name of a recipe, or a digest, or a unique beginning of one.
+    /// Name of a recipe, or a digest, or a unique beginning of one. NAME@PLACE where several recipes have the name: `ls`
+    /// lists the places.
     what: String,
     /// Show what each link carried, the busiest first, and name the bottleneck; needs congestion_aware.
     #[arg(long)]
@@ -49,10 +50,10 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     if args.trace.is_wanted() || args.links {
         return show_again(ui, &store, args);
     }
-    if let Some(build) = LatestBuild::load(&store, &args.what)? {
+    if let Some(build) = locate::latest_build(&store, &args.what)? {
         return show_recipe(ui, build);
     }
-    if !args.what.bytes().all(|b| b.is_ascii_hexdigit()) {
+    if !locate::is_digest(&args.what) {
         return Err(locate::unknown_recipe(&store, &args.what)?);
     }
     match locate::find(&store, &args.what)? {

@@ -13,13 +13,14 @@ use artifact_store::{ActionKey, Blob, Closure, NewAction, OutputKind, Publicatio
 use serde_json::{Value, json};
 
 use crate::derivation::{PerStep, Preimage, StepKind};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{Point, Recipe};
 use crate::report::{Index, Report};
 use crate::steps::{self, Context, Derivation, Produced, Sources};
 
 use super::board::{Finished, Message, Resolved};
 use super::explain::Explainer;
+use super::known::KnownRecipe;
 use super::latest::{self, Extent, INDEX, REPORT, Targets};
 use super::rows;
 use super::scheduler::Scheduler;
@@ -110,12 +111,32 @@ pub fn build(
     let _session = store.session()?;
     let context = Context::new(store.clone(), Sources::read(recipe)?).with_lint(options.lint);
     let derivation = derivation(&context.sources);
-    let mut outcome = match known(store, recipe, &derivation, options.dry_run)? {
+    let rooted_as = KnownRecipe::of(recipe);
+    let is_dry = options.dry_run || store.is_read_only();
+    let mut outcome = match known(store, &rooted_as, &derivation, is_dry)? {
         Some(outcome) => outcome,
-        None => Build { store, recipe, context: &context, derivation, options }.run(sink)?,
+        None => {
+            Build { store, recipe, rooted_as, context: &context, derivation, options, is_dry }.run(sink)?
+        }
     };
+    outcome.dry_run = options.dry_run;
+    if !options.dry_run && is_dry {
+        refuse_to_run(store, &outcome.steps)?;
+    }
     outcome.elapsed = started.elapsed();
     Ok(outcome)
+}
+
+/// An error when a store that is open for reading only does not know all steps.
+fn refuse_to_run(store: &Store, steps: &StepCounts) -> Result<()> {
+    let unknown = steps.would_run + steps.unknown;
+    if unknown == 0 {
+        return Ok(());
+    }
+    let message = format!("{unknown} steps are not in the store, and it is open for reading only");
+    Err(Error::new(ErrorKind::Store, message)
+        .in_file(store.directory().display())
+        .hint("build in a store that this user may write, or without --read-only"))
 }
 
 /// The derivation of the whole build.
@@ -135,7 +156,12 @@ fn derivation(sources: &Sources) -> Derivation {
 }
 
 /// The outcome of a build that is known as a whole. Its root is put back when another build has moved it.
-fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool) -> Result<Option<Outcome>> {
+fn known(
+    store: &Store,
+    recipe: &KnownRecipe,
+    derivation: &Derivation,
+    is_dry: bool,
+) -> Result<Option<Outcome>> {
     let Some(record) = store.hit(&derivation.key)? else { return Ok(None) };
     let [Some(report), Some(index), Some(closure)] = [REPORT, INDEX, CLOSURE].map(|n| record.outputs.get(n))
     else {
@@ -146,9 +172,10 @@ fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool)
         return Ok(None);
     };
     let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
-    let roots = latest::roots_of_complete(recipe.name(), targets);
-    if !dry_run && !latest::hold(store, &roots)? {
+    let roots = latest::roots_of_complete(recipe, targets);
+    if !is_dry && !latest::hold(store, &roots)? {
         store.publish(Publication { roots, ..Publication::default() }).wait()?;
+        latest::forget_placeless(store, recipe)?;
     }
     let report = Report::decode(&report_bytes)?;
     let steps = StepCounts { hit: report.steps, ..StepCounts::default() };
@@ -166,23 +193,26 @@ fn known(store: &Store, recipe: &Recipe, derivation: &Derivation, dry_run: bool)
         elapsed: Duration::ZERO,
         notices: report.notices,
         interrupted: false,
-        dry_run,
+        dry_run: is_dry,
     }))
 }
 
 struct Build<'a> {
     store: &'a Store,
     recipe: &'a Recipe,
+    rooted_as: KnownRecipe,
     context: &'a Context,
     derivation: Derivation,
     options: &'a BuildOptions<'a>,
+    /// Nothing is executed and nothing written.
+    is_dry: bool,
 }
 
 impl Build<'_> {
     fn run(self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
         let points = self.recipe.points()?;
         sink(Event::Started { points: points.len() });
-        if !self.options.dry_run {
+        if !self.is_dry {
             self.store.publish(Publication { blobs: self.context.sources.blobs(), ..Publication::default() });
         }
         let (resolved, counts) = self.resolve(&points, sink)?;
@@ -198,7 +228,7 @@ impl Build<'_> {
             points: rows,
         };
         let extent = extent(&resolved);
-        if !self.options.dry_run {
+        if !self.is_dry {
             self.publish(&report, &index, extent)?;
         }
         let outcomes = report.points.into_iter().zip(&resolved).map(|(row, resolved)| {
@@ -214,7 +244,7 @@ impl Build<'_> {
             elapsed: Duration::ZERO,
             notices: report.notices,
             interrupted: self.options.cancel.load(Ordering::Relaxed) && extent == Extent::Cut,
-            dry_run: self.options.dry_run,
+            dry_run: self.is_dry,
         })
     }
 
@@ -225,10 +255,9 @@ impl Build<'_> {
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Result<(Vec<PerStep<Resolved>>, StepCounts)> {
         let options = self.options;
-        let scheduler =
-            Scheduler::new(self.context, points, options.dry_run, options.keep_going, options.cancel);
-        let explainer = if options.explain || options.dry_run {
-            Some(Explainer::load(self.store, self.recipe.name())?)
+        let scheduler = Scheduler::new(self.context, points, self.is_dry, options.keep_going, options.cancel);
+        let explainer = if options.explain || self.is_dry {
+            Some(Explainer::load(self.store, &self.rooted_as)?)
         } else {
             None
         };
@@ -262,7 +291,7 @@ impl Build<'_> {
         });
         // A commit that failed is the reason for everything that failed after it.
         outcome?;
-        if !options.dry_run {
+        if !self.is_dry {
             self.store.flush()?;
         }
         Ok((scheduler.into_resolved(), counts))
@@ -270,7 +299,7 @@ impl Build<'_> {
 
     /// Makes the build known: report, index, closure, roots and, when every point has a result, the record.
     fn publish(&self, report: &Report, index: &Index, extent: Extent) -> Result<()> {
-        let recipe = self.recipe.name();
+        let recipe = &self.rooted_as;
         let mut produced = Produced::default();
         let report = produced.output(OutputKind::Blob, REPORT, report.encode());
         let index_digest = produced.output(OutputKind::Blob, INDEX, index.encode());
@@ -295,6 +324,9 @@ impl Build<'_> {
             publication.roots = latest::roots_of_incomplete(recipe, targets, extent);
         }
         self.store.publish(publication).wait()?;
+        if extent == Extent::Complete {
+            latest::forget_placeless(self.store, recipe)?;
+        }
         Ok(())
     }
 }

@@ -10,6 +10,7 @@ use crate::error::Result;
 use crate::recipe::Point;
 use crate::steps::{self, Derivation};
 
+use super::known::KnownRecipe;
 use super::latest;
 
 /// How many differences a line names before it counts the rest.
@@ -25,7 +26,7 @@ pub(super) struct Explainer<'a> {
 
 impl<'a> Explainer<'a> {
     /// Compares with the latest build of a recipe.
-    pub(super) fn load(store: &'a Store, recipe: &str) -> Result<Self> {
+    pub(super) fn load(store: &'a Store, recipe: &KnownRecipe) -> Result<Self> {
         let index = latest::index(store, recipe)?;
         let last = index
             .map(|index| index.by_name().into_iter().map(|(name, keys)| (name.to_owned(), keys)).collect());

@@ -3,7 +3,7 @@
 //! A build that fails or is cut short keeps what it finished beside what the latest complete build needs, never in
 //! its place: a typo must not hand good results to collection.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::collections::BTreeSet;
 
 use artifact_store::{ActionKey, Closure, Digest, OutputKind, Root, Store};
 
@@ -11,11 +11,12 @@ use crate::derivation::StepKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Index, Report};
 
+use super::known::KnownRecipe;
+
 pub(super) const REPORT: &str = "report.json";
 pub(super) const INDEX: &str = "index.json";
-const COMPLETE: &str = "complete";
+pub(super) const COMPLETE: &str = "complete";
 const INCOMPLETE: &str = "incomplete";
-const PREFIX: &str = "recipe/";
 
 /// The digests that a recipe's roots hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -36,14 +37,9 @@ pub(super) enum Extent {
     Cut,
 }
 
-/// The root of a part of a recipe's builds.
-fn root_name(recipe: &str, part: &str) -> String {
-    format!("{PREFIX}{recipe}/{part}")
-}
-
 /// The roots to set for a build in which every point has a result. What incomplete builds left is of no more use.
-pub(super) fn roots_of_complete(recipe: &str, targets: Targets) -> Vec<(String, Root)> {
-    let closure = |part| (root_name(recipe, part), Root::now(targets.closure, OutputKind::Closure));
+pub(super) fn roots_of_complete(recipe: &KnownRecipe, targets: Targets) -> Vec<(String, Root)> {
+    let closure = |part| recipe.root_to_set(part, targets.closure, OutputKind::Closure);
     let mut roots = shown(recipe, targets);
     roots.extend([closure(COMPLETE), closure(INCOMPLETE)]);
     roots
@@ -51,15 +47,31 @@ pub(super) fn roots_of_complete(recipe: &str, targets: Targets) -> Vec<(String, 
 
 /// The roots to set for any other build: its closure, which holds what earlier incomplete builds finished too, and
 /// what is shown of it when there is something to show.
-pub(super) fn roots_of_incomplete(recipe: &str, targets: Targets, extent: Extent) -> Vec<(String, Root)> {
+pub(super) fn roots_of_incomplete(
+    recipe: &KnownRecipe,
+    targets: Targets,
+    extent: Extent,
+) -> Vec<(String, Root)> {
     let mut roots = if extent == Extent::Cut { Vec::new() } else { shown(recipe, targets) };
-    roots.push((root_name(recipe, INCOMPLETE), Root::now(targets.closure, OutputKind::Closure)));
+    roots.push(recipe.root_to_set(INCOMPLETE, targets.closure, OutputKind::Closure));
     roots
 }
 
-fn shown(recipe: &str, targets: Targets) -> Vec<(String, Root)> {
-    let blob = |part, digest| (root_name(recipe, part), Root::now(digest, OutputKind::Blob));
+fn shown(recipe: &KnownRecipe, targets: Targets) -> Vec<(String, Root)> {
+    let blob = |part, digest| recipe.root_to_set(part, digest, OutputKind::Blob);
     vec![blob(INDEX, targets.index), blob(REPORT, targets.report)]
+}
+
+/// Removes the roots that versions without places have set for recipes of this name: what they named is what the build
+/// that has just come to its end replaces.
+pub(super) fn forget_placeless(store: &Store, recipe: &KnownRecipe) -> Result<()> {
+    let placeless = KnownRecipe { place: String::new(), file: String::new(), ..recipe.clone() };
+    if store.root(&placeless.root_name(COMPLETE))?.is_some() {
+        for part in [COMPLETE, INCOMPLETE, REPORT, INDEX] {
+            store.remove_root(&placeless.root_name(part))?;
+        }
+    }
+    Ok(())
 }
 
 /// Whether the store's roots are these already.
@@ -73,15 +85,15 @@ pub(super) fn hold(store: &Store, roots: &[(String, Root)]) -> Result<bool> {
 }
 
 /// What incomplete builds since the latest complete one have finished.
-pub(super) fn finished_before(store: &Store, recipe: &str) -> Result<Option<Closure>> {
-    let Some(root) = store.root(&root_name(recipe, INCOMPLETE))? else { return Ok(None) };
+pub(super) fn finished_before(store: &Store, recipe: &KnownRecipe) -> Result<Option<Closure>> {
+    let Some(root) = store.root(&recipe.root_name(INCOMPLETE))? else { return Ok(None) };
     // A damaged list is no reason to refuse a build; what it listed is found again by key.
     Ok(store.get(&root.target)?.and_then(|bytes| Closure::decode(&bytes).ok()))
 }
 
 /// The index of a recipe's latest build. `None` when there is none, or none that this version can read.
-pub(super) fn index(store: &Store, recipe: &str) -> Result<Option<Index>> {
-    let root = store.root(&root_name(recipe, INDEX))?;
+pub(super) fn index(store: &Store, recipe: &KnownRecipe) -> Result<Option<Index>> {
+    let root = store.root(&recipe.root_name(INDEX))?;
     let bytes = root.map(|r| store.get(&r.target)).transpose()?.flatten();
     Ok(bytes.and_then(|b| Index::decode(&b).ok()))
 }
@@ -98,37 +110,19 @@ pub struct LatestBuild {
 }
 
 impl LatestBuild {
-    /// The latest build of a recipe, if the store holds one.
+    /// The latest build of a recipe. `None` where no build had a result to show.
     ///
     /// # Errors
     /// When the store cannot be read, or the report is damaged.
-    pub fn load(store: &Store, recipe: &str) -> Result<Option<Self>> {
-        store.root(&root_name(recipe, REPORT))?.map(|root| Self::read(store, &root)).transpose()
-    }
-
-    /// The latest builds of all recipes, by name: `None` where no build had a result to show, an error where the
-    /// report is damaged.
-    ///
-    /// # Errors
-    /// When the store cannot be read.
-    pub fn all(store: &Store) -> Result<BTreeMap<String, Result<Option<Self>>>> {
-        let roots = store.roots()?;
-        let recipe_of = |name: &str| Some(name.strip_prefix(PREFIX)?.rsplit_once('/')?.0.to_owned());
-        let recipes: BTreeSet<String> = roots.iter().filter_map(|(name, _)| recipe_of(name)).collect();
-        Ok(recipes
-            .into_iter()
-            .map(|recipe| {
-                let build = Self::load(store, &recipe);
-                (recipe, build)
-            })
-            .collect())
+    pub fn load(store: &Store, recipe: &KnownRecipe) -> Result<Option<Self>> {
+        store.root(&recipe.root_name(REPORT))?.map(|root| Self::read(store, &root)).transpose()
     }
 
     /// The runs that the results of a recipe's latest build came from, in the order of its points, each once.
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn runs(store: &Store, recipe: &str) -> Result<Vec<ActionKey>> {
+    pub fn runs(store: &Store, recipe: &KnownRecipe) -> Result<Vec<ActionKey>> {
         let index = index(store, recipe)?.unwrap_or_default();
         let mut seen = BTreeSet::new();
         Ok(index.keys().filter_map(|keys| keys[StepKind::Run]).filter(|run| seen.insert(*run)).collect())

@@ -7,6 +7,7 @@ mod board;
 mod build;
 mod events;
 mod explain;
+mod known;
 mod latest;
 mod materialise;
 mod rows;
@@ -14,5 +15,6 @@ mod scheduler;
 
 pub use build::{BuildOptions, Outcome, PointOutcome, StepCounts, build};
 pub use events::{Event, PointStatus, StepStatus};
+pub use known::KnownRecipe;
 pub use latest::LatestBuild;
 pub use materialise::materialise;

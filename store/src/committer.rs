@@ -13,7 +13,7 @@ use crate::locks::Patience;
 use crate::options::Notice;
 use crate::payload::Payload;
 use crate::publish::Prepared;
-use crate::record::OutputKind;
+use crate::record::{ActionRecord, OutputKind};
 use crate::root::unix_ms_now;
 use crate::roots;
 use crate::staged::Staged;
@@ -310,14 +310,14 @@ fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core, arrival: &mut
     let mut signatures = change.table(Table::Signatures)?;
     for action in actions {
         let key = &action.key;
-        let record = action.record.encode();
-        let changed = records.get(key.as_bytes())?.map(|before| *before != *record);
-        if changed == Some(true) {
+        let row = action.record.encode_row(key);
+        let before = records.get(key.as_bytes())?.map(|before| ActionRecord::decode_row(key, &before).ok());
+        if matches!(&before, Some(Some(before)) if *before != action.record) {
             (core.options.on_notice)(&Notice::RecordChanged(*key));
         }
-        if changed != Some(false) {
+        if before.flatten().as_ref() != Some(&action.record) {
             arrival.actions.push(*key);
-            records.insert(key.as_bytes(), &record)?;
+            records.insert(key.as_bytes(), &row)?;
             match &action.provenance {
                 Some(row) => provenance.insert(key.as_bytes(), row)?,
                 None => drop(provenance.remove(key.as_bytes())?),

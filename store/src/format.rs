@@ -8,7 +8,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The version that this program writes; it reads those before, too. Format 1 had no history of roots, no notes, and
-/// did not know when something was written or used; format 2 had no signatures.
+/// did not know when something was written or used; in format 2 there were no signatures, and rows of records had no
+/// check.
 pub(crate) const VERSION: u32 = 3;
 
 const FILE: &str = "FORMAT";

@@ -8,6 +8,7 @@ mod graph;
 mod mark;
 mod plan;
 mod policy;
+mod size;
 mod sweep;
 mod unreadable;
 mod why;

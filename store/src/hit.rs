@@ -148,7 +148,7 @@ impl<R: ReadRows> Search<'_, R> {
 
 fn read_record(records: &impl ReadRows, key: &ActionKey) -> Result<ActionRecord, Stop> {
     let row = records.get(key.as_bytes())?.ok_or(Stop::Missing)?;
-    ActionRecord::decode(&row).map_err(|_| Stop::Damaged(Damage::Record(*key)))
+    ActionRecord::decode_row(key, &row).map_err(|_| Stop::Damaged(Damage::Record(*key)))
 }
 
 /// The bytes of a blob, if they are there and are what the digest says.

@@ -43,6 +43,7 @@ mod staged;
 mod store;
 mod tree;
 pub mod trust;
+mod verify;
 
 pub use blob::Blob;
 pub use claim::Claim;
@@ -61,3 +62,4 @@ pub use root::Root;
 pub use roots::RootVersion;
 pub use store::Store;
 pub use tree::{Tree, TreeEntry};
+pub use verify::{Depth, Finding, Needs, Repair, Trouble, Verification};

@@ -1,11 +1,14 @@
 //! Opening a store: making it where there is none, bringing an older format up to date, waiting with a bound.
 
 use crate::claim::Claims;
-use crate::db::{self, Db, Progress, ReadRows, Table};
+use crate::db::{self, Change, Db, Progress, ReadRows, Table};
+use crate::digest::ActionKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::format;
+use crate::gc::every_key;
 use crate::locks::{Locks, Patience};
 use crate::options::Options;
+use crate::record::ActionRecord;
 use crate::root::Root;
 use crate::roots;
 use crate::store::{Core, Store};
@@ -84,7 +87,7 @@ fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
                 if found != Some(format::VERSION) {
                     let db = Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
                     if found.is_some() {
-                        migrate_roots(&db)?;
+                        migrate(&db)?;
                     }
                     drop(db);
                     format::write(directory)?;
@@ -95,12 +98,19 @@ fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
     Ok(())
 }
 
-/// Gives the roots of format 1 the form that they have now. What is something else stays as it is, be it damaged or
+/// Gives the rows of older formats the form that they have now. What is something else stays as it is, be it damaged or
 /// of an attempt that was interrupted.
-fn migrate_roots(db: &Db) -> Result<()> {
+fn migrate(db: &Db) -> Result<()> {
     let Some(change) = db.try_begin()? else {
         return Err(Error::new(ErrorKind::Busy, "somebody writes to a store of an old format").at(db.path()));
     };
+    migrate_roots(&change)?;
+    migrate_records(&change)?;
+    change.commit()
+}
+
+/// From format 1: without a note.
+fn migrate_roots(change: &Change<'_>) -> Result<()> {
     let mut rows = change.table(Table::Roots)?;
     let mut old = Vec::new();
     rows.scan(roots::EVERY_NAME, &mut |key, row| {
@@ -109,9 +119,20 @@ fn migrate_roots(db: &Db) -> Result<()> {
         }
         Ok(true)
     })?;
-    old.iter().try_for_each(|(name, root)| rows.insert(name.as_bytes(), &root.encode(name)))?;
-    drop(rows);
-    change.commit()
+    old.iter().try_for_each(|(name, root)| rows.insert(name.as_bytes(), &root.encode(name)))
+}
+
+/// From formats 1 and 2: without a check.
+fn migrate_records(change: &Change<'_>) -> Result<()> {
+    let mut rows = change.table(Table::Actions)?;
+    let mut old = Vec::new();
+    rows.scan(every_key(), &mut |key, row| {
+        if let (Ok(id), Ok(record)) = (key.try_into(), ActionRecord::decode(row)) {
+            old.push((ActionKey::from_bytes(id), record));
+        }
+        Ok(true)
+    })?;
+    old.iter().try_for_each(|(key, record)| rows.insert(key.as_bytes(), &record.encode_row(key)))
 }
 
 /// Opens the file; waits, but not for ever, while another process that is in the middle of a commit is stopped.
@@ -209,13 +230,15 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_format_2_gets_a_place_for_signatures() {
+    fn a_store_of_format_2_gets_a_place_for_signatures_and_records_their_check() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), &Options::default()).unwrap();
-        let action = crate::NewAction::received(b"step".to_vec(), crate::ActionRecord::default());
+        let action = crate::NewAction::received(b"step".to_vec(), ActionRecord::default());
         let key = *action.key();
         store.publish(Publication { action: Some(action), ..Publication::default() }).wait().unwrap();
         let change = store.core().db.try_begin().unwrap().unwrap();
+        let row = ActionRecord::default().encode();
+        change.table(Table::Actions).unwrap().insert(key.as_bytes(), &row).unwrap();
         change.remove_table(Table::Signatures).unwrap();
         change.commit().unwrap();
         drop(store);
@@ -223,6 +246,7 @@ mod tests {
         let store = Store::open(directory.path(), &Options::default()).unwrap();
         assert_eq!(store.signatures(&key).unwrap(), []);
         assert!(store.hit(&key).unwrap().is_some());
+        assert_eq!(store.damaged(), 0);
     }
 
     #[test]

@@ -17,8 +17,12 @@ pub struct Options {
     pub in_flight_bytes: usize,
     /// Change nothing that the store holds, and make no store where there is none: what is damaged is missed but
     /// stays, looks are not remembered, and what would write is refused with [`crate::ErrorKind::ReadOnly`].
-    /// Locks are taken as ever, so the directory must be writable; after a crash the file is put in order.
+    /// Where the directory can be written, locks are taken as ever and after a crash the file is put in order. Where it
+    /// cannot, nobody is told that somebody reads: a collection by its owner may remove what was just seen, which then is
+    /// missing; and a file that was not closed cleanly is refused.
     pub read_only: bool,
+    /// Write to a store on a network file system, too, where locks may not hold between machines.
+    pub force_network_fs: bool,
     /// Is told what the user may want to know. Called on whatever thread notices; must not call the store.
     pub on_notice: Arc<dyn Fn(&Notice) + Send + Sync>,
 }
@@ -30,6 +34,7 @@ impl Default for Options {
             lock_timeout: Duration::from_secs(60),
             in_flight_bytes: 256 << 20,
             read_only: false,
+            force_network_fs: false,
             on_notice: Arc::new(|_| {}),
         }
     }
@@ -42,6 +47,7 @@ impl fmt::Debug for Options {
             .field("lock_timeout", &self.lock_timeout)
             .field("in_flight_bytes", &self.in_flight_bytes)
             .field("read_only", &self.read_only)
+            .field("force_network_fs", &self.force_network_fs)
             .finish_non_exhaustive()
     }
 }

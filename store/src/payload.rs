@@ -240,7 +240,12 @@ fn gather(head: &Head<'_>, owner: &Id, chunks: &impl ReadRows) -> crate::Result<
     Ok(bytes)
 }
 
-fn for_each_chunk(owner: &Id, chunks: &impl ReadRows, visit: &mut dyn FnMut(&[u8])) -> crate::Result<()> {
+/// Shows the chunk rows of an owner, in order.
+pub(crate) fn for_each_chunk(
+    owner: &Id,
+    chunks: &impl ReadRows,
+    visit: &mut dyn FnMut(&[u8]),
+) -> crate::Result<()> {
     let (first, last) = (chunk_key(owner, 0), chunk_key(owner, u32::MAX));
     chunks.scan(&first[..]..=&last[..], &mut |_, value| {
         visit(value);

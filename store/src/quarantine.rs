@@ -50,7 +50,7 @@ fn is_still_damaged(change: &Change<'_>, damage: Damage) -> Result<bool> {
         Damage::Record(key) => {
             let records = change.table(Table::Actions)?;
             let row = records.get(key.as_bytes())?;
-            Ok(row.is_some_and(|row| ActionRecord::decode(&row).is_err()))
+            Ok(row.is_some_and(|row| ActionRecord::decode_row(&key, &row).is_err()))
         }
     }
 }

@@ -1,9 +1,9 @@
 //! What an action gave: the record, a claim that is shared and compared, and beside it the provenance, which
 //! says who computed it and when and is part of no name.
 
-use crate::digest::Digest;
+use crate::digest::{ActionKey, Digest};
 use crate::encoding::{Decoder, Encoder, Magic};
-use crate::error::Result;
+use crate::error::{Error, Result};
 use std::collections::BTreeMap;
 
 const RECORD: Magic = Magic { letters: b"recd", version: 1, what: "an action record" };
@@ -95,6 +95,34 @@ impl ActionRecord {
     }
 }
 
+/// How many bytes of a row tell whether the others are what was written.
+const CHECK_BYTES: usize = 8;
+
+impl ActionRecord {
+    /// The row of the record of this action. Nothing else names the bytes of a record, so the row ends with a check over
+    /// them and the key.
+    pub(crate) fn encode_row(&self, key: &ActionKey) -> Vec<u8> {
+        let mut row = self.encode();
+        let check = row_check(key, &row);
+        row.extend(check);
+        row
+    }
+
+    /// Reads the row of the record of this action.
+    pub(crate) fn decode_row(key: &ActionKey, row: &[u8]) -> Result<Self> {
+        match row.split_last_chunk::<CHECK_BYTES>() {
+            Some((record, check)) if *check == row_check(key, record) => Self::decode(record),
+            _ => Err(Error::invalid("a record whose check does not belong to it")),
+        }
+    }
+}
+
+fn row_check(key: &ActionKey, record: &[u8]) -> [u8; CHECK_BYTES] {
+    let mut check = [0; CHECK_BYTES];
+    blake3::Hasher::new().update(key.as_bytes()).update(record).finalize_xof().fill(&mut check);
+    check
+}
+
 /// Who computed a record, when, and how long it took. Kept beside the record, never hashed, need not travel.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct Provenance {
@@ -130,6 +158,23 @@ impl Provenance {
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn a_row_with_any_bit_flipped_or_under_another_key_is_refused() {
+        let key = ActionKey::from_bytes([7; 32]);
+        let output = Output { digest: Digest::from_bytes([9; 32]), len: 3, kind: OutputKind::Blob };
+        let record = ActionRecord { outputs: BTreeMap::from([("name".to_owned(), output)]) };
+        let row = record.encode_row(&key);
+        assert_eq!(row[row.len() - CHECK_BYTES..], [150, 2, 232, 35, 171, 113, 190, 209]);
+        assert_eq!(ActionRecord::decode_row(&key, &row).unwrap(), record);
+        assert!(ActionRecord::decode_row(&ActionKey::from_bytes([8; 32]), &row).is_err());
+        for at in 0..row.len() {
+            let mut flipped = row.clone();
+            flipped[at] ^= 4;
+            assert!(ActionRecord::decode_row(&key, &flipped).is_err(), "byte {at}");
+            assert!(ActionRecord::decode_row(&key, &row[..at]).is_err(), "cut to {at} bytes");
+        }
+    }
 
     #[test]
     fn the_encoding_of_a_provenance_is_pinned() {

@@ -81,6 +81,11 @@ impl Core {
         }
     }
 
+    /// The directory of the store.
+    pub(crate) fn directory(&self) -> &Path {
+        &self.directory
+    }
+
     /// Leases these if there is a session. *Before* looking whether they are there: see [`Lease::announce`].
     pub(crate) fn announce(&self, leased: &[Leased]) -> Result<Option<Arc<Lease>>> {
         let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
@@ -99,6 +104,11 @@ impl Store {
     /// The directory.
     pub fn directory(&self) -> &Path {
         &self.core().directory
+    }
+
+    /// Whether it was opened with [`Options::read_only`].
+    pub fn is_read_only(&self) -> bool {
+        self.core().options.read_only
     }
 
     pub(crate) fn core(&self) -> &Core {
@@ -204,7 +214,7 @@ impl Store {
             return Ok(Some(record));
         }
         let Some(row) = self.row(Table::Actions, key)? else { return Ok(None) };
-        let record = ActionRecord::decode(&row).ok();
+        let record = ActionRecord::decode_row(key, &row).ok();
         if record.is_none() {
             quarantine::remove(core, Damage::Record(*key))?;
         }

@@ -16,3 +16,4 @@ mod retention;
 mod round_trips;
 mod sharing;
 mod unreadable;
+mod verifying;

@@ -16,7 +16,7 @@ fn built() -> Sandbox {
 }
 
 fn gc(sandbox: &Sandbox, arguments: &str) -> Value {
-    sandbox.run(&format!("gc --json {arguments}")).succeeds().value()
+    sandbox.run(&format!("gc --grace 0 --json {arguments}")).succeeds().value()
 }
 
 /// How many records and blobs a collection found dead.

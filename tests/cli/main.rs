@@ -22,3 +22,4 @@ mod stores;
 mod study;
 mod timeline;
 mod traces;
+mod upkeep;

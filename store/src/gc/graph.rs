@@ -145,7 +145,7 @@ impl Graph {
 
     fn add_action(&mut self, id: Id, row: &[u8]) -> Result<()> {
         self.begins.push(self.end()?);
-        match ActionRecord::decode(row) {
+        match ActionRecord::decode_row(&ActionKey::from_bytes(id), row) {
             Ok(record) => {
                 record.outputs.values().try_for_each(|output| self.add_target(output.kind, output.digest))?;
             }

@@ -247,7 +247,8 @@ impl<R: ReadRows> Walk<'_, R> {
 
     /// Marks a record and its outputs as it is now, whether or not it is marked as it was.
     pub(super) fn written(&mut self, key: &ActionKey) -> Result<()> {
-        let record = self.source.records.get(key.as_bytes())?.and_then(|row| ActionRecord::decode(&row).ok());
+        let row = self.source.records.get(key.as_bytes())?;
+        let record = row.and_then(|row| ActionRecord::decode_row(key, &row).ok());
         let Some(record) = record else { return Ok(()) };
         if let Some(number) = self.graph.actions.find(key.as_bytes()) {
             self.mark_action(number, self.from);
@@ -353,7 +354,7 @@ impl<R: ReadRows> Walk<'_, R> {
     fn unknown_record(&mut self, key: &ActionKey) -> Result<()> {
         let Some(root) = self.root.clone() else { return Ok(()) };
         let row = self.source.records.get(key.as_bytes())?;
-        if row.is_none_or(|row| ActionRecord::decode(&row).is_err()) {
+        if row.is_none_or(|row| ActionRecord::decode_row(key, &row).is_err()) {
             self.mark.unreadable.push(Unreadable::Record { root, key: *key });
         }
         Ok(())

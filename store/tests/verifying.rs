@@ -1,0 +1,163 @@
+//! One flipped byte anywhere in a row is found and named, and healed by repair and whoever makes the content again.
+
+use crate::harness::{Place, damage, noise, only_blobs, plain_step, publish_a_build, step};
+use artifact_store::{
+    ActionKey, Blob, Depth, ErrorKind, Finding, Found, Needs, Options, OutputKind, Store, Tree, TreeEntry,
+};
+
+fn findings(store: &Store, depth: Depth) -> Vec<Finding> {
+    store.verify(depth).unwrap().findings
+}
+
+/// Flips a bit, and expects a full verification to find this, and repair to move it aside.
+fn is_found_and_removed(place: &Place, bytes: &[u8], expected: &[Finding]) {
+    damage(place, bytes);
+    let store = place.open();
+    let verification = store.verify(Depth::Full).unwrap();
+    assert_eq!(verification.findings, expected);
+    assert_eq!(verification.code(), expected.iter().fold(0, |sum, f| sum | f.trouble().code()));
+    let repair = store.repair(&verification.findings).unwrap();
+    assert_eq!((&repair.removed[..], &repair.left[..]), (expected, &[][..]));
+    for path in &repair.moved_aside {
+        assert!(path.starts_with(place.path().join("quarantine")) && path.is_file());
+    }
+    assert_eq!(repair.moved_aside.is_empty(), matches!(expected, [Finding::Provenance(_)]));
+}
+
+#[test]
+fn a_store_with_nothing_wrong_says_how_much_it_looked_at() {
+    let place = Place::new();
+    let store = place.open();
+    publish_a_build(&store, "recipe", 1);
+    let full = store.verify(Depth::Full).unwrap();
+    assert_eq!((full.blobs, full.hashed, full.records, full.roots, full.code()), (5, 5, 3, 1, 0));
+    assert!(full.hashed_bytes > 306_000);
+    assert_eq!(store.verify(Depth::Quick).unwrap().hashed, 0);
+    assert_eq!(store.verify(Depth::Sample(0.0)).unwrap().hashed, 0);
+    assert_eq!(store.verify(Depth::Sample(1.0)).unwrap().hashed, 5);
+}
+
+#[test]
+fn a_flipped_byte_in_an_inline_row_or_a_chunk_is_found_and_healed() {
+    for len in [500, 100_000, 3 << 20] {
+        let place = Place::new();
+        let content = noise(len, 1);
+        let blob = Blob::new(&content[..]);
+        let publication = || step("step", vec![(blob.clone(), OutputKind::Blob)]);
+        place.open().publish(publication()).wait().unwrap();
+        is_found_and_removed(&place, &content[200..264], &[Finding::Blob(blob.digest())]);
+
+        let store = place.open();
+        let needs = Needs::Content(Found::Action(ActionKey::of_preimage(b"step")));
+        let missing = Finding::Missing(Found::Blob(blob.digest()), needs);
+        assert_eq!(findings(&store, Depth::Full), [missing.clone()]);
+        assert_eq!(store.repair(std::slice::from_ref(&missing)).unwrap().left, [missing]);
+        store.publish(publication()).wait().unwrap();
+        assert_eq!(findings(&store, Depth::Full), []);
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_a_tree_is_found_by_a_quick_look_and_healed() {
+    let place = Place::new();
+    let leaf = Blob::new(noise(100, 1));
+    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
+    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
+    let publication =
+        || step("tree", vec![(tree.clone(), OutputKind::Tree), (leaf.clone(), OutputKind::Blob)]);
+    place.open().publish(publication()).wait().unwrap();
+    let bytes = b"tree\x01\x01\0\0\0\0\0\0\0\x04";
+    is_found_and_removed(&place, bytes, &[Finding::Blob(tree.digest())]);
+    place.open().publish(publication()).wait().unwrap();
+    damage(&place, bytes);
+    assert_eq!(findings(&place.open(), Depth::Quick), [Finding::Blob(tree.digest())]);
+}
+
+#[test]
+fn every_flipped_byte_of_a_record_is_found_and_never_read() {
+    let place = Place::new();
+    let key = ActionKey::of_preimage(b"step");
+    place.open().publish(plain_step("step", b"output")).wait().unwrap();
+    // `damage` flips in the middle: of the beginning, of the name, kind and digest, and of all up to the length.
+    let beginning = b"recd\x01\x01\0\0\0\0\0\0\0";
+    let name_and_kind = b"\x01\0\0\0\0\0\0\x000\0";
+    let digest = Blob::new(&b"output"[..]).digest();
+    let all = [&beginning[..], name_and_kind, digest.as_bytes(), b"\x06\0\0\0\0\0\0\0"].concat();
+    for bytes in [&all[..13], &all[..44], &all[9..], &all[all.len() - 9..], &all[14..23]] {
+        is_found_and_removed(&place, bytes, &[Finding::Record(key)]);
+        let store = place.open();
+        assert_eq!(store.hit(&key).unwrap(), None);
+        store.publish(plain_step("step", b"output")).wait().unwrap();
+        assert_eq!(findings(&store, Depth::Full), []);
+    }
+}
+
+#[test]
+fn a_damaged_preimage_makes_its_record_untrusted_until_it_is_made_again() {
+    let place = Place::new();
+    let preimage = "a preimage that is too short to be compressed";
+    let key = ActionKey::of_preimage(preimage.as_bytes());
+    place.open().publish(plain_step(preimage, b"output")).wait().unwrap();
+    is_found_and_removed(&place, preimage.as_bytes(), &[Finding::Preimage(key)]);
+    let store = place.open();
+    assert_eq!(store.hit(&key).unwrap(), None);
+    store.publish(plain_step(preimage, b"output")).wait().unwrap();
+    assert_eq!(findings(&store, Depth::Full), []);
+}
+
+#[test]
+fn damaged_provenance_is_removed_and_its_record_stays() {
+    let place = Place::new();
+    let key = ActionKey::of_preimage(b"step");
+    place.open().publish(plain_step("step", b"output")).wait().unwrap();
+    is_found_and_removed(&place, b"prov\x01\x01", &[Finding::Provenance(key)]);
+    let store = place.open();
+    assert!(store.hit(&key).unwrap().is_some());
+    assert_eq!(findings(&store, Depth::Full), []);
+}
+
+#[test]
+fn what_was_made_whole_meanwhile_is_not_removed() {
+    let place = Place::new();
+    let store = place.open();
+    let blob = Blob::new(noise(500, 1));
+    store.publish(only_blobs(vec![blob.clone()])).wait().unwrap();
+    store.publish(plain_step("step", b"output")).wait().unwrap();
+    let key = ActionKey::of_preimage(b"step");
+    let stale = [
+        Finding::Blob(blob.digest()),
+        Finding::Record(key),
+        Finding::Preimage(key),
+        Finding::Provenance(key),
+        Finding::StrayChunks(blob.digest()),
+    ];
+    assert_eq!(store.repair(&stale).unwrap(), artifact_store::Repair::default());
+    assert_eq!(findings(&store, Depth::Full), []);
+}
+
+#[test]
+fn a_damaged_root_is_named_and_left_to_people() {
+    let place = Place::new();
+    publish_a_build(&place.open(), "recipe", 1);
+    damage(&place, b"root\x02\x02");
+    let store = place.open();
+    let found = findings(&store, Depth::Full);
+    assert_eq!(found, [Finding::Root("recipe".to_owned())]);
+    assert_eq!(store.repair(&found).unwrap().left, found);
+}
+
+#[test]
+fn a_store_that_is_open_for_reading_only_is_verified_but_not_repaired() {
+    let place = Place::new();
+    let content = noise(400, 1);
+    let blob = Blob::new(&content[..]);
+    place.open().publish(only_blobs(vec![blob.clone()])).wait().unwrap();
+    damage(&place, &content);
+    let options = Options { read_only: true, ..place.options() };
+    let store = Store::open(place.path(), &options).unwrap();
+    let found = findings(&store, Depth::Full);
+    assert_eq!(found, [Finding::Blob(blob.digest())]);
+    assert_eq!(store.repair(&found).unwrap_err().kind(), ErrorKind::ReadOnly);
+    assert_eq!(findings(&store, Depth::Full), found);
+    assert!(!place.path().join("quarantine").exists());
+}

@@ -1,0 +1,184 @@
+//! Looking after a store: roots, pins, damage that is found and healed.
+
+use serde_json::Value;
+
+use crate::sandbox::{Finished, Sandbox};
+use crate::study::{ONE_ALL_REDUCE, RING_OF_4, with};
+
+fn built() -> Sandbox {
+    let sandbox = Sandbox::new();
+    in_place(&sandbox, "");
+    sandbox
+}
+
+/// The same recipe, built in a directory of the sandbox.
+fn in_place(sandbox: &Sandbox, directory: &str) {
+    sandbox.write(&format!("{directory}hardware.yaml"), RING_OF_4);
+    sandbox.write(&format!("{directory}recipe.json"), ONE_ALL_REDUCE);
+    sandbox.run(&format!("build {directory}recipe.json")).succeeds();
+}
+
+fn list(finished: &Finished, key: &str) -> Vec<Value> {
+    finished.value()[key].as_array().unwrap().clone()
+}
+
+fn places(sandbox: &Sandbox) -> Vec<String> {
+    let recipes = list(&sandbox.run("ls --json").succeeds(), "recipes");
+    recipes.iter().map(|recipe| recipe["place"].as_str().unwrap().to_owned()).collect()
+}
+
+#[test]
+fn recipes_of_one_name_in_two_places_do_not_evict_each_other() {
+    let sandbox = built();
+    sandbox.write("b/hardware.yaml", RING_OF_4);
+    sandbox.write("b/recipe.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
+    sandbox.run("build b/recipe.json").succeeds();
+    assert_eq!(sandbox.run("gc --grace 0 --json").succeeds().value()["dead"]["actions"]["count"], 0);
+    assert_eq!(sandbox.build("").steps.executed, 0);
+    assert_eq!(sandbox.run("build b/recipe.json --json").succeeds().build().steps.executed, 0);
+
+    let places = places(&sandbox);
+    assert_eq!(places.len(), 2);
+    let ambiguous = sandbox.run("show one-all-reduce").exits(2);
+    let ambiguous =
+        ambiguous.says(&["2 recipes in different places", "b/recipe.json", &places[0], &places[1]]);
+    assert_eq!(ambiguous.text(), "");
+    let shown: Vec<Value> = places
+        .iter()
+        .map(|place| sandbox.run(&format!("show one-all-reduce@{} --json", &place[..4])).succeeds().value())
+        .collect();
+    assert_ne!(shown[0]["points"][0]["finish_ns"], shown[1]["points"][0]["finish_ns"]);
+}
+
+#[test]
+fn a_recipe_has_one_place_however_its_path_is_written() {
+    let sandbox = built();
+    in_place(&sandbox, "b/");
+    std::os::unix::fs::symlink(sandbox.path("b"), sandbox.path("c")).unwrap();
+    for path in ["./recipe.json", "b/../recipe.json", "c/recipe.json"] {
+        sandbox.run(&format!("build {path}")).succeeds();
+    }
+    assert_eq!(places(&sandbox).len(), 2);
+    let roots = list(&sandbox.run("roots --json").succeeds(), "roots");
+    let notes = roots.iter().filter(|root| root["note"].as_str().unwrap().ends_with("/b/recipe.json"));
+    assert_eq!(notes.count(), 4);
+}
+
+#[test]
+fn roots_lists_versions_with_what_each_needs_and_removes_by_name() {
+    let sandbox = built();
+    sandbox.write("recipe.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
+    sandbox.build("");
+    let roots = list(&sandbox.run("roots --json").succeeds(), "roots");
+    let complete: Vec<&Value> =
+        roots.iter().filter(|root| root["name"].as_str().unwrap().ends_with("/complete")).collect();
+    assert_eq!(complete.iter().map(|root| root["back"].as_u64().unwrap()).collect::<Vec<_>>(), [0, 1]);
+    assert!(complete.iter().all(|root| root["bytes"].as_u64().unwrap() > 1000));
+    assert!(sandbox.run("roots").succeeds().text().contains("just now"));
+
+    let name = complete[0]["name"].as_str().unwrap();
+    sandbox.run(&format!("roots --remove {name}x")).exits(2).says(&["no root", "did you mean"]);
+    sandbox.run(&format!("roots --remove {name}")).succeeds();
+    assert!(!sandbox.run("roots").succeeds().text().contains("/complete"));
+}
+
+#[test]
+fn what_is_pinned_stays_until_it_is_unpinned() {
+    let sandbox = built();
+    sandbox.run("pin one-all-reduce --name paper --reason submitted").succeeds();
+    sandbox.run("pin one-all-reduce --name paper").exits(2).says(&["there is a pin `paper` already"]);
+    sandbox.run("pin nonsense").exits(2).says(&["no recipe `nonsense`"]);
+    sandbox.write("recipe.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
+    sandbox.build("");
+    sandbox.run("gc --grace 0").succeeds();
+    sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    assert_eq!(sandbox.build("").steps.executed, 0);
+    assert!(sandbox.run("roots").succeeds().text().contains("submitted"));
+
+    sandbox.run("unpin papre").exits(2).says(&["no pin `papre`", "did you mean `paper`?"]);
+    sandbox.run("unpin paper").succeeds();
+    sandbox.write("recipe.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
+    sandbox.build("");
+    sandbox.run("gc --grace 0").succeeds();
+    sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    assert!(sandbox.build("").steps.executed > 0);
+}
+
+#[test]
+fn gc_gives_up_what_the_policy_says_and_tells_what_keeps_the_rest() {
+    let sandbox = built();
+    let result = sandbox.build("").points[0].result.clone().unwrap();
+    let why = sandbox.run(&format!("gc --why {}", &result[..12])).succeeds();
+    assert!(why.text().contains("is kept by the root `recipe/one-all-reduce/"), "{}", why.text());
+    assert!(why.text().trim_end().ends_with(&format!("needs blob {result}")), "{}", why.text());
+
+    let planned = sandbox.run("gc --dry-run --older-than 0 --grace 0 --json").succeeds().value();
+    assert_eq!(planned["given_up"].as_array().unwrap().len(), 4);
+    assert_eq!(planned["given_up"][0]["because"], "unused");
+    // Written a moment ago: the grace window keeps all of it.
+    assert_eq!(sandbox.run("gc --older-than 0 --json").succeeds().value()["dead"]["blobs"]["count"], 0);
+    sandbox.run("gc --max-size 10B --dry-run").succeeds().says(&["warning: ", "more than --max-size"]);
+    for wrong in ["--grace 3months", "--max-size lots", "--keep-last 0", "--older-than -1"] {
+        sandbox.run(&format!("gc {wrong}")).status.code().filter(|code| *code == 2).expect(wrong);
+    }
+}
+
+/// Flips a bit in the middle of every place where the store's file has these bytes.
+fn damage(sandbox: &Sandbox, bytes: &[u8]) {
+    let mut file = sandbox.bytes("store/store.redb");
+    let found: Vec<usize> =
+        file.windows(bytes.len()).enumerate().filter(|(_, w)| *w == bytes).map(|(at, _)| at).collect();
+    assert!(!found.is_empty(), "the bytes are not in the file");
+    found.iter().for_each(|at| file[at + bytes.len() / 2] ^= 1);
+    sandbox.write("store/store.redb", file);
+}
+
+#[test]
+fn damage_is_found_named_and_healed_by_repair_and_the_build_that_it_names() {
+    let sandbox = built();
+    sandbox.run("verify").succeeds();
+    assert!(sandbox.run("verify --quick").succeeds().text().contains("nothing wrong"));
+    damage(&sandbox, b"recd\x01");
+    let found = sandbox.run("verify --json");
+    assert_eq!(found.status.code(), Some(1));
+    let findings = list(&found, "findings");
+    assert!(findings.iter().all(|f| f["trouble"] == "corrupt" && f["what"] == "action"), "{findings:?}");
+
+    let repaired = sandbox.run("repair --json");
+    assert_eq!(repaired.status.code(), Some(2), "{}", repaired.stderr);
+    let value = repaired.value();
+    assert_eq!(value["removed"].as_array().unwrap().len(), findings.len());
+    let remedy = value["remedies"][0].as_str().unwrap();
+    assert!(remedy.starts_with("astra-store build /") && remedy.ends_with("/recipe.json"), "{remedy}");
+    let aside = std::fs::read_dir(sandbox.path("store/quarantine")).unwrap().count();
+    assert_eq!(aside, findings.len());
+
+    let again = sandbox.build("");
+    assert_eq!(again.finish_of("one-all-reduce"), 43_000);
+    assert!(again.steps.executed > 0);
+    sandbox.run("verify --full").succeeds();
+    sandbox.run("repair").succeeds();
+}
+
+#[test]
+fn damage_is_healed_by_the_next_build_alone_with_the_same_numbers() {
+    for bytes in [&b"recd\x01"[..], b"clos\x01", b"tree\x01"] {
+        let sandbox = built();
+        damage(&sandbox, bytes);
+        // What the build needs is made again; the rest of the damage is found by who looks.
+        let outcome = sandbox.build("");
+        assert_eq!(outcome.finish_of("one-all-reduce"), 43_000);
+        let found = sandbox.run("verify --quick --json");
+        assert!(matches!(found.status.code(), Some(0..=3)), "{}", found.stderr);
+        sandbox.run("repair");
+        assert_eq!(sandbox.build("").finish_of("one-all-reduce"), 43_000);
+    }
+}
+
+#[test]
+fn what_cannot_be_verified_has_a_code_of_its_own() {
+    let sandbox = Sandbox::new();
+    sandbox.run("verify").exits(16).says(&["there is no store here"]);
+    sandbox.run("repair").exits(16).says(&["there is no store here"]);
+    assert_eq!(sandbox.run("verify --sample 2").status.code(), Some(2));
+}
