@@ -230,7 +230,23 @@ impl From<artifact_store::Error> for Error {
             artifact_store::ErrorKind::Busy => ErrorKind::Busy,
             _ => ErrorKind::Store,
         };
-        let mut error = Self::new(kind, e.message());
+        Self::new(kind, e.message()).with_place_of(&e)
+    }
+}
+
+impl Error {
+    /// An error of the store's crate about something that is no store: a remote, a bundle, a key.
+    pub fn outside_store(e: &artifact_store::Error) -> Self {
+        use artifact_store::ErrorKind as Of;
+        let kind = match e.kind() {
+            Of::Permission | Of::Full | Of::Io => ErrorKind::System,
+            _ => ErrorKind::Input,
+        };
+        Self::new(kind, e.message()).with_place_of(e)
+    }
+
+    fn with_place_of(self, e: &artifact_store::Error) -> Self {
+        let mut error = self;
         if let Some(path) = e.path() {
             error = error.in_file(path.display());
         }

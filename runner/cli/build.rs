@@ -60,6 +60,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         keep_going: args.keep_going,
         explain: args.explain,
         lint: !args.no_lint,
+        upstream: None,
         cancel: &cancel,
     };
     let mut progress = Progress::new(ui);

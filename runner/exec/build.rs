@@ -9,6 +9,7 @@ use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
+use artifact_store::remote::Upstream;
 use artifact_store::{ActionKey, Blob, Closure, NewAction, OutputKind, Publication, Store};
 use serde_json::{Value, json};
 
@@ -24,11 +25,13 @@ use super::known::KnownRecipe;
 use super::latest::{self, Extent, INDEX, REPORT, Targets};
 use super::rows;
 use super::scheduler::Scheduler;
+use super::shared::forget_stand_in;
+use super::upstream::{Asker, UpstreamReport};
 use super::{Event, PointStatus, StepStatus};
 
 /// Bumped when the report or the index of equal points would differ.
 const VERSION: u32 = 1;
-const CLOSURE: &str = "closure";
+pub(super) const CLOSURE: &str = "closure";
 
 /// How to build.
 #[derive(Debug)]
@@ -43,6 +46,8 @@ pub struct BuildOptions<'a> {
     pub explain: bool,
     /// Check traces before they are simulated. Not in any key: a simulation that ends gives the same either way.
     pub lint: bool,
+    /// Asked for what is not in the store before it is executed, unless nothing is to be written.
+    pub upstream: Option<&'a Upstream>,
     /// Set to stop: running steps are abandoned, finished ones are kept.
     pub cancel: &'a AtomicBool,
 }
@@ -88,6 +93,8 @@ pub struct Outcome {
     pub steps: StepCounts,
     /// Wall time.
     pub elapsed: Duration,
+    /// What came from upstream.
+    pub upstream: UpstreamReport,
     /// Things worth saying about the input.
     pub notices: Vec<String>,
     /// Whether `cancel` ended it.
@@ -113,12 +120,18 @@ pub fn build(
     let derivation = derivation(&context.sources);
     let rooted_as = KnownRecipe::of(recipe);
     let is_dry = options.dry_run || store.is_read_only();
+    let asker = options.upstream.filter(|_| !is_dry).map(|upstream| Asker::new(store, upstream));
+    if let Some(asker) = &asker {
+        asker.ask(&[derivation.key])?;
+    }
     let mut outcome = match known(store, &rooted_as, &derivation, is_dry)? {
         Some(outcome) => outcome,
         None => {
-            Build { store, recipe, rooted_as, context: &context, derivation, options, is_dry }.run(sink)?
+            let (context, asker) = (&context, asker.as_ref());
+            Build { store, recipe, rooted_as, context, asker, derivation, options, is_dry }.run(sink)?
         }
     };
+    outcome.upstream = asker.map(Asker::into_report).unwrap_or_default();
     outcome.dry_run = options.dry_run;
     if !options.dry_run && is_dry {
         refuse_to_run(store, &outcome.steps)?;
@@ -140,7 +153,7 @@ fn refuse_to_run(store: &Store, steps: &StepCounts) -> Result<()> {
 }
 
 /// The derivation of the whole build.
-fn derivation(sources: &Sources) -> Derivation {
+pub(super) fn derivation(sources: &Sources) -> Derivation {
     let versions: serde_json::Map<String, Value> =
         StepKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), steps::version(*kind).into())).collect();
     let params = json!({
@@ -176,6 +189,7 @@ fn known(
     if !is_dry && !latest::hold(store, &roots)? {
         store.publish(Publication { roots, ..Publication::default() }).wait()?;
         latest::forget_placeless(store, recipe)?;
+        forget_stand_in(store, recipe, &derivation.key)?;
     }
     let report = Report::decode(&report_bytes)?;
     let steps = StepCounts { hit: report.steps, ..StepCounts::default() };
@@ -191,6 +205,7 @@ fn known(
         index: Index::decode(&index_bytes)?,
         steps,
         elapsed: Duration::ZERO,
+        upstream: UpstreamReport::default(),
         notices: report.notices,
         interrupted: false,
         dry_run: is_dry,
@@ -202,6 +217,7 @@ struct Build<'a> {
     recipe: &'a Recipe,
     rooted_as: KnownRecipe,
     context: &'a Context,
+    asker: Option<&'a Asker<'a>>,
     derivation: Derivation,
     options: &'a BuildOptions<'a>,
     /// Nothing is executed and nothing written.
@@ -214,6 +230,9 @@ impl Build<'_> {
         sink(Event::Started { points: points.len() });
         if !self.is_dry {
             self.store.publish(Publication { blobs: self.context.sources.blobs(), ..Publication::default() });
+        }
+        if let Some(asker) = self.asker {
+            asker.ask_for_all(self.context, &points)?;
         }
         let (resolved, counts) = self.resolve(&points, sink)?;
         let rows = rows::rows(self.context, &points, &resolved);
@@ -242,6 +261,7 @@ impl Build<'_> {
             index,
             steps: counts,
             elapsed: Duration::ZERO,
+            upstream: UpstreamReport::default(),
             notices: report.notices,
             interrupted: self.options.cancel.load(Ordering::Relaxed) && extent == Extent::Cut,
             dry_run: self.is_dry,
@@ -255,7 +275,8 @@ impl Build<'_> {
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Result<(Vec<PerStep<Resolved>>, StepCounts)> {
         let options = self.options;
-        let scheduler = Scheduler::new(self.context, points, self.is_dry, options.keep_going, options.cancel);
+        let scheduler = Scheduler::new(self.context, points, self.is_dry, options.keep_going, options.cancel)
+            .with_upstream(self.asker);
         let explainer = if options.explain || self.is_dry {
             Some(Explainer::load(self.store, &self.rooted_as)?)
         } else {
@@ -326,6 +347,7 @@ impl Build<'_> {
         self.store.publish(publication).wait()?;
         if extent == Extent::Complete {
             latest::forget_placeless(self.store, recipe)?;
+            forget_stand_in(self.store, recipe, &self.derivation.key)?;
         }
         Ok(())
     }

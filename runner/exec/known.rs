@@ -37,9 +37,7 @@ impl KnownRecipe {
         let path = std::fs::canonicalize(recipe.file()).unwrap_or_else(|_| recipe.file().into());
         let mut place = Digest::of(path.as_os_str().as_encoded_bytes()).to_string();
         place.truncate(PLACE_DIGITS);
-        let mut file = path.display().to_string().replace(char::is_control, "?");
-        file.truncate(file.floor_char_boundary(MAX_FILE_BYTES));
-        Self { name: recipe.name().to_owned(), place, file }
+        Self { name: recipe.name().to_owned(), place, file: note(&path.display().to_string()) }
     }
 
     /// Every recipe that a root names, by name and place.
@@ -106,6 +104,13 @@ impl KnownRecipe {
     pub fn complete_build(&self, store: &Store) -> Result<Option<Root>> {
         Ok(store.root(&self.root_name(super::latest::COMPLETE))?)
     }
+}
+
+/// A text in the form that the note of a root can have.
+pub(super) fn note(text: &str) -> String {
+    let mut note = text.replace(char::is_control, "?");
+    note.truncate(note.floor_char_boundary(MAX_FILE_BYTES));
+    note
 }
 
 impl fmt::Display for KnownRecipe {

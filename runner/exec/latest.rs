@@ -16,7 +16,7 @@ use super::known::KnownRecipe;
 pub(super) const REPORT: &str = "report.json";
 pub(super) const INDEX: &str = "index.json";
 pub(super) const COMPLETE: &str = "complete";
-const INCOMPLETE: &str = "incomplete";
+pub(super) const INCOMPLETE: &str = "incomplete";
 
 /// The digests that a recipe's roots hold.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -66,9 +66,14 @@ fn shown(recipe: &KnownRecipe, targets: Targets) -> Vec<(String, Root)> {
 /// that has just come to its end replaces.
 pub(super) fn forget_placeless(store: &Store, recipe: &KnownRecipe) -> Result<()> {
     let placeless = KnownRecipe { place: String::new(), file: String::new(), ..recipe.clone() };
-    if store.root(&placeless.root_name(COMPLETE))?.is_some() {
+    forget(store, &placeless)
+}
+
+/// Removes the roots of a recipe of which a complete build is known.
+pub(super) fn forget(store: &Store, recipe: &KnownRecipe) -> Result<()> {
+    if store.root(&recipe.root_name(COMPLETE))?.is_some() {
         for part in [COMPLETE, INCOMPLETE, REPORT, INDEX] {
-            store.remove_root(&placeless.root_name(part))?;
+            store.remove_root(&recipe.root_name(part))?;
         }
     }
     Ok(())

@@ -12,9 +12,13 @@ mod latest;
 mod materialise;
 mod rows;
 mod scheduler;
+mod shared;
+mod upstream;
 
 pub use build::{BuildOptions, Outcome, PointOutcome, StepCounts, build};
 pub use events::{Event, PointStatus, StepStatus};
 pub use known::KnownRecipe;
 pub use latest::LatestBuild;
 pub use materialise::materialise;
+pub use shared::{Adopted, actions_of, adopt, build_key, selection_of};
+pub use upstream::UpstreamReport;

@@ -20,6 +20,7 @@ use crate::steps::{self, Derivation, Inputs};
 
 use super::StepStatus;
 use super::board::{Finished, Message, Resolved, Slot, State, Task, tell};
+use super::upstream::Asker;
 
 /// How long a step that another process executes is left alone before it is looked at again.
 const CLAIMED_RETRY: Duration = Duration::from_millis(5);
@@ -30,6 +31,7 @@ pub(super) struct Scheduler<'a> {
     pub(super) dry_run: bool,
     pub(super) keep_going: bool,
     pub(super) cancel: &'a AtomicBool,
+    upstream: Option<&'a Asker<'a>>,
     state: Mutex<State>,
     changed: Condvar,
 }
@@ -62,9 +64,15 @@ impl<'a> Scheduler<'a> {
             dry_run,
             keep_going,
             cancel,
+            upstream: None,
             state: Mutex::new(state),
             changed: Condvar::new(),
         }
+    }
+
+    /// The same, asking upstream before anything is executed.
+    pub(super) fn with_upstream(self, upstream: Option<&'a Asker<'a>>) -> Self {
+        Self { upstream, ..self }
     }
 
     /// Works until nothing is left to do. Run by every worker thread.
@@ -189,6 +197,12 @@ impl<'a> Scheduler<'a> {
         // Between the look and the claim another process may have published it.
         if let Some(record) = self.known(task, &key)? {
             return Ok(Some(hit(task, key, record, report)));
+        }
+        if let Some(upstream) = self.upstream {
+            upstream.ask(&[key])?;
+            if let Some(record) = self.known(task, &key)? {
+                return Ok(Some(hit(task, key, record, report)));
+            }
         }
         self.execute(task, derivation, inputs, claim, report).map(Some)
     }

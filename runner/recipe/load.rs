@@ -112,6 +112,13 @@ impl Recipe {
         &self.name
     }
 
+    /// Whether a recipe can be called this.
+    pub fn is_name(name: &str) -> bool {
+        name.starts_with(|c: char| c.is_ascii_alphanumeric())
+            && name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b))
+            && name.len() <= MAX_NAME
+    }
+
     /// The file this was read from, as it was named.
     pub fn file(&self) -> &str {
         &self.source.file
@@ -258,8 +265,7 @@ fn version(document: &Json, root: &Place<'_>) -> Result<(), Fault> {
 
 fn name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
     let name = text(json, place)?;
-    let safe = name.bytes().all(|b| b.is_ascii_alphanumeric() || b"._-".contains(&b));
-    if !safe || !name.starts_with(|c: char| c.is_ascii_alphanumeric()) || name.len() > MAX_NAME {
+    if !Recipe::is_name(&name) {
         return Err(place.fault(format!(
             "the name `{name}` is not 1 to {MAX_NAME} letters, digits, `.`, `_` and `-`, beginning with a letter or digit"
         )));

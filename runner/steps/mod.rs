@@ -72,6 +72,11 @@ impl Inputs {
         self.0.insert(kind, record);
     }
 
+    /// Whether everything is there that a step of this kind reads.
+    pub fn has_all_for(&self, kind: StepKind) -> bool {
+        kind.needs().iter().all(|need| self.0.contains_key(need))
+    }
+
     /// The digest of an output of a step that this one reads.
     fn output(&self, kind: StepKind, name: &str) -> Result<Digest> {
         self.optional(kind, name).ok_or_else(|| no_output(kind, name))

@@ -11,6 +11,7 @@
 mod checked;
 mod compare;
 mod directory;
+mod dry_run;
 mod entry;
 mod memory;
 mod needs;
@@ -24,6 +25,7 @@ mod upstream;
 
 pub use compare::Disagreement;
 pub use directory::DirectoryRemote;
+pub use dry_run::DryRun;
 pub use entry::{ActionEntry, MOST_ENTRY_BYTES};
 pub use memory::MemoryRemote;
 pub(crate) use needs::{Lacking, Needs, needs};

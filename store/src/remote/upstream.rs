@@ -21,6 +21,12 @@ pub struct Upstream {
 pub struct Fetched {
     /// Actions that were not here and are now, with everything that belongs to them: [`Store::hit`] finds them.
     pub found: Vec<ActionKey>,
+    /// Records that came, those behind what was asked for included.
+    pub actions: u64,
+    /// Blobs that came.
+    pub blobs: u64,
+    /// Their bytes, not compressed.
+    pub bytes: u64,
     /// What some remote had and was not used.
     pub left_out: Vec<Refusal>,
     /// Actions of which a remote says something else than this store.
@@ -86,6 +92,9 @@ impl Upstream {
         // Whoever cannot publish cannot build either.
         store.flush().map_err(Failure::Store)?;
         let report = pulled.map_err(Failure::Remote)?;
+        fetched.actions += report.actions;
+        fetched.blobs += report.blobs;
+        fetched.bytes += report.bytes;
         fetched.left_out.extend(report.left_out);
         fetched.disagreements.extend(report.disagreements);
         Ok(())

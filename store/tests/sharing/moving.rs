@@ -3,7 +3,8 @@
 use super::{assert_whole, fresh, on_every_remote, pull_actions, push_all, two_builds};
 use crate::harness::{Place, noise, only_blobs, plain_step, publish_a_build, step};
 use artifact_store::remote::{
-    ActionEntry, Deliver, MemoryRemote, PullOptions, PushOptions, PutAction, Remote, Selection, Wanted, pull,
+    ActionEntry, Deliver, DirectoryRemote, DryRun, MemoryRemote, PullOptions, PushOptions, PutAction, Remote,
+    Selection, Wanted, pull,
     push,
 };
 use artifact_store::trust::{PublicKey, Signature};
@@ -300,4 +301,24 @@ fn lists_that_list_each_other_are_left_out() {
     let report = push_all(&store, &MemoryRemote::new());
     assert_eq!((report.actions, report.left_out.len()), (1, 2));
     assert!(report.left_out[0].why.contains("lists an action that lists it"), "{}", report.left_out[0]);
+}
+
+#[test]
+fn a_dry_run_says_what_a_push_would_move_and_moves_nothing() {
+    let (_here, store) = fresh();
+    two_builds(&store);
+    let place = tempfile::tempdir().unwrap();
+    let path = place.path().join("remote");
+    push(
+        &store,
+        &Selection::roots(&store, &["first"]).unwrap(),
+        &DirectoryRemote::create(&path).unwrap(),
+        &PushOptions::default(),
+        &mut |_| {},
+    )
+    .unwrap();
+    let would = push_all(&store, &DryRun::new(DirectoryRemote::open(&path).unwrap()));
+    let did = push_all(&store, &DirectoryRemote::open(&path).unwrap());
+    assert_eq!((did.blobs, did.actions, did.actions_there), (5, 3, 3));
+    assert_eq!(would, did);
 }
