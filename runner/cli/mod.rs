@@ -7,22 +7,31 @@ mod cat;
 mod completions;
 mod configs;
 mod et;
+mod export;
 mod follow;
 mod gc;
+mod import;
 mod init;
 mod interrupt;
+mod key;
 mod locate;
 mod ls;
 mod moments;
 mod pin;
 mod plugin;
 mod policy_host;
+mod pull;
+mod push;
+mod received;
 mod repair;
 mod roots;
 mod schema;
+mod selected;
 mod show;
 mod sim;
 mod table;
+mod transfer;
+mod trust;
 mod ui;
 mod validate;
 mod verify;
@@ -96,6 +105,12 @@ enum Command {
     Roots(roots::RootsArgs),
     Pin(pin::PinArgs),
     Unpin(pin::UnpinArgs),
+    Push(push::PushArgs),
+    Pull(pull::PullArgs),
+    Export(export::ExportArgs),
+    Import(import::ImportArgs),
+    Key(key::KeyArgs),
+    Trust(trust::TrustArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
     Show(show::ShowArgs),
@@ -145,6 +160,12 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Roots(args) => roots::run(ui, global, &args),
         Command::Pin(args) => pin::run(ui, global, &args),
         Command::Unpin(args) => pin::run_unpin(ui, global, &args),
+        Command::Push(args) => push::run(ui, global, &args),
+        Command::Pull(args) => pull::run(ui, global, &args),
+        Command::Export(args) => export::run(ui, global, &args),
+        Command::Import(args) => import::run(ui, global, &args),
+        Command::Key(args) => key::run(ui, &args),
+        Command::Trust(args) => trust::run(ui, global, &args),
         Command::Show(args) => show::run(ui, global, &args),
         Command::Ls(args) => ls::run(ui, global, &args),
         Command::Cat(args) => cat::run(ui, global, &args),

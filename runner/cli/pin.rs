@@ -71,7 +71,7 @@ fn target(store: &Store, what: &str) -> Result<(Pinned, String)> {
 }
 
 /// What the bytes of a blob are, so that what they list is kept too.
-fn kind_of(store: &Store, digest: &Digest) -> Result<OutputKind> {
+pub(super) fn kind_of(store: &Store, digest: &Digest) -> Result<OutputKind> {
     let bytes = locate::blob(store, digest)?;
     Ok(if Tree::decode(&bytes).is_ok() {
         OutputKind::Tree

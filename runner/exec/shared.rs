@@ -63,7 +63,8 @@ pub fn actions_of(store: &Store, recipe: &KnownRecipe) -> Result<Vec<ActionKey>>
 
 fn closure(store: &Store, digest: &Digest) -> Result<Closure> {
     let bytes = store.get(digest)?.ok_or_else(|| {
-        Error::new(ErrorKind::Store, format!("list {digest} is damaged or gone")).hint("build the recipe again")
+        Error::new(ErrorKind::Store, format!("list {digest} is damaged or gone"))
+            .hint("build the recipe again")
     })?;
     Ok(Closure::decode(&bytes)?)
 }

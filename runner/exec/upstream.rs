@@ -16,8 +16,7 @@ use crate::recipe::Point;
 use crate::steps::{self, Context, Inputs};
 
 /// Steps whose keys can be made as soon as those of the level before are known.
-const LEVELS: [&[StepKind]; 3] =
-    [&[StepKind::Hw, StepKind::Et], &[StepKind::Configs], &[StepKind::Run]];
+const LEVELS: [&[StepKind]; 3] = [&[StepKind::Hw, StepKind::Et], &[StepKind::Configs], &[StepKind::Run]];
 
 /// What came from upstream in a build.
 #[derive(Clone, Debug, Default)]

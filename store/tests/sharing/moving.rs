@@ -4,8 +4,7 @@ use super::{assert_whole, fresh, on_every_remote, pull_actions, push_all, two_bu
 use crate::harness::{Place, noise, only_blobs, plain_step, publish_a_build, step};
 use artifact_store::remote::{
     ActionEntry, Deliver, DirectoryRemote, DryRun, MemoryRemote, PullOptions, PushOptions, PutAction, Remote,
-    Selection, Wanted, pull,
-    push,
+    Selection, Wanted, pull, push,
 };
 use artifact_store::trust::{PublicKey, Signature};
 use artifact_store::{ActionKey, Blob, Digest, Error, Found, OutputKind, Result};

@@ -1,0 +1,98 @@
+//! `astra-store push`.
+
+use std::path::{Path, PathBuf};
+use std::time::Instant;
+
+use artifact_store::Store;
+use artifact_store::remote::{DryRun, MemoryRemote, PushOptions, Remote, Selection, push};
+use clap::Args;
+use serde_json::Map;
+
+use crate::error::Result;
+
+use super::selected::selected;
+use super::transfer::{Bar, Transfer, create_remote, failed, open_remote, require_place};
+use super::ui::Ui;
+use super::{Global, locate};
+
+/// Bring results to a directory that others share.
+///
+/// Only what is not there moves; what was pushed is never changed. A push that was interrupted goes on where it
+/// stopped, and many may push to one directory at a time.
+#[derive(Debug, Args)]
+#[command(
+    override_usage = "astra-store push [OPTIONS] [RECIPE|DIGEST]... <DEST>",
+    after_help = "\
+Examples:
+  astra-store push /mnt/lab/results                  # everything
+  astra-store push h100-allreduce /mnt/lab/results   # what one recipe's builds need
+  astra-store push recipe.json /mnt/lab/results -n   # how much that would be
+  astra-store build recipe.json --push /mnt/lab/results
+
+The exit code is 1 when something was left out or is another result there; the rest is pushed all the same."
+)]
+pub(super) struct PushArgs {
+    /// Recipes by name or file, or unique beginnings of digests; everything if there are none. Last the directory,
+    /// which is made if it is not there.
+    #[arg(required = true, value_name = "RECIPE|DIGEST|DEST")]
+    what: Vec<String>,
+    /// Say what would be pushed, and push nothing.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Look for every blob there instead of relying on the entries: brings back what was lost.
+    #[arg(long)]
+    recheck: bool,
+}
+
+pub(super) fn run(ui: &Ui, global: &Global, args: &PushArgs) -> Result<()> {
+    let (dest, what) = args.what.split_last().map_or(("", &[][..]), |(dest, what)| (dest.as_str(), what));
+    let dest = PathBuf::from(dest);
+    require_place(&dest)?;
+    let store = locate::open_existing(ui, global)?;
+    // Nothing is to go between the choice and the push.
+    let _session = store.session()?;
+    let selection = selected(&store, what)?;
+    let remote = destination(&dest, args.dry_run)?;
+    let options = PushOptions { recheck: args.recheck };
+    let mut transfer = push_to(ui, &store, &selection, remote.as_ref(), &options, &dest)?;
+    transfer.dry_run = args.dry_run;
+    transfer.tell(ui, Map::new())?;
+    transfer.verdict()
+}
+
+/// The remote; where nothing is to be written, one that is only asked.
+fn destination(dest: &Path, dry_run: bool) -> Result<Box<dyn Remote>> {
+    Ok(match (dry_run, dest.exists()) {
+        (false, _) => Box::new(create_remote(dest)?),
+        (true, true) => Box::new(DryRun::new(open_remote(dest)?)),
+        (true, false) => Box::new(DryRun::new(MemoryRemote::new())),
+    })
+}
+
+/// Pushes, with progress.
+pub(super) fn push_to(
+    ui: &Ui,
+    store: &Store,
+    selection: &Selection,
+    remote: &dyn Remote,
+    options: &PushOptions,
+    dest: &Path,
+) -> Result<Transfer> {
+    let started = Instant::now();
+    let other = dest.display().to_string();
+    let bar = Bar::new(ui);
+    let report = push(store, selection, remote, options, &mut |progress| bar.show(progress))
+        .map_err(|e| failed(e, store, &other))?;
+    Ok(Transfer {
+        done: ("pushed", "to"),
+        other,
+        actions: report.actions,
+        blobs: report.blobs,
+        bytes: report.bytes,
+        there: report.actions_there,
+        disagreements: report.disagreements,
+        left_out: report.left_out,
+        elapsed: started.elapsed(),
+        dry_run: false,
+    })
+}
