@@ -8,11 +8,12 @@ use indicatif::{ProgressBar, ProgressStyle};
 use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind, Result};
-use crate::exec::{self, BuildOptions, Event, Outcome, StepStatus};
+use crate::exec::{self, BuildOptions, Event, KnownRecipe, Outcome, StepStatus};
 use crate::recipe::Recipe;
 use crate::report::stall_json;
 
 use super::interrupt::stop_on_signal;
+use super::sharing::{SharingArgs, tell_upstream, upstream_json};
 use super::ui::{Ui, counted};
 use super::{Global, locate, table};
 
@@ -24,6 +25,7 @@ Examples:
   astra-store build recipe.json --explain        # why each executed step was executed
   astra-store build recipe.json --dry-run        # what would be executed
   astra-store build recipe.json --out results    # also write every point's files
+  astra-store build recipe.json --upstream /mnt/lab/results --push /mnt/lab/results
   astra-store build recipe.json --json | tail -1 # the summary for scripts")]
 pub(super) struct BuildArgs {
     /// The recipe.
@@ -46,12 +48,15 @@ pub(super) struct BuildArgs {
     /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
+    #[command(flatten)]
+    sharing: SharingArgs,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let (store, _temporary) =
         if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
+    let sharing = args.sharing.open(global, &store)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let options = BuildOptions {
@@ -60,7 +65,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         keep_going: args.keep_going,
         explain: args.explain,
         lint: !args.no_lint,
-        upstream: None,
+        upstream: sharing.upstream(),
         cancel: &cancel,
     };
     let mut progress = Progress::new(ui);
@@ -70,14 +75,31 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     for notice in &outcome.notices {
         ui.warn(notice);
     }
+    tell_upstream(ui, &outcome.upstream);
     let written = args.out.as_ref().map(|dir| exec::materialise(&store, &recipe, &outcome, dir));
+    // What is finished is handed out, too, when something else failed; not when the user wants to get away.
+    let pushed = match outcome.interrupted {
+        true => Ok(None),
+        false => sharing.hand_out(ui, &store, &KnownRecipe::of(&recipe)),
+    };
     if ui.json() {
-        ui.json_line(&summary(&outcome))?;
+        let mut summary = summary(&outcome);
+        if sharing.upstream().is_some() {
+            summary["upstream"] = upstream_json(&outcome.upstream);
+        }
+        if let Ok(Some(pushed)) = &pushed {
+            summary["pushed"] = pushed.json();
+        }
+        ui.json_line(&summary)?;
     } else {
         print_table(ui, &outcome)?;
         print_totals(ui, &outcome, args.dry_run);
     }
     verdict(ui, &outcome)?;
+    if let Some(pushed) = pushed? {
+        pushed.tell_on_stderr(ui);
+        pushed.verdict()?;
+    }
     if let (Some(files), Some(dir)) = (written.transpose()?, &args.out) {
         ui.say(format!("{files} files in {}", dir.display()));
     }

@@ -27,6 +27,7 @@ mod repair;
 mod roots;
 mod schema;
 mod selected;
+mod sharing;
 mod show;
 mod sim;
 mod table;

@@ -138,7 +138,16 @@ impl Transfer {
         if !ui.json() {
             return ui.data(|out| writeln!(out, "{}", self.sentence()));
         }
-        let value = json!({
+        let mut value = self.json();
+        for (key, part) in more {
+            value[key] = part;
+        }
+        ui.json_line(&value)
+    }
+
+    /// The object that `--json` prints.
+    pub(super) fn json(&self) -> Value {
+        json!({
             "with": self.other,
             "actions": self.actions,
             "blobs": self.blobs,
@@ -148,10 +157,7 @@ impl Transfer {
             "left_out": self.left_out.iter().map(refusal_json).collect::<Vec<_>>(),
             "dry_run": self.dry_run,
             "elapsed_s": self.elapsed.as_secs_f64(),
-        });
-        let mut object = value.as_object().cloned().unwrap_or_default();
-        object.extend(more);
-        ui.json_line(&object)
+        })
     }
 
     /// The same where stdout is the bundle.
@@ -160,7 +166,8 @@ impl Transfer {
         ui.say(self.sentence());
     }
 
-    fn sentence(&self) -> String {
+    /// What came of it, for people.
+    pub(super) fn sentence(&self) -> String {
         let Self { done: (done, to), other, .. } = self;
         let seconds = self.elapsed.as_secs_f64();
         let records = |n| counted(usize::try_from(n).unwrap_or(usize::MAX), "record");

@@ -109,7 +109,8 @@ impl KnownRecipe {
 /// A text in the form that the note of a root can have.
 pub(super) fn note(text: &str) -> String {
     let mut note = text.replace(char::is_control, "?");
-    note.truncate(note.floor_char_boundary(MAX_FILE_BYTES));
+    let end = (0..=MAX_FILE_BYTES.min(note.len())).rev().find(|&end| note.is_char_boundary(end));
+    note.truncate(end.unwrap_or_default());
     note
 }
 

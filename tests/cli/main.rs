@@ -18,6 +18,7 @@ mod networks;
 mod processes;
 mod reference;
 mod sandbox;
+mod sharing;
 mod stores;
 mod study;
 mod timeline;

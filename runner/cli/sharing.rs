@@ -1,0 +1,145 @@
+//! What `build` does with other people's results and for them: where it asks, what it signs, where it pushes.
+
+use std::path::PathBuf;
+use std::sync::Arc;
+
+use artifact_store::remote::{DirectoryRemote, PullOptions, PushOptions, Remote, Upstream};
+use artifact_store::trust::{SecretKey, TrustPolicy};
+use artifact_store::{ActionKey, Store};
+use clap::Args;
+use serde_json::{Value, json};
+
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{KnownRecipe, UpstreamReport, actions_of, selection_of};
+use crate::report::format_bytes;
+
+use super::Global;
+use super::push::push_to;
+use super::transfer::{
+    Transfer, create_remote, disagreement_json, open_remote, refusal_json, tell_trouble, trust,
+};
+use super::ui::{Ui, counted};
+
+/// Options of `build` about other stores.
+#[derive(Debug, Args)]
+#[command(next_help_heading = "Sharing")]
+pub(super) struct SharingArgs {
+    /// Ask the remote in this directory before a step is executed; may be given several times. What is there is
+    /// checked and kept in this store; nothing is written there.
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    upstream: Vec<PathBuf>,
+    /// Use no record from upstream that no key of `astra-store trust` has signed.
+    #[arg(long, requires = "upstream")]
+    require_signed: bool,
+    /// Sign the records of this build with the secret key in this file.
+    #[arg(long, value_name = "KEY", conflicts_with = "dry_run")]
+    sign: Option<PathBuf>,
+    /// Push what the build needs to the remote in this directory when it ends.
+    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    push: Option<PathBuf>,
+}
+
+/// What the options name, found to be usable before the build begins.
+pub(super) struct Sharing {
+    upstream: Option<Upstream>,
+    key: Option<SecretKey>,
+    push: Option<(PathBuf, DirectoryRemote)>,
+}
+
+impl SharingArgs {
+    /// Opens everything that the options name.
+    pub(super) fn open(&self, global: &Global, store: &Store) -> Result<Sharing> {
+        if global.read_only && (!self.upstream.is_empty() || self.sign.is_some()) {
+            return Err(Error::new(
+                ErrorKind::Usage,
+                "what comes from upstream and signatures are kept in the store",
+            )
+            .key("--read-only")
+            .hint("leave out --read-only, or --upstream and --sign"));
+        }
+        let mut remotes: Vec<Arc<dyn Remote>> = Vec::new();
+        for place in &self.upstream {
+            remotes.push(Arc::new(open_remote(place)?));
+        }
+        let options = PullOptions { trust: trust(store, self.require_signed)?, ..PullOptions::default() };
+        let key = self.sign.as_deref().map(SecretKey::read).transpose();
+        let push = self.push.clone().map(|place| create_remote(&place).map(|remote| (place, remote)));
+        Ok(Sharing {
+            upstream: (!remotes.is_empty()).then(|| Upstream::new(remotes, options)),
+            key: key.map_err(|e| Error::outside_store(&e))?,
+            push: push.transpose()?,
+        })
+    }
+}
+
+impl Sharing {
+    pub(super) fn upstream(&self) -> Option<&Upstream> {
+        self.upstream.as_ref()
+    }
+
+    /// Signs and pushes what a build has come to, as far as that is asked for.
+    pub(super) fn hand_out(&self, ui: &Ui, store: &Store, recipe: &KnownRecipe) -> Result<Option<Transfer>> {
+        if let Some(key) = &self.key {
+            sign(ui, store, recipe, key)?;
+        }
+        let Some((place, remote)) = &self.push else { return Ok(None) };
+        let selection = selection_of(store, recipe)?;
+        push_to(ui, store, &selection, remote, &PushOptions::default(), place).map(Some)
+    }
+}
+
+/// Signs the records of a build, except those of strangers: what came without provenance speaks for nobody here, unless
+/// somebody who is trusted has signed it.
+fn sign(ui: &Ui, store: &Store, recipe: &KnownRecipe, secret: &SecretKey) -> Result<()> {
+    let TrustPolicy { trusted, .. } = trust(store, false)?;
+    let own = secret.public();
+    let mut unsigned: Vec<ActionKey> = Vec::new();
+    let mut strangers = 0;
+    store.flush()?;
+    for key in actions_of(store, recipe)? {
+        let signatures = store.signatures(&key)?;
+        let by = |signer| signatures.iter().any(|signature| *signature.signer() == signer);
+        if by(own) {
+            continue;
+        }
+        if store.provenance(&key)?.is_some() || trusted.iter().any(|signer| by(*signer)) {
+            unsigned.push(key);
+        } else {
+            strangers += 1;
+        }
+    }
+    let signed = if unsigned.is_empty() { 0 } else { store.sign(&unsigned, secret)? };
+    ui.say(format!("signed {}", counted(usize::try_from(signed).unwrap_or(usize::MAX), "record")));
+    if strangers > 0 {
+        let records = counted(strangers, "record");
+        ui.warn(format!(
+            "{records} of this build came from elsewhere, signed by nobody trusted here, and are not signed"
+        ));
+    }
+    Ok(())
+}
+
+/// Says what came from upstream and what did not.
+pub(super) fn tell_upstream(ui: &Ui, report: &UpstreamReport) {
+    for error in &report.failed {
+        ui.warn(format!("upstream {error}; it was not asked again"));
+    }
+    tell_trouble(ui, &report.disagreements, &report.left_out);
+    if report.actions > 0 {
+        let actions = counted(usize::try_from(report.actions).unwrap_or(usize::MAX), "record");
+        let blobs = counted(usize::try_from(report.blobs).unwrap_or(usize::MAX), "blob");
+        ui.say(format!("{actions} and {blobs} ({}) came from upstream", format_bytes(report.bytes)));
+    }
+}
+
+/// What came from upstream, for the summary of `--json`.
+pub(super) fn upstream_json(report: &UpstreamReport) -> Value {
+    json!({
+        "actions": report.actions,
+        "blobs": report.blobs,
+        "bytes": report.bytes,
+        "left_out": report.left_out.iter().map(refusal_json).collect::<Vec<_>>(),
+        "disagreements": report.disagreements.iter().map(disagreement_json).collect::<Vec<_>>(),
+        "failed": report.failed.iter().map(ToString::to_string).collect::<Vec<_>>(),
+    })
+}

@@ -1,0 +1,351 @@
+//! Results that travel between stores: what moves, what is found to be wrong on the way, what a mistake leads to.
+
+use std::path::{Path, PathBuf};
+
+use artifact_store::{ActionKey, Blob, HexPrefix, NewAction, Options, Publication, Store};
+use serde_json::Value;
+
+use crate::sandbox::{Build, Finished, Sandbox, finish};
+use crate::study::{ONE_ALL_REDUCE, RING_OF_4, STEPS_OF_SWEEP_OF_20, SWEEP_OF_20, with};
+
+/// A machine: a directory with a recipe, and a store of its own. Shares with others what lies beside it.
+struct Machine<'a> {
+    sandbox: &'a Sandbox,
+    name: &'static str,
+}
+
+impl<'a> Machine<'a> {
+    fn new(sandbox: &'a Sandbox, name: &'static str, recipe: &str) -> Self {
+        sandbox.write(&format!("{name}/hardware.yaml"), RING_OF_4);
+        sandbox.write(&format!("{name}/recipe.json"), recipe);
+        Self { sandbox, name }
+    }
+
+    fn run(&self, arguments: &str) -> Finished {
+        self.run_in(arguments, &[])
+    }
+
+    fn run_in(&self, arguments: &str, environment: &[(&str, &str)]) -> Finished {
+        let mut command = self.sandbox.command(arguments);
+        command.current_dir(self.sandbox.path(self.name)).env_remove("ASTRA_STORE");
+        finish(command.envs(environment.iter().copied()))
+    }
+
+    fn build(&self, arguments: &str) -> Build {
+        self.run(&format!("build recipe.json --json {arguments}")).succeeds().build()
+    }
+
+    fn value(&self, arguments: &str) -> Value {
+        self.run(&format!("{arguments} --json")).succeeds().value()
+    }
+}
+
+/// A machine that has pushed its sweep to `remote`, and another one.
+fn pushed(sandbox: &Sandbox) -> [Machine<'_>; 2] {
+    let [a, b] = ["a", "b"].map(|name| Machine::new(sandbox, name, SWEEP_OF_20));
+    a.run("build recipe.json --push ../remote").succeeds();
+    [a, b]
+}
+
+/// All files of a remote below one of its directories, whose names are digests.
+fn files_below(sandbox: &Sandbox, directory: &str) -> Vec<PathBuf> {
+    let root = sandbox.path(directory);
+    sandbox.files(directory).into_keys().map(|path| root.join(path)).collect()
+}
+
+fn flip(path: &Path, at: usize) {
+    use std::os::unix::fs::PermissionsExt;
+    std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
+    let mut bytes = std::fs::read(path).unwrap();
+    let at = at % bytes.len();
+    bytes[at] ^= 1;
+    std::fs::write(path, bytes).unwrap();
+}
+
+fn name_of(path: &Path) -> &str {
+    path.file_name().unwrap().to_str().unwrap()
+}
+
+#[test]
+fn what_one_machine_has_built_another_does_not_execute() {
+    let sandbox = Sandbox::new();
+    let [a, b] = ["a", "deep/down/b"].map(|name| Machine::new(&sandbox, name, SWEEP_OF_20));
+    let remote = sandbox.path("remote").display().to_string();
+    let here = [("TZ", "Asia/Kathmandu"), ("LC_ALL", "de_DE.UTF-8"), ("USER", "anna")];
+    let built = a.run_in("build recipe.json --json -j 1", &here).succeeds().build();
+    assert_eq!(built.steps.executed, STEPS_OF_SWEEP_OF_20);
+    a.run(&format!("push {remote}")).succeeds();
+
+    let there = [("TZ", "UTC"), ("LC_ALL", "C"), ("USER", "ben")];
+    let arguments = format!("build ./recipe.json --store elsewhere/store --json -j 7 --upstream {remote}");
+    let fetched = b.run_in(&arguments, &there).succeeds().build();
+    assert_eq!((fetched.steps.executed, fetched.steps.hit), (0, STEPS_OF_SWEEP_OF_20));
+    assert_eq!(fetched.results(), built.results());
+
+    a.run("export ../a.bundle --no-provenance").succeeds();
+    b.run(&format!("export {} --store elsewhere/store --no-provenance", sandbox.path("b.bundle").display()))
+        .succeeds();
+    assert!(sandbox.bytes("a.bundle") == sandbox.bytes("b.bundle"), "equal results, other bundles");
+    a.run("export ../with.bundle").succeeds();
+    assert!(sandbox.bytes("a.bundle") != sandbox.bytes("with.bundle"), "provenance is in neither");
+}
+
+#[test]
+fn a_second_push_and_a_second_pull_move_nothing_and_say_so() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let again = a.run("push ../remote").succeeds();
+    assert!(
+        again.text().starts_with("nothing pushed to ../remote: 34 records there already"),
+        "{}",
+        again.text()
+    );
+    let first = b.value("pull ../remote");
+    assert_eq!((&first["actions"], &first["actions_there"]), (&34.into(), &0.into()));
+    let second = b.value("pull ../remote");
+    assert_eq!(
+        (&second["actions"], &second["blobs"], &second["actions_there"]),
+        (&0.into(), &0.into(), &34.into())
+    );
+    assert!(b.run("show sweep-of-20").succeeds().text().contains("16 MiB"));
+    assert_eq!(b.build("").steps.executed, 0);
+    assert_eq!(b.run("ls --json").succeeds().value()["recipes"].as_array().unwrap().len(), 1);
+}
+
+#[test]
+fn what_came_is_kept_by_collection_as_what_was_built_is() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    a.run("export ../sweep.bundle sweep-of-20").succeeds();
+    let c = Machine::new(&sandbox, "c", SWEEP_OF_20);
+    let one = a.build("").point("bandwidth=25 GB,size=1 MiB").result.clone().unwrap();
+    let d = Machine::new(&sandbox, "d", SWEEP_OF_20);
+    b.run("pull ../remote").succeeds();
+    c.run("import ../sweep.bundle").succeeds();
+    d.run(&format!("pull {one} ../remote")).succeeds();
+    for machine in [&b, &c, &d] {
+        let gc = machine.value("gc --grace 0");
+        assert_eq!(gc["dead"]["actions"]["count"], 0, "{}: {gc}", machine.name);
+    }
+    for machine in [&b, &c] {
+        assert_eq!(machine.build("").steps.executed, 0, "{}", machine.name);
+    }
+    assert!(d.run(&format!("cat {one}")).succeeds().text().contains("finish"));
+}
+
+#[test]
+fn only_the_steps_that_upstream_lacks_are_executed() {
+    let sandbox = Sandbox::new();
+    let [_a, b] = pushed(&sandbox);
+    // Another bandwidth: a hw, a configs and five runs; its five traces are there.
+    sandbox.write("b/recipe.json", with(SWEEP_OF_20, "\"200 GB\"", "\"300 GB\""));
+    assert_eq!(b.build("--upstream ../remote").steps.executed, 7);
+    // A comment gives a new hw step and, from there on, what upstream has.
+    let c = Machine::new(&sandbox, "c", SWEEP_OF_20);
+    sandbox.write("c/hardware.yaml", format!("# a comment\n{RING_OF_4}"));
+    let built = c.build("--upstream ../remote");
+    assert_eq!(built.executed().into_iter().collect::<Vec<_>>(), [("hw", 4)]);
+}
+
+#[test]
+fn a_flipped_byte_in_a_remote_is_found_named_and_not_used() {
+    for directory in ["remote/blobs", "remote/actions"] {
+        let sandbox = Sandbox::new();
+        let [a, b] = pushed(&sandbox);
+        let expected = a.build("");
+        for path in files_below(&sandbox, directory).iter().step_by(7) {
+            let whole = std::fs::read(path).unwrap();
+            flip(path, 20);
+            let left =
+                b.run("pull ../remote --store for-this-one --json").exits(1).says(&[name_of(path)]).value();
+            assert!(left["left_out"].to_string().contains(name_of(path)), "{left}");
+            std::fs::remove_dir_all(sandbox.path("b/for-this-one")).unwrap();
+            std::fs::write(path, whole).unwrap();
+        }
+        files_below(&sandbox, directory).iter().for_each(|path| flip(path, 20));
+        let built = b.run("build recipe.json --json --upstream ../remote").succeeds().says(&["is left out"]);
+        assert_eq!(built.build().results(), expected.results());
+        assert_eq!(built.build().steps.executed, STEPS_OF_SWEEP_OF_20);
+    }
+}
+
+#[test]
+fn a_flipped_byte_in_a_bundle_is_found_and_nothing_of_it_used() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    a.run("export ../sweep.bundle").succeeds();
+    let bundle = sandbox.bytes("sweep.bundle");
+    for at in (0..bundle.len()).step_by(bundle.len() / 20) {
+        let mut damaged = bundle.clone();
+        damaged[at] ^= 1;
+        sandbox.write("damaged.bundle", damaged);
+        b.run("import ../damaged.bundle").exits(3).says(&["damaged.bundle: "]);
+    }
+    sandbox.write("damaged.bundle", &bundle[..bundle.len() / 2]);
+    b.run("import ../damaged.bundle").exits(3).says(&["nothing of it is used"]);
+    assert_eq!(b.value("ls")["store"]["actions"], 0);
+    b.run("import ../sweep.bundle").succeeds();
+    assert_eq!(b.build("").steps.executed, 0);
+}
+
+#[test]
+fn a_bundle_leaves_out_what_the_other_side_has() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    a.run("export ../first.bundle").succeeds();
+    b.run("import ../first.bundle").succeeds();
+    b.run("export --inventory ../b.list").succeeds();
+    sandbox.write("a/recipe.json", with(SWEEP_OF_20, "\"200 GB\"", "\"300 GB\""));
+    a.build("");
+    for have in ["first.bundle", "b.list"] {
+        let report = a.value(&format!("export ../second.bundle --have ../{have}"));
+        assert_eq!(report["actions"], 8, "{have}: {report}");
+    }
+    b.run("import ../second.bundle").succeeds();
+    sandbox.write("b/recipe.json", sandbox.read("a/recipe.json"));
+    assert_eq!(b.build("").steps.executed, 0);
+    let c = Machine::new(&sandbox, "c", SWEEP_OF_20);
+    c.run("import ../second.bundle").exits(3).says(&["second.bundle: "]);
+}
+
+#[test]
+fn two_stores_become_one() {
+    let sandbox = Sandbox::new();
+    let [_a, b] = pushed(&sandbox);
+    sandbox.write("b/recipe.json", ONE_ALL_REDUCE);
+    b.build("");
+    b.run("import ../a/.astra-store").succeeds();
+    let names: Vec<Value> =
+        b.value("ls")["recipes"].as_array().unwrap().iter().map(|recipe| recipe["name"].clone()).collect();
+    assert_eq!(names, ["one-all-reduce", "sweep-of-20"]);
+    let again = b.run("import ../a/.astra-store").succeeds();
+    assert!(again.text().starts_with("nothing imported from"), "{}", again.text());
+    b.run("import .astra-store").exits(3).says(&["this is the store itself"]);
+}
+
+#[test]
+fn only_what_a_trusted_key_has_signed_is_used_when_that_is_required() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let key = a.run("key generate ../anna.key").succeeds().text().trim().to_owned();
+    assert_eq!(a.run("key show ../anna.key").succeeds().text().trim(), key);
+    a.run("key generate ../anna.key").exits(3).says(&["a key in use"]);
+
+    let required = "build recipe.json --json --upstream ../remote --require-signed";
+    b.run(required).exits(2).says(&["--require-signed: ", "trusts no key", "hint: `astra-store trust add"]);
+    b.run(&format!("trust add {key} --name anna")).succeeds();
+    let unsigned = b.run(required).succeeds().says(&["no trusted key has signed it"]);
+    assert_eq!(unsigned.build().steps.executed, STEPS_OF_SWEEP_OF_20);
+
+    let signed = a.run("build recipe.json --sign ../anna.key --push ../remote").succeeds();
+    signed.says(&["signed 34 records"]);
+    a.run("build recipe.json --sign ../anna.key").succeeds().says(&["signed 0 records"]);
+    std::fs::remove_dir_all(sandbox.path("b/.astra-store")).unwrap();
+    b.run(&format!("trust add {key} --name anna")).succeeds();
+    assert_eq!(b.run(required).succeeds().build().steps.executed, 0);
+    assert_eq!(b.value("trust ls")["keys"][0]["name"], "anna");
+
+    // Others' results become nobody's word by being built upon.
+    let stranger = Machine::new(&sandbox, "c", SWEEP_OF_20);
+    stranger.run("key generate ../carl.key").succeeds();
+    let arguments = "build recipe.json --upstream ../remote --sign ../carl.key";
+    stranger
+        .run(arguments)
+        .succeeds()
+        .says(&["signed 0 records", "34 records of this build came from elsewhere"]);
+
+    b.run("trust rm ana").exits(3).says(&["no trusted key is called `ana`", "did you mean `anna`?"]);
+    b.run("trust rm anna").succeeds();
+    assert_eq!(b.value("trust ls")["keys"], serde_json::json!([]));
+}
+
+#[test]
+fn another_result_of_the_same_action_is_reported_with_both_sides_and_replaces_nothing() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    b.build("");
+    let liar = Store::open(sandbox.path("b/.astra-store"), &Options::default()).unwrap();
+    let actions = liar.list_actions(&HexPrefix::ALL).unwrap();
+    let is_run = |key: &&ActionKey| liar.record(key).unwrap().unwrap().outputs.contains_key("result.json");
+    let run = *actions.iter().find(is_run).unwrap();
+    let mut record = liar.record(&run).unwrap().unwrap();
+    let other = Blob::new(b"{}".to_vec());
+    let output = record.outputs.get_mut("result.json").unwrap();
+    let ours = output.digest.to_string();
+    (output.digest, output.len) = (other.digest(), other.len());
+    let preimage = liar.preimage(&run).unwrap().unwrap();
+    let provenance = liar.provenance(&run).unwrap().unwrap();
+    let action = NewAction::new(preimage, record, provenance);
+    liar.publish(Publication { blobs: vec![other.clone()], action: Some(action), ..Publication::default() });
+    drop(liar);
+
+    let theirs = other.digest().to_string();
+    let said =
+        [&format!("action {run} is not deterministic"), &ours, &theirs, "(run on "].map(|s| s.to_owned());
+    let said: Vec<&str> = said.iter().map(String::as_str).collect();
+    b.run(&format!("push {run} ../remote")).exits(1).says(&said);
+    let merged = a.run("import ../b/.astra-store --json").exits(1).says(&said).value();
+    let disagreement = &merged["disagreements"][0];
+    for (side, result) in [("ours", &ours), ("theirs", &theirs)] {
+        assert_eq!(disagreement[side]["result.json"], **result);
+    }
+    for side in ["our_provenance", "their_provenance"] {
+        assert!(disagreement[side]["host"].is_string(), "{disagreement}");
+    }
+    assert_eq!(a.build("").results().len(), 20);
+    let c = Machine::new(&sandbox, "c", SWEEP_OF_20);
+    assert_eq!(c.build("--upstream ../remote").results(), a.build("").results());
+}
+
+#[test]
+fn a_dry_run_writes_nothing() {
+    let sandbox = Sandbox::new();
+    let [a, _b] = ["a", "b"].map(|name| Machine::new(&sandbox, name, SWEEP_OF_20));
+    a.build("");
+    let push = a.value("push ../remote --dry-run");
+    let export = a.value("export ../bundle --dry-run");
+    assert_eq!((&push["actions"], &export["actions"]), (&34.into(), &34.into()));
+    assert!(!sandbox.path("remote").exists() && !sandbox.path("bundle").exists());
+    assert_eq!(a.value("push ../remote")["blobs"], push["blobs"]);
+}
+
+#[test]
+fn mistakes_are_told_before_anything_is_done() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    sandbox.write("letter", "to a friend");
+    sandbox.write("files/letter", "to a friend");
+    for (arguments, code, said) in [
+        ("push no/such/place", 3, "no/such/place: there is no such directory"),
+        ("push sweep-of-2 ../remote", 2, "hint: did you mean `sweep-of-20`?"),
+        ("push ../files", 3, "this is not a remote"),
+        ("push ../letter", 3, "letter: "),
+        ("push .astra-store", 3, "this is a store and not a remote"),
+        ("push lab:/srv/results", 2, "hint: mount it, or copy"),
+        ("push https://lab/results", 2, "is an address"),
+        ("pull ../remotes", 3, "remotes: there is no such directory"),
+        ("pull ../files", 3, "this is not a remote"),
+        ("pull sweep-of-20 ../remote", 2, "a remote knows no names of recipes"),
+        ("build recipe.json --upstream ../remotes", 3, "remotes: there is no such directory"),
+        ("build recipe.json --push no/such/place", 3, "no/such/place: "),
+        ("build recipe.json --sign ../letter", 3, "this is not a secret key"),
+        ("build recipe.json --require-signed", 2, "--upstream"),
+        ("import ../letter", 3, "letter: this is not a bundle"),
+        ("import ../no-file", 3, "no-file: there is no such file"),
+        ("import ../files", 3, "files: "),
+        ("export ../x.bundle no-recipe", 2, "the store has no recipe `no-recipe`"),
+        ("export ../x.bundle --have ../letter", 3, "letter: --have: this is not a bundle"),
+        ("trust add 12", 3, "KEY: `12` is not a public key"),
+    ] {
+        a.run(arguments).exits(code).says(&[said]);
+    }
+    assert!(!sandbox.path("a/no").exists() && !sandbox.path("x.bundle").exists());
+    assert!(!sandbox.path("a/lab:").exists() && !sandbox.path("a/https:").exists());
+    sandbox.write("b/recipe.json", with(SWEEP_OF_20, "\"200 GB\"", "\"300 GB\""));
+    b.run("pull recipe.json ../remote").exits(3).says(&["no build of `recipe.json`", "--upstream ../remote"]);
+    b.run("import ../letter").exits(3);
+    b.run("push ../remote").succeeds();
+    sandbox.write("b/recipe.json", SWEEP_OF_20);
+    b.run("pull recipe.json ../remote").succeeds();
+    assert_eq!(b.build("").steps.executed, 0);
+}
