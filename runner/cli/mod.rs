@@ -6,6 +6,7 @@ mod build;
 mod cat;
 mod completions;
 mod configs;
+mod doctor;
 mod et;
 mod follow;
 mod gc;
@@ -20,6 +21,7 @@ mod roots;
 mod schema;
 mod show;
 mod sim;
+mod stats;
 mod table;
 mod ui;
 mod validate;
@@ -95,6 +97,8 @@ enum Command {
     Unpin(pin::UnpinArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Stats(stats::StatsArgs),
+    Doctor(doctor::DoctorArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
@@ -136,6 +140,8 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Roots(args) => roots::run(ui, global, &args),
         Command::Pin(args) => pin::run(ui, global, &args),
         Command::Unpin(args) => pin::run_unpin(ui, global, &args),
+        Command::Stats(args) => stats::run(ui, global, &args),
+        Command::Doctor(args) => doctor::run(ui, global, &args),
         Command::Show(args) => show::run(ui, global, &args),
         Command::Ls(args) => ls::run(ui, global, &args),
         Command::Cat(args) => cat::run(ui, global, &args),

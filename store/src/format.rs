@@ -3,6 +3,7 @@
 
 use crate::db;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sharing;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
@@ -59,7 +60,17 @@ pub(crate) fn write(directory: &Path) -> Result<()> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.and_then(|()| fs::rename(&temporary, &path)).map_err(|e| Error::io("write the file", &path, &e))
+    written
+        .and_then(|()| fs::rename(&temporary, &path))
+        .map_err(|e| Error::io("write the file", &path, &e))?;
+    sharing::as_its_directory(&path);
+    Ok(())
+}
+
+/// What the file says beside the version: how the database is shared, and what made it.
+pub(crate) fn describe(directory: &Path) -> String {
+    let text = fs::read_to_string(directory.join(FILE)).unwrap_or_default();
+    text.lines().collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses to make a store among somebody else's files; what an interrupted attempt left is fine, and so is what

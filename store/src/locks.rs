@@ -5,6 +5,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Notice, Options};
+use crate::sharing;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -123,13 +124,20 @@ pub(crate) struct Locks {
 }
 
 impl Locks {
+    /// Those of the store in this directory, whether or not they are there.
+    pub(crate) fn of(store: &Path) -> Self {
+        Self { directory: store.join("locks") }
+    }
+
     /// Makes the directories for them.
     pub(crate) fn create(store: &Path) -> Result<Self> {
-        let directory = store.join("locks");
-        let locks = Self { directory };
+        let locks = Self::of(store);
         for directory in [locks.steps(), locks.leases()] {
             std::fs::create_dir_all(&directory)
                 .map_err(|e| Error::io("create the directory", &directory, &e))?;
+        }
+        for directory in [&locks.directory, &locks.steps(), &locks.leases()] {
+            sharing::as_its_directory(directory);
         }
         Ok(locks)
     }
@@ -152,10 +160,22 @@ impl Locks {
     /// Held by everybody who has the store open.
     pub(crate) fn store_in_use(&self, options: &Options) -> Result<Held> {
         let path = self.store();
-        let file = open(&path)?;
+        Self::shared(open(&path)?, &path, options)
+    }
+
+    /// The same without writing: `None` where nobody can lock anything.
+    pub(crate) fn store_in_use_if_there(&self, options: &Options) -> Result<Option<Held>> {
+        let path = self.store();
+        match File::open(&path) {
+            Ok(file) => Self::shared(file, &path, options).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn shared(file: File, path: &Path, options: &Options) -> Result<Held> {
         let mut patience = Patience::new("the store to be made or rewritten", options);
-        while !try_lock_shared(&file, &path)? {
-            patience.wait(&path)?;
+        while !try_lock_shared(&file, path)? {
+            patience.wait(path)?;
         }
         Ok(Held { _file: file })
     }
@@ -170,20 +190,29 @@ impl Locks {
         self.directory.join(STORE_LOCK)
     }
 
+    /// The lock of who collects.
+    pub(crate) fn collecting(&self) -> PathBuf {
+        self.directory.join("gc.lock")
+    }
+
     /// Held by who collects: two at once would do the same work.
     pub(crate) fn collection(&self, options: &Options) -> Result<Held> {
-        Held::take(&self.directory.join("gc.lock"), "another collection to finish", options)
+        Held::take(&self.collecting(), "another collection to finish", options)
     }
 }
 
 pub(crate) fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|e| Error::io("open the lock file", path, &e))
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let made = options.create(true).truncate(false).open(path);
+            sharing::as_its_directory(path);
+            made
+        }
+        opened => opened,
+    }
+    .map_err(|e| Error::io("open the lock file", path, &e))
 }
 
 /// Takes the lock of a file together with others, unless somebody has it alone.

@@ -15,6 +15,7 @@ mod incremental;
 mod interruption;
 mod mistakes;
 mod networks;
+mod places;
 mod processes;
 mod reference;
 mod sandbox;
