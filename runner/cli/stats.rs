@@ -21,7 +21,7 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &StatsArgs) -> Result<()> {
     let usage = store.usage()?;
     let uses = store.uses();
     let live = store.plan_collection(&GcPolicy::default())?.live.bytes();
-    let dedup = ratio(usage.referenced_bytes, stats.logical_bytes);
+    let dedup = ratio(usage.referenced_bytes, usage.distinct_bytes);
     let compression = ratio(stats.logical_bytes, stats.stored_bytes);
     let hit_rate = ratio(uses.hits, uses.hits + uses.runs);
     if ui.json() {
@@ -30,6 +30,7 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &StatsArgs) -> Result<()> {
             "actions": stats.actions,
             "roots": stats.roots,
             "referenced_bytes": usage.referenced_bytes,
+            "distinct_bytes": usage.distinct_bytes,
             "logical_bytes": stats.logical_bytes,
             "stored_bytes": stats.stored_bytes,
             "live_bytes": live,
@@ -49,8 +50,9 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &StatsArgs) -> Result<()> {
     row("blobs", stats.blobs.to_string(), String::new());
     row("records", stats.actions.to_string(), String::new());
     row("roots", stats.roots.to_string(), String::new());
-    row("referenced", format_bytes(usage.referenced_bytes), "as separate files".to_owned());
-    row("content", format_bytes(stats.logical_bytes), format!("shared {}", times(dedup)));
+    row("outputs", format_bytes(usage.referenced_bytes), "if each were a file of its own".to_owned());
+    row("distinct", format_bytes(usage.distinct_bytes), format!("shared {}", times(dedup)));
+    row("content", format_bytes(stats.logical_bytes), "with sources and lists".to_owned());
     row("stored", format_bytes(stats.stored_bytes), format!("compressed {}", times(compression)));
     row("needed", format_bytes(live), "what `gc` keeps".to_owned());
     row("file", format_bytes(stats.file_bytes), String::new());

@@ -38,7 +38,9 @@ impl KnownRecipe {
         let mut place = Digest::of(path.as_os_str().as_encoded_bytes()).to_string();
         place.truncate(PLACE_DIGITS);
         let mut file = path.display().to_string().replace(char::is_control, "?");
-        file.truncate(file.floor_char_boundary(MAX_FILE_BYTES));
+        while file.len() > MAX_FILE_BYTES {
+            file.pop();
+        }
         Self { name: recipe.name().to_owned(), place, file }
     }
 

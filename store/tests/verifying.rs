@@ -50,7 +50,7 @@ fn a_flipped_byte_in_an_inline_row_or_a_chunk_is_found_and_healed() {
         let store = place.open();
         let needs = Needs::Content(Found::Action(ActionKey::of_preimage(b"step")));
         let missing = Finding::Missing(Found::Blob(blob.digest()), needs);
-        assert_eq!(findings(&store, Depth::Full), [missing.clone()]);
+        assert_eq!(findings(&store, Depth::Full), std::slice::from_ref(&missing));
         assert_eq!(store.repair(std::slice::from_ref(&missing)).unwrap().left, [missing]);
         store.publish(publication()).wait().unwrap();
         assert_eq!(findings(&store, Depth::Full), []);
