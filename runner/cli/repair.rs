@@ -2,22 +2,28 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
-use artifact_store::{Depth, Finding, Found, GcPolicy, Keeper, Needs, Repair, Store, Verification};
+use artifact_store::{
+    ActionKey, Depth, Finding, Found, GcPolicy, Keeper, Needs, Repair, Store, Verification,
+};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::exec::KnownRecipe;
+use crate::steps;
 
+use super::interrupt::stop_on_signal;
 use super::ui::{Ui, counted};
 use super::verify::finding_json;
 use super::{Global, locate};
 
-/// Move aside what is damaged, and say which builds make it again.
+/// Move aside what is damaged, make again what can be, and say which builds make the rest again.
 ///
 /// Every blob is read. What is not what its name says goes to the directory `quarantine` of the store, from where it
-/// may be deleted; from then on it is missing, and the next build that needs it makes it again.
+/// may be deleted. Hardware files and simulations are made again at once where what they read is there; the rest is
+/// missing until the next build that needs it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -28,16 +34,32 @@ pub(super) struct RepairArgs {}
 
 pub(super) fn run(ui: &Ui, global: &Global, _args: &RepairArgs) -> Result<ExitCode> {
     let store = locate::open_existing(ui, global)?;
-    let repair = store.repair(&store.verify(Depth::Full)?.findings)?;
-    // What was removed is missing now, and may have led to more.
-    let after = store.verify(Depth::Quick)?;
+    let cancel = stop_on_signal(*ui, "stopping: what is repaired stays repaired")?;
+    let found = store.verify(Depth::Full)?.findings;
+    // Of damaged records the descriptions go with them, so these are made again first.
+    let mut again = make_again(ui, &store, &found, &cancel)?;
+    let repair = store.repair(&found)?;
+    // What was removed is missing now, and may have led to more; what is made again may be what something else reads.
+    let mut after = store.verify(Depth::Quick)?;
+    loop {
+        let made = make_again(ui, &store, &after.findings, &cancel)?;
+        let is_news = !made.is_subset(&again);
+        again.extend(made);
+        if !is_news {
+            break;
+        }
+        after = store.verify(Depth::Quick)?;
+    }
     let remedies = remedies(&store, &after)?;
     if ui.json() {
-        ui.json_line(&described(&repair, &after, &remedies))?;
+        ui.json_line(&described(&repair, &again, &after, &remedies))?;
     } else {
         ui.data(|out| {
             for finding in &repair.removed {
                 writeln!(out, "removed: {finding}")?;
+            }
+            for key in &again {
+                writeln!(out, "made again: action {key}")?;
             }
             for finding in &after.findings {
                 writeln!(out, "{}: {finding}", finding.trouble().word())?;
@@ -51,6 +73,33 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &RepairArgs) -> Result<ExitCo
         remedies.iter().for_each(|remedy| ui.say(format!("to make it again: {remedy}")));
     }
     Ok(after.code().into())
+}
+
+/// Makes again what the descriptions of steps suffice for; says which.
+fn make_again(
+    ui: &Ui,
+    store: &Store,
+    findings: &[Finding],
+    cancel: &AtomicBool,
+) -> Result<BTreeSet<ActionKey>> {
+    let wanted: BTreeSet<ActionKey> = findings
+        .iter()
+        .filter_map(|finding| match finding {
+            Finding::Record(key) | Finding::Missing(Found::Action(key), _) => Some(*key),
+            Finding::Missing(_, Needs::Content(Found::Action(key))) => Some(*key),
+            _ => None,
+        })
+        .collect();
+    let mut made = BTreeSet::new();
+    for key in wanted {
+        match steps::make_again(store, &key, cancel) {
+            Ok(true) => drop(made.insert(key)),
+            Ok(false) => {}
+            Err(e) if e.kind() == ErrorKind::Failed => ui.warn(format!("action {key}: {e}")),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(made)
 }
 
 /// The commands that make again what is missing or cannot be read.
@@ -86,11 +135,17 @@ fn root_behind(plan: &artifact_store::GcPlan, needs: &Found) -> Result<Option<St
     }))
 }
 
-fn described(repair: &Repair, after: &Verification, remedies: &BTreeSet<String>) -> Value {
+fn described(
+    repair: &Repair,
+    again: &BTreeSet<ActionKey>,
+    after: &Verification,
+    remedies: &BTreeSet<String>,
+) -> Value {
     let list = |findings: &[Finding]| findings.iter().map(finding_json).collect::<Vec<Value>>();
     json!({
         "removed": list(&repair.removed),
         "moved_aside": repair.moved_aside,
+        "made_again": again.iter().map(ActionKey::to_string).collect::<Vec<String>>(),
         "left": list(&after.findings),
         "remedies": remedies,
         "code": after.code(),

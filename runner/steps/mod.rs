@@ -3,6 +3,7 @@
 //! Depends on the formats (`hw`, `astrasim`, `et`), the engine and the store. A step reads only ingested
 //! content, never the source files.
 
+mod again;
 mod check;
 mod configs;
 mod context;
@@ -25,6 +26,7 @@ use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
+pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Sources, provenance};
 pub(crate) use files::content;

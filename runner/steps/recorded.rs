@@ -48,6 +48,22 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
         Error::new(ErrorKind::Store, format!("what action {key} was made of is not known any more"))
             .hint("build the recipe again")
     })?;
+    let (simulation, engine_version) = simulation_of(store, key, &preimage)?;
+    let record = store.record(key)?.unwrap_or_default();
+    let result = read(store, &output_of(StepKind::Run, &record, run::OUTPUT)?, run::OUTPUT)?;
+    let result = RunResult::decode(&result)?;
+    Ok(RecordedRun { simulation, result, engine_version })
+}
+
+/// What the run with this description simulates, and the semantic version of the engine that did.
+///
+/// # Errors
+/// As for [`recorded_run`].
+pub(super) fn simulation_of(
+    store: &Store,
+    key: &ActionKey,
+    preimage: &Preimage,
+) -> Result<(Simulation, u64)> {
     if preimage.kind != StepKind::Run.as_str() {
         let message =
             format!("action {key} is a step `{}`, and only a run can be simulated again", preimage.kind);
@@ -67,10 +83,7 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
     let traces = Tree::decode(&input(et::TREE)?)?;
     let workload = run::lowered(&traces, |entry| read(store, &entry.digest, &entry.name))?;
     let (network, system, _) = run::prepare(&network, &system, &engine, &workload)?;
-    let record = store.record(key)?.unwrap_or_default();
-    let result = read(store, &output_of(StepKind::Run, &record, run::OUTPUT)?, run::OUTPUT)?;
-    let result = RunResult::decode(&result)?;
-    Ok(RecordedRun { simulation: Simulation { network, system, workload }, result, engine_version })
+    Ok((Simulation { network, system, workload }, engine_version))
 }
 
 /// The content of an input, by the name that the run has for it.

@@ -80,10 +80,16 @@ pub(super) fn execute(
     context.notify("traces", warnings.iter().map(Notice::to_string));
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
-    let result = RunResult::from_engine(&report)?;
+    let produced = produced(&report)?;
+    let digest = output_of(StepKind::Run, &produced.record, OUTPUT)?;
+    context.note_finish(digest, report.finish());
+    Ok(produced)
+}
+
+/// What the step writes.
+pub(super) fn produced(report: &astra_engine::Report) -> Result<Produced> {
     let mut produced = Produced::default();
-    let digest = produced.output(OutputKind::Blob, OUTPUT, result.encode());
-    context.note_finish(digest, Nanos(result.finish_ns));
+    produced.output(OutputKind::Blob, OUTPUT, RunResult::from_engine(report)?.encode());
     Ok(produced)
 }
 
