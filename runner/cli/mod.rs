@@ -42,6 +42,7 @@ Examples:
   astra-store build recipe.json --dry-run    # say what would run
   astra-store show h100-allreduce            # the table again, from the store
   astra-store gc --dry-run                   # what could be dropped
+  astra-store verify                         # is the store whole?
 
 Exit codes: 0 done, 1 a step or simulation failed, 2 wrong command line, 3 wrong input, 4 store cannot be
 used, 5 store busy, 6 a file could not be written, 130 interrupted.";

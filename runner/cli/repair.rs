@@ -5,7 +5,7 @@ use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
 use artifact_store::{
-    ActionKey, Depth, Finding, Found, GcPolicy, Keeper, Needs, Repair, Store, Verification,
+    ActionKey, Depth, Finding, Found, GcPolicy, Keeper, Needs, Rebuilt, Repair, Store, Verification,
 };
 use clap::Args;
 use serde_json::{Value, json};
@@ -30,9 +30,23 @@ Example:
   astra-store repair && astra-store build recipe.json
 
 The exit code is that of `verify` for what is left: 2 when builds have to make something again.")]
-pub(super) struct RepairArgs {}
+pub(super) struct RepairArgs {
+    /// First copy whatever can be read of the store's file to a new one: for a file whose pages are damaged. Nobody else
+    /// may have the store open; the old file goes to `quarantine`, too.
+    #[arg(long)]
+    rebuild: bool,
+}
 
-pub(super) fn run(ui: &Ui, global: &Global, _args: &RepairArgs) -> Result<ExitCode> {
+pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCode> {
+    if args.rebuild {
+        let directory = locate::existing_directory(global)?;
+        let Rebuilt { rows, unreadable, moved_aside } =
+            quietly(|| Store::rebuild(&directory, &locate::options(ui, global)))?;
+        ui.say(format!(
+            "copied {rows} rows to a new file, with {unreadable} gaps; the old one is {}",
+            moved_aside.display()
+        ));
+    }
     let store = locate::open_existing(ui, global)?;
     let cancel = stop_on_signal(*ui, "stopping: what is repaired stays repaired")?;
     let found = store.verify(Depth::Full)?.findings;
@@ -73,6 +87,16 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &RepairArgs) -> Result<ExitCo
         remedies.iter().for_each(|remedy| ui.say(format!("to make it again: {remedy}")));
     }
     Ok(after.code().into())
+}
+
+/// Runs something that meets damage on purpose: that the database panics over it is caught and counted, and of no
+/// interest to anybody.
+fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = run();
+    std::panic::set_hook(hook);
+    outcome
 }
 
 /// Makes again what the descriptions of steps suffice for; says which.
@@ -116,6 +140,7 @@ fn remedies(store: &Store, after: &Verification) -> Result<BTreeSet<String>> {
             _ => {}
         }
     }
+    let is_unreadable = after.findings.iter().any(|finding| matches!(finding, Finding::Table(..)));
     roots.extend(plan.unreadable.iter().map(|part| part.root().to_owned()));
     let known = KnownRecipe::all(store)?;
     let remedy = |root: &String| match known.iter().find(|recipe| recipe.owns(root)) {
@@ -123,7 +148,8 @@ fn remedies(store: &Store, after: &Verification) -> Result<BTreeSet<String>> {
         Some(recipe) => format!("build the recipe {recipe}"),
         None => format!("set the root {root} again, or `astra-store roots --remove {root}`"),
     };
-    Ok(roots.iter().map(remedy).collect())
+    let rebuild = is_unreadable.then(|| "astra-store repair --rebuild".to_owned());
+    Ok(roots.iter().map(remedy).chain(rebuild).collect())
 }
 
 /// The root that keeps what needs something.

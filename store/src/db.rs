@@ -22,6 +22,9 @@ pub(crate) use redb::{BackendError, StorageBackend};
 /// The file with everything in it.
 pub(crate) const FILE_NAME: &str = "store.redb";
 
+/// The same while it is rebuilt.
+pub(crate) const NEW_FILE_NAME: &str = "store.redb.new";
+
 /// How the file is shared, as the format file names it.
 pub(crate) const MODE: &str = "redb multi-writer";
 
@@ -64,7 +67,7 @@ pub(crate) enum Table {
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl Table {
-    const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 11] = [
         Self::Blobs,
         Self::Chunks,
         Self::Actions,

@@ -23,7 +23,8 @@ use std::thread;
 use std::time::Duration;
 
 /// What may lie in the directory of a store that is not finished: `mat` belongs to whoever materialises files.
-const OURS: &[&str] = &[db::FILE_NAME, identity::FILE, tally::DIRECTORY, verify::ASIDE, "locks", "mat"];
+const OURS: &[&str] =
+    &[db::FILE_NAME, identity::FILE, tally::DIRECTORY, verify::ASIDE, db::NEW_FILE_NAME, "locks", "mat"];
 
 /// Opening may take so long when nobody is in the way, on a slow disk, even if waiting for others is not wanted.
 const UNDISTURBED_OPENING: Duration = Duration::from_secs(2);
