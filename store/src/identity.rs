@@ -4,7 +4,7 @@
 //! and of some file systems change whenever they are mounted.
 
 use crate::db;
-use crate::error::{Error, Result};
+use crate::error::Result;
 use crate::options::Notice;
 use crate::sharing;
 use crate::store::Store;
@@ -32,8 +32,10 @@ pub(crate) fn verify_after_a_move(store: &Store) -> Result<()> {
         }
         Err(_) => {}
     }
-    fs::write(&path, now).map_err(|e| Error::io("write the file", &path, &e))?;
-    sharing::as_its_directory(&path);
+    // One that cannot be written costs another verification and nothing else.
+    if fs::write(&path, now).is_ok() {
+        sharing::as_its_directory(&path);
+    }
     Ok(())
 }
 
