@@ -20,6 +20,7 @@ pub mod recipe;
 pub mod report;
 pub mod sim;
 pub mod steps;
+pub mod traces;
 pub mod units;
 pub mod yaml;
 

@@ -109,6 +109,14 @@ impl Bundle {
         Ok(bundle)
     }
 
+    /// The same bundle with files that have become equal kept once.
+    pub(super) fn deduplicated(&self) -> Result<Self> {
+        Self::of_ranks(self.file_of_rank.iter().map(|&file| {
+            let file = file as usize;
+            Ok((Arc::clone(&self.files[file]), self.summaries[file].clone()))
+        }))
+    }
+
     /// How many ranks there are.
     pub fn ranks(&self) -> u32 {
         self.file_of_rank.len() as u32

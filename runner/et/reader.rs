@@ -4,6 +4,7 @@
 //! is wrong is reported with the file and the byte at which it stands. Framing: `proto/chakra.proto`.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use prost::Message;
@@ -19,6 +20,19 @@ pub const MAX_MESSAGE_BYTES: u64 = 16 << 20;
 const MAX_LENGTH_BYTES: u32 = 5;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// The bytes of a file without compression.
+///
+/// # Errors
+/// The file is compressed and damaged.
+pub fn plain(file: &str, bytes: &Arc<[u8]>) -> Result<Arc<[u8]>> {
+    if !bytes.starts_with(&GZIP_MAGIC) {
+        return Ok(Arc::clone(bytes));
+    }
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).map_err(|e| io_error(file, &e))?;
+    Ok(plain.into())
+}
 
 /// A trace file being read: its metadata, then an iterator over its nodes in file order.
 pub struct Reader<'a> {

@@ -40,6 +40,8 @@ pub struct BuildOptions<'a> {
     pub keep_going: bool,
     /// Say why each step is executed.
     pub explain: bool,
+    /// Check traces before they are simulated. Not in any key: a simulation that ends gives the same either way.
+    pub lint: bool,
     /// Set to stop: running steps are abandoned, finished ones are kept.
     pub cancel: &'a AtomicBool,
 }
@@ -106,7 +108,7 @@ pub fn build(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let _session = store.session()?;
-    let context = Context::new(store.clone(), Sources::read(recipe)?);
+    let context = Context::new(store.clone(), Sources::read(recipe)?).with_lint(options.lint);
     let derivation = derivation(&context.sources);
     let mut outcome = match known(store, recipe, &derivation, options.dry_run)? {
         Some(outcome) => outcome,
@@ -126,8 +128,8 @@ fn derivation(sources: &Sources) -> Derivation {
         "steps": versions,
     });
     let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
-    for (name, source) in &sources.files {
-        preimage = preimage.input(format!("source {name}"), source.blob.digest());
+    for (name, digest) in sources.digests() {
+        preimage = preimage.input(format!("source {name}"), digest);
     }
     Derivation::of(&preimage)
 }

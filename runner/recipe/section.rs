@@ -2,6 +2,8 @@
 //!
 //! Every message says what was found and what is accepted. Depends on the document and its places only.
 
+use std::path::Path;
+
 use astra_engine::{Bytes, Nanos};
 
 use super::document::Json;
@@ -78,6 +80,17 @@ pub(super) fn text(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
         Json::String(s) => Ok(s.clone()),
         other => Err(wrong_kind(other, place, "text")),
     }
+}
+
+/// The path of a file, relative to the recipe.
+pub(super) fn relative_path(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+    let path = text(json, place)?;
+    if Path::new(&path).has_root() {
+        return Err(place
+            .fault(format!("`{path}` is an absolute path, expected one relative to the recipe"))
+            .hint("a recipe with relative paths works on every machine"));
+    }
+    Ok(path)
 }
 
 /// `true` or `false`.

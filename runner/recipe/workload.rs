@@ -11,7 +11,7 @@ use serde::{Serialize, Serializer};
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, count, list, size, text, trace_time};
+use super::section::{Section, array, count, list, relative_path, size, text, trace_time};
 
 /// The workload of one point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -48,6 +48,31 @@ pub enum Workload {
         #[serde(rename = "size_bytes", serialize_with = "bytes")]
         size: Bytes,
     },
+    /// A bundle that is there already.
+    Et(ExistingTraces),
+}
+
+/// A bundle of execution traces on disk.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct ExistingTraces {
+    /// How many ranks it has.
+    pub ranks: u32,
+    /// Prefix or directory, relative to the recipe.
+    pub traces: String,
+    /// The file of its communicator groups, relative to the recipe.
+    pub groups: Option<String>,
+    /// What counts as the same bundle.
+    pub key: TraceKey,
+}
+
+/// When two bundles are the same for everything that is derived from them.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum TraceKey {
+    /// When their uncompressed files are equal.
+    Content,
+    /// When their files are equal in normal form: up to the order of nodes in the file and to gaps in ids.
+    Canonical,
 }
 
 /// One collective of a sequence.
@@ -74,7 +99,8 @@ impl Workload {
         match self {
             Self::Collective { collective, .. } => BTreeSet::from([*collective]),
             Self::Sequence { items, .. } => items.iter().map(|item| item.collective).collect(),
-            Self::Pipeline { .. } => BTreeSet::new(),
+            // What is in existing traces is known when they have been read.
+            Self::Pipeline { .. } | Self::Et(_) => BTreeSet::new(),
         }
     }
 
@@ -84,6 +110,7 @@ impl Workload {
             Self::Collective { ranks, .. } | Self::Sequence { ranks, .. } | Self::Pipeline { ranks, .. } => {
                 *ranks
             }
+            Self::Et(existing) => existing.ranks,
         }
     }
 }
@@ -102,9 +129,10 @@ fn nanos<S: Serializer>(time: &Nanos, serializer: S) -> Result<S::Ok, S::Error> 
 
 /// The kinds of workload, each with its keys.
 pub(super) const KINDS: &[(&str, &[&str])] = &[
-    ("collective", &["kind", "collective", "ranks", "size"]),
-    ("sequence", &["kind", "ranks", "items"]),
-    ("pipeline", &["kind", "ranks", "microbatches", "compute", "size"]),
+    ("collective", &["kind", "collective", "ranks", "size", "edits"]),
+    ("sequence", &["kind", "ranks", "items", "edits"]),
+    ("pipeline", &["kind", "ranks", "microbatches", "compute", "size", "edits"]),
+    ("et", &["kind", "traces", "groups", "ranks", "key", "edits"]),
 ];
 
 /// The keys of an item of a sequence.
@@ -126,6 +154,12 @@ pub(super) fn read(json: &Json, place: &Place<'_>) -> Result<Workload, Fault> {
         "sequence" => {
             Workload::Sequence { ranks, items: section.required("items", "a list of collectives", items)? }
         }
+        "et" => Workload::Et(ExistingTraces {
+            ranks,
+            traces: section.required("traces", "the prefix or directory of the traces", relative_path)?,
+            groups: section.optional("groups", relative_path)?,
+            key: section.optional("key", key)?.unwrap_or(TraceKey::Content),
+        }),
         _ => Workload::Pipeline {
             ranks,
             microbatches: section.required("microbatches", "the number of microbatches", count)?,
@@ -148,6 +182,14 @@ fn kind(json: &Json, place: &Place<'_>) -> Result<&'static (&'static str, &'stat
         let message = format!("this version has no workload kind `{found}`; it has {}", list(&names));
         place.fault(message).suggest(&found, names)
     })
+}
+
+/// What counts as the same bundle.
+pub(super) const KEYS: [(&str, TraceKey); 2] =
+    [("content", TraceKey::Content), ("canonical", TraceKey::Canonical)];
+
+fn key(json: &Json, place: &Place<'_>) -> Result<TraceKey, Fault> {
+    super::section::word(json, place, "key", &KEYS)
 }
 
 /// Reads the name of a collective, spelled as documented.

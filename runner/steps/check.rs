@@ -3,9 +3,11 @@
 use std::collections::HashMap;
 use std::sync::Arc;
 
+use artifact_store::Digest;
 use astra_engine::Workload;
 
 use crate::error::Result;
+use crate::lint;
 use crate::recipe::Point;
 
 use super::{Sources, configs, et, hw, run};
@@ -17,20 +19,22 @@ use super::{Sources, configs, et, hw, run};
 /// What is wrong with the first point that cannot be simulated, with the point's name.
 pub fn check(sources: &Sources, points: &[Point]) -> Result<Vec<String>> {
     let mut notices = Vec::new();
-    let mut workloads: HashMap<*const crate::recipe::Workload, Workload> = HashMap::new();
+    let mut workloads: HashMap<Digest, Workload> = HashMap::new();
     for point in points {
         let mut checked = || {
             let (spec, found) = hw::network_spec(sources, point)?;
             let files = configs::files(Arc::new(spec), point)?;
-            let traces = match workloads.entry(Arc::as_ptr(&point.workload)) {
+            let key = Digest::of(&et::preimage(sources, point)?.encode());
+            let traces = match workloads.entry(key) {
                 std::collections::hash_map::Entry::Occupied(entry) => entry.into_mut(),
                 std::collections::hash_map::Entry::Vacant(entry) => {
-                    entry.insert(et::lowered(&point.workload)?)
+                    entry.insert(et::lowered(sources, point)?)
                 }
             };
             let network = run::read_network(files.network_yml.as_bytes())?;
             let system = run::read_system(files.system_json.as_bytes())?;
-            run::prepare(&network, &system, &point.engine, traces)?;
+            let (network, system) = run::prepare(&network, &system, &point.engine)?;
+            lint::refuse(&lint::lint(&network, &system, traces))?;
             Ok(found)
         };
         let found = checked()

@@ -42,6 +42,8 @@ pub fn point_files(
         let tree = Tree::decode(&content(store, &tree)?)?;
         files.extend(tree.entries().iter().map(|entry| (entry.name.clone(), entry.digest)));
         files.push((et::MANIFEST.to_owned(), records.output(StepKind::Et, et::MANIFEST)?));
+        files
+            .extend(records.optional(StepKind::Et, et::GROUPS).map(|groups| (et::GROUPS.to_owned(), groups)));
     }
     if let Some(result) = records.optional(StepKind::Run, run::OUTPUT) {
         files.push((run::OUTPUT.to_owned(), result));

@@ -9,6 +9,7 @@ mod context;
 mod et;
 mod files;
 mod hw;
+mod ingest;
 mod recorded;
 mod run;
 
@@ -26,10 +27,11 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
 pub use check::check;
-pub use context::{Context, Sources, provenance};
+pub use context::{Context, provenance};
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
+pub use ingest::{Source, Sources, TraceSource};
 pub use recorded::{RecordedRun, recorded_run, runs_of_result};
 pub use run::simulation_error;
 
@@ -148,7 +150,7 @@ impl Produced {
 pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Derivation> {
     let preimage = match kind {
         StepKind::Hw => hw::preimage(context, point),
-        StepKind::Et => et::preimage(point),
+        StepKind::Et => et::preimage(&context.sources, point),
         StepKind::Configs => configs::preimage(context, point, inputs),
         StepKind::Run => run::preimage(point, inputs),
     }?;
@@ -168,7 +170,7 @@ pub fn execute(
 ) -> Result<Produced> {
     match kind {
         StepKind::Hw => hw::execute(context, point),
-        StepKind::Et => et::execute(point),
+        StepKind::Et => et::execute(context, point),
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel),
     }

@@ -65,8 +65,10 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
     let network = run::read_network(&input(configs::NETWORK)?)?;
     let system = run::read_system(&input(configs::SYSTEM)?)?;
     let traces = Tree::decode(&input(et::TREE)?)?;
-    let workload = run::lowered(&traces, |entry| read(store, &entry.digest, &entry.name))?;
-    let (network, system, _) = run::prepare(&network, &system, &engine, &workload)?;
+    let groups =
+        preimage.inputs.get(et::GROUPS).map(|digest| read(store, &digest.0, et::GROUPS)).transpose()?;
+    let workload = run::lowered(&traces, groups.as_deref(), |entry| read(store, &entry.digest, &entry.name))?;
+    let (network, system) = run::prepare(&network, &system, &engine)?;
     let record = store.record(key)?.unwrap_or_default();
     let result = read(store, &output_of(StepKind::Run, &record, run::OUTPUT)?, run::OUTPUT)?;
     let result = RunResult::decode(&result)?;

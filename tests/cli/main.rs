@@ -21,3 +21,4 @@ mod sandbox;
 mod stores;
 mod study;
 mod timeline;
+mod traces;

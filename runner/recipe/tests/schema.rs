@@ -1,6 +1,7 @@
+use super::super::edits::EDIT_KEYS;
 use super::super::options::{ENGINE_KEYS, LAYOUT_KEYS, POLICY_KEYS};
 use super::super::sweep::{Part, SWEEP_KEYS};
-use super::super::workload::{ITEM_KEYS, KINDS};
+use super::super::workload::{ITEM_KEYS, KEYS, KINDS};
 use super::super::{RECIPE_SCHEMA, Recipe, STARTER_FILES, load::RECIPE_KEYS};
 use super::WORKLOAD;
 use crate::hw::Axis;
@@ -58,6 +59,7 @@ fn the_schema_knows_exactly_the_keys_and_words_the_parser_knows() {
         same_keys(&format!("/$defs/{kind}"), known);
     }
     same_keys("/$defs/item", ITEM_KEYS);
+    same_keys("/$defs/edit", EDIT_KEYS);
     same_keys("/$defs/policy", POLICY_KEYS);
     same_keys("/$defs/engine", ENGINE_KEYS);
     same_keys("/$defs/layout", LAYOUT_KEYS);
@@ -67,6 +69,7 @@ fn the_schema_knows_exactly_the_keys_and_words_the_parser_knows() {
         assert_eq!(schema.pointer(&format!("{pointer}/enum")), Some(&json!(known)), "{pointer}");
     };
     words("/$defs/workload/properties/kind", &KINDS.iter().map(|(kind, _)| *kind).collect::<Vec<_>>());
+    words("/$defs/et/properties/key", &KEYS.map(|(key, _)| key));
     words("/$defs/collectiveName", &Collective::ALL.map(Collective::name));
     words("/$defs/engine/properties/network", NetworkModel::NAMES);
     words("/$defs/engine/properties/dialect", Dialect::NAMES);

@@ -195,8 +195,8 @@ fn a_value_that_does_not_fit_is_reported_where_it_is_written() {
 fn an_unknown_path_is_refused_with_a_suggestion() {
     assert_eq!(
         bad(r#"{"grid": {"workload.sise": [1]}}"#),
-        "sweep.grid.\"workload.sise\"[0]: unknown key `sise`, expected one of `kind`, `collective`, `ranks`, `size` \
-         [did you mean `size`?]"
+        "sweep.grid.\"workload.sise\"[0]: unknown key `sise`, expected one of `kind`, `collective`, `ranks`, `size`, \
+         `edits` [did you mean `size`?]"
     );
     assert!(bad(r#"{"grid": {"worklaod.size": [1]}}"#).ends_with("[did you mean `workload`?]"));
     assert!(bad(r#"{"grid": {"name": ["a"]}}"#).contains("`name` cannot be swept"));
