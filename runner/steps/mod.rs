@@ -10,8 +10,10 @@ mod et;
 mod files;
 mod hw;
 mod ingest;
+mod placement;
 mod recorded;
 mod run;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,12 +24,12 @@ use artifact_store::{
     ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
 };
 
-use crate::derivation::{Preimage, StepKind};
+use crate::derivation::{Preimage, RanksFrom, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
 pub use check::check;
-pub use context::{Context, provenance};
+pub use context::{Context, Finish, provenance};
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
@@ -43,6 +45,11 @@ pub fn version(kind: StepKind) -> u32 {
         StepKind::Configs => configs::VERSION,
         StepKind::Run => run::VERSION,
     }
+}
+
+/// What says how many ranks a point has.
+pub fn ranks_from(point: &Point) -> RanksFrom {
+    if point.workload.ranks().is_some() { RanksFrom::Recipe } else { RanksFrom::Traces }
 }
 
 /// A step with its key made.
@@ -176,14 +183,15 @@ pub fn execute(
     }
 }
 
-/// Takes from a known step what a build says of it: the notices of a hardware file, the finish time of a run.
+/// Takes from a known step what a build says of it: the notices of a hardware file or a graph, the finish time of a run.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] when that is damaged or gone: then the step is not known after all.
 pub fn recall(context: &Context, point: &Point, kind: StepKind, record: &ActionRecord) -> Result<()> {
     match kind {
         StepKind::Hw => hw::recall(context, point, record),
+        StepKind::Et => et::recall(context, point, record),
         StepKind::Run => run::recall(context, record),
-        StepKind::Et | StepKind::Configs => Ok(()),
+        StepKind::Configs => Ok(()),
     }
 }

@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use artifact_store::{ActionRecord, Digest, OutputKind, Tree, TreeEntry};
-use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
+use astra_engine::{Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
@@ -93,7 +93,7 @@ pub(super) fn execute(
     let result = RunResult::from_engine(&report)?;
     let mut produced = Produced::default();
     let digest = produced.output(OutputKind::Blob, OUTPUT, result.encode());
-    context.note_finish(digest, Nanos(result.finish_ns));
+    context.note_finish(digest, &result);
     Ok(produced)
 }
 
@@ -126,7 +126,7 @@ pub(super) fn prepare(
 pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
     let digest = output_of(StepKind::Run, record, OUTPUT)?;
     let result = RunResult::decode(&context.content(&digest)?)?;
-    context.note_finish(digest, Nanos(result.finish_ns));
+    context.note_finish(digest, &result);
     Ok(())
 }
 

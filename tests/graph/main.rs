@@ -12,3 +12,4 @@ mod reading;
 mod recorded;
 mod running;
 mod small;
+mod times;
