@@ -70,7 +70,7 @@ fn groups_of_existing_traces_are_read_and_written() {
     assert_eq!(finish(&build), 48_000);
     let groups =
         sandbox.files("out").into_iter().find(|(name, _)| name.ends_with("comm_groups.json")).unwrap();
-    assert_eq!(groups.1, b"{\n  \"1\": [3, 2, 1, 0]\n}\n");
+    assert_eq!(groups.1, b"{\n  \"1\": [\n    3,\n    2,\n    1,\n    0\n  ]\n}");
     // What a file looks like is not what it says.
     sandbox.write("groups.json", "{ \"1\": [3,2,1,0] }\n");
     assert_eq!(sandbox.build("").executed().get("run"), None);
