@@ -10,6 +10,7 @@ mod collection;
 mod commands;
 mod discovery;
 mod figures;
+mod graphs;
 mod help;
 mod incremental;
 mod interruption;
