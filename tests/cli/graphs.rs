@@ -214,7 +214,10 @@ fn graphs_that_do_not_fit_are_refused_with_their_file() {
         &|graph| graph["replicas"] = json!(3),
         &["graph.json has 3 replicas, but its `layout` has 2 along `dp`"],
     );
-    refused(&|graph| graph["nodes"][0]["parents"] = json!([2]), &["graph.json: nodes[0]: nodes wait for each other"]);
+    refused(
+        &|graph| graph["nodes"][0]["parents"] = json!([2]),
+        &["graph.json: nodes[0]: nodes wait for each other"],
+    );
     refused(
         &|graph| graph["nodes"][2]["kind"] = json!("all_redcue"),
         &["graph.json: nodes[2].kind: ", "did you mean `all_reduce`?"],

@@ -9,6 +9,7 @@ mod build;
 mod collection;
 mod commands;
 mod discovery;
+mod export;
 mod figures;
 mod graphs;
 mod help;
