@@ -65,8 +65,12 @@ fn many_nodes() {
     let bundle = pipeline.build().expect("the pipeline can be built");
     let nodes: u64 = bundle.summaries.iter().map(|summary| summary.nodes).sum();
     let bytes = bundle.files.iter().map(|file| file.len()).sum();
-    let groups = BTreeMap::new();
     let network = Network::new(NetworkModel::CongestionUnaware, vec![ring(64)]);
+    let start = Instant::now();
+    black_box(lower_bundle("bench", &bundle.files, &bundle.file_of_rank, &BTreeMap::new()))
+        .expect("it can be lowered");
+    report("lower ten million", start.elapsed(), nodes, bytes);
+    let groups = BTreeMap::new();
     let start = Instant::now();
     let linted = lint_files("bench", &bundle.files, &bundle.file_of_rank, &groups);
     report("read and lint files", start.elapsed(), nodes, bytes);

@@ -6,7 +6,7 @@ use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
 use astra_store::et::graph::{ConvertOptions, Graph, convert, deepflow_manifest};
-use astra_store::et::{lower_groups, manifest};
+use astra_store::et::manifest;
 
 const ROUNDS: u32 = 5;
 
@@ -148,8 +148,11 @@ fn convert_ranks(what: &str, training: &Training) {
     );
     report("copy the traces", best(|| files.iter().map(|file| file.to_vec()).collect::<Vec<_>>()), bytes);
     let digest = |bytes: &[u8]| artifact_store::Digest::of(bytes).to_string();
-    let groups = lower_groups(&converted.groups).expect("the groups of the bench are in range");
-    report("manifest, 2 threads", best(|| manifest(&converted.bundle, &groups, digest, jobs(2))), bytes);
+    report(
+        "manifest, 2 threads",
+        best(|| manifest(&converted.bundle, &converted.groups, digest, jobs(2))),
+        bytes,
+    );
     report(
         "DeepFlow's manifest",
         best(|| deepflow_manifest(&converted.bundle, converted.graph_ranks)),

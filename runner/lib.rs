@@ -16,6 +16,7 @@ pub mod files;
 pub mod hw;
 pub mod lint;
 pub mod notice;
+pub mod policy;
 pub mod recipe;
 pub mod report;
 pub mod sim;

@@ -89,16 +89,16 @@ pub fn read(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Si
     };
     let (system, notices) = SystemFile::parse(&files::read(inputs.system)?, &name(inputs.system))?;
     notices.into_iter().for_each(&mut *notice);
-    let ranks = network.check().and(Ok(network.ranks())).map_err(|(dimension, problem)| {
+    let ranks = network.check().map_err(|(dimension, problem)| {
         let place = dimension.map(|d| format!("dimension {d}: ")).unwrap_or_default();
         Error::input(format!("{place}{problem}")).in_file(name(inputs.network))
     })?;
-    let ranks = ranks.unwrap_or(0);
-    let custom = custom::load(&system.custom, ranks)?;
+    let custom_files = &system.custom;
     let system =
         system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
-    let system = System { custom, ..system };
+    // First what every rank must have: where the network has far too many, the first that has no trace says so.
     let mut workload = traces(inputs.workload_prefix, ranks)?;
+    let system = System { custom: custom::load(custom_files, ranks)?, ..system };
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }

@@ -5,9 +5,9 @@
 mod chance;
 
 use astra_engine::{
-    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dialect, Dimension, Error, GbPerSec, GibPerSec,
-    GroupId, InvolvedDims, MemoryTiming, Micros, Nanos, Network, NetworkModel, Node, NodeKind, Rank,
-    RemoteMemory, System, Tflops, Topology, Trace, TraceBuilder, Work, Workload, simulate,
+    Algorithm, Bytes, CollectiveOptimization, CollectiveType, Dialect, Dimension, Error, FaultyLink,
+    GbPerSec, GibPerSec, GroupId, InvolvedDims, MemoryTiming, Micros, Nanos, Network, NetworkModel, Node,
+    NodeKind, Rank, RemoteMemory, System, Tflops, Topology, Trace, TraceBuilder, Work, Workload, simulate,
 };
 use chance::Random;
 use std::collections::BTreeMap;
@@ -23,14 +23,47 @@ fn bytes(random: &mut Random) -> Bytes {
 
 fn network(random: &mut Random) -> Network {
     let model = random.one(NetworkModel::ALL);
-    let count = if model == NetworkModel::CongestionAware { 1 } else { 1 + random.below(3) };
-    let dimension = |_| Dimension {
-        topology: random.one(&[Topology::Ring, Topology::FullyConnected, Topology::Switch]),
-        npus: random.one(&[2, 2, 3, 4, 5]),
-        bandwidth: GibPerSec(random.one(&[0.5, 50.0, 393.638])),
-        latency_ns: random.one(&[0.0, 0.25, 500.0, 936.25]),
+    let aware = model == NetworkModel::CongestionAware;
+    let count = 1 + random.below(3);
+    let dimension = |random: &mut Random| {
+        let topology = match random.below(if aware { 20 } else { 10 }) {
+            0..3 => Topology::Ring,
+            3..5 => Topology::FullyConnected,
+            5..7 => Topology::Switch,
+            7..9 => Topology::Mesh,
+            9 => Topology::HyperCube,
+            10..13 => Topology::Torus2D,
+            13..15 => Topology::Mesh2D,
+            15 => Topology::KingMesh2D,
+            16 if count == 1 => random.one(&[Topology::BinaryTree, Topology::DoubleBinaryTree]),
+            _ => Topology::HyperCube,
+        };
+        let npus = match topology {
+            Topology::Torus2D | Topology::Mesh2D | Topology::KingMesh2D if count == 3 => 4,
+            Topology::Torus2D | Topology::Mesh2D | Topology::KingMesh2D => random.one(&[4, 9]),
+            Topology::HyperCube if !aware || random.rarely(2) => random.one(&[2, 4]),
+            _ if aware && count == 3 => random.one(&[2, 2, 3]),
+            _ => random.one(&[2, 2, 3, 4, 5]),
+        };
+        let bandwidth = GibPerSec(random.one(&[0.5, 50.0, 393.638]));
+        Dimension { topology, npus, bandwidth, latency_ns: random.one(&[0.0, 0.25, 500.0, 936.25]) }
     };
-    Network::new(model, (0..count).map(dimension).collect())
+    let network = Network::new(model, (0..count).map(|_| dimension(random)).collect());
+    let ranks = u64::from(network.ranks().unwrap());
+    let mut faulty_links = Vec::new();
+    if aware && random.rarely(2) {
+        for _ in 0..1 + random.below(4) {
+            let src = random.below(ranks - 1) as u32;
+            let apart = random.one(&[1, 1, 2, network.dimensions[0].npus]).min(ranks as u32 - 1 - src);
+            faulty_links.push(FaultyLink {
+                src,
+                dst: src + apart,
+                health: random.one(&[0.0, 0.0, 0.5, 1.0]),
+            });
+        }
+    }
+    let non_recursive_from = random.rarely(6).then(|| random.below(count + 1) as u32);
+    Network { faulty_links, non_recursive_from, ..network }
 }
 
 fn system(random: &mut Random, dimensions: usize) -> System {
@@ -150,7 +183,7 @@ fn workload(random: &mut Random, ranks: u32) -> Workload {
 #[test]
 fn every_workload_finishes_or_is_explained() {
     let mut outcomes = BTreeMap::new();
-    for seed in 0..6000 {
+    for seed in 0..7000 {
         let mut random = Random(seed);
         let network = network(&mut random);
         let ranks = network.ranks().unwrap();
@@ -171,13 +204,14 @@ fn every_workload_finishes_or_is_explained() {
                 assert!(!stall.blocked.is_empty(), "seed {seed}: nobody is blocked");
                 "stalled"
             }
+            Err(Error::Unroutable(_)) => "unroutable",
             Err(Error::ClockRange) => "clock",
             Err(error) => panic!("seed {seed}: {error}"),
         };
         *outcomes.entry(outcome).or_insert(0) += 1;
     }
     eprintln!("{outcomes:?}");
-    for outcome in ["finished", "node", "stalled"] {
+    for outcome in ["finished", "node", "stalled", "unroutable"] {
         assert!(outcomes.get(outcome).is_some_and(|&count| count > 50), "too few {outcome}: {outcomes:?}");
     }
 }

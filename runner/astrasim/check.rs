@@ -5,10 +5,10 @@
 //! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
 
 use astra_engine::{Dialect, FaultProblem, NetworkModel, NetworkProblem};
-use astra_policy::{Collective, DecidedBy};
+use astra_policy::Collective;
 
 use super::decision::recipe_key;
-use super::{Decision, DecisionTable, Layout, WrittenDimension};
+use super::{DecidedBy, Decision, DecisionTable, Layout, WrittenDimension};
 use crate::algorithm;
 use crate::{Error, Result};
 
@@ -96,7 +96,7 @@ impl Chosen<'_> {
 
     /// The simulator does not have it.
     fn lacks(&self, lacks: &str, dialect: Dialect) -> Error {
-        let other = Dialect::ALL.iter().find(|other| **other != dialect).unwrap_or(&dialect);
+        let other = dialect.other();
         let hint =
             format!("write `\"dialect\": \"{other}\"` under `engine` in the recipe, or {}", Self::OTHER);
         self.error(lacks).hint(hint)

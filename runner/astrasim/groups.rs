@@ -34,15 +34,15 @@ fn rank(json: &Json) -> Option<Rank> {
     json.as_u64().and_then(|rank| u32::try_from(rank).ok()).map(Rank)
 }
 
-/// The text of a file with these groups, by ascending number, as DeepFlow writes it; `None` without groups, when there is
-/// to be no file.
-pub fn write_groups(groups: &BTreeMap<GroupId, Vec<Rank>>) -> Option<Vec<u8>> {
-    let plain: BTreeMap<u32, Vec<u32>> = groups
-        .iter()
-        .map(|(group, members)| (group.get(), members.iter().map(|rank| rank.0).collect()))
-        .collect();
-    let text = || serde_json::to_vec_pretty(&plain).expect("numbers and lists of numbers are valid JSON");
-    (!plain.is_empty()).then(text)
+/// Groups as bare numbers, as they are written.
+pub fn group_numbers(groups: &BTreeMap<GroupId, Vec<Rank>>) -> BTreeMap<u32, Vec<u32>> {
+    groups.iter().map(|(group, members)| (group.get(), members.iter().map(|rank| rank.0).collect())).collect()
+}
+
+/// The text of a file with these groups, as DeepFlow writes it; `None` without groups, when there is to be no file.
+pub fn write_groups(groups: &BTreeMap<u32, Vec<u32>>) -> Option<Vec<u8>> {
+    let text = || serde_json::to_vec_pretty(groups).expect("numbers and lists of numbers are valid JSON");
+    (!groups.is_empty()).then(text)
 }
 
 #[cfg(test)]
@@ -51,14 +51,21 @@ mod tests {
 
     #[test]
     fn what_is_written_is_read_again_and_no_groups_are_no_file() {
-        let groups = read_groups(br#"{"1000": [4, 0], "2": [1]}"#, "g.json").unwrap();
-        let numbers: Vec<u32> = groups.keys().map(|id| id.get()).collect();
-        assert_eq!(numbers, [2, 1000]);
-        assert_eq!(groups[&GroupId::new(1000).unwrap()], [Rank(4), Rank(0)]);
+        let groups = BTreeMap::from([(1000, vec![4, 0]), (2, vec![1])]);
         let text = write_groups(&groups).unwrap();
         assert_eq!(text, b"{\n  \"2\": [\n    1\n  ],\n  \"1000\": [\n    4,\n    0\n  ]\n}");
-        assert_eq!(read_groups(&text, "g.json").unwrap(), groups);
+        let read = read_groups(&text, "g.json").unwrap();
+        assert_eq!(read[&GroupId::new(1000).unwrap()], [Rank(4), Rank(0)]);
         assert_eq!(write_groups(&BTreeMap::new()), None);
+    }
+
+    #[test]
+    fn members_keep_their_order() {
+        let groups = read_groups(br#"{"10": [3, 1], "2": [0]}"#, "g.json").unwrap();
+        let numbers: Vec<u32> = groups.keys().map(|id| id.get()).collect();
+        assert_eq!(numbers, [2, 10]);
+        assert_eq!(groups[&GroupId::new(10).unwrap()], [Rank(3), Rank(1)]);
+        assert_eq!(group_numbers(&groups), BTreeMap::from([(2, vec![0]), (10, vec![3, 1])]));
     }
 
     #[test]

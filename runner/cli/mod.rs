@@ -13,6 +13,8 @@ mod init;
 mod interrupt;
 mod locate;
 mod ls;
+mod plugin;
+mod policy_host;
 mod schema;
 mod show;
 mod sim;
@@ -26,6 +28,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
+use crate::policy;
 use ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -89,6 +92,12 @@ enum Command {
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Sim(Box<sim::SimArgs>),
+    Plugin(plugin::PluginArgs),
+    #[command(name = policy::COMMAND, hide = true)]
+    PolicyHost {
+        /// Process that started this one.
+        parent: u32,
+    },
 }
 
 fn version() -> String {
@@ -123,5 +132,7 @@ fn run(ui: &Ui, cli: Cli) -> Result<()> {
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
+        Command::Plugin(args) => plugin::run(ui, &args),
+        Command::PolicyHost { parent } => policy_host::run(parent),
     }
 }

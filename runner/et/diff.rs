@@ -139,11 +139,13 @@ mod tests {
     }
 
     fn names(differences: &[Difference]) -> Vec<(char, &str)> {
-        let name = |difference| match difference {
-            &Difference::Removed(ref node) => ('-', node.name.as_str()),
-            Difference::Added(node) => ('+', node.name.as_str()),
-            Difference::Changed { field, .. } => ('~', field.as_str()),
-        };
+        fn name(difference: &Difference) -> (char, &str) {
+            match difference {
+                Difference::Removed(node) => ('-', &node.name),
+                Difference::Added(node) => ('+', &node.name),
+                Difference::Changed { field, .. } => ('~', field),
+            }
+        }
         differences.iter().map(name).collect()
     }
 

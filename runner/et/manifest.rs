@@ -6,7 +6,6 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use astra_engine::{GroupId, Rank};
 use serde::Serialize;
 
 use super::attributes;
@@ -20,10 +19,10 @@ use crate::{Error, Result};
 const FORMAT: u32 = 2;
 
 #[derive(Serialize)]
-struct Manifest {
+struct Manifest<'a> {
     manifest: u32,
     ranks: u32,
-    groups: BTreeMap<u32, Vec<u32>>,
+    groups: &'a BTreeMap<u32, Vec<u32>>,
     files: Vec<Described>,
 }
 
@@ -73,7 +72,7 @@ struct Peer {
 /// A file is not a valid trace, or a node of communication lacks what it needs.
 pub fn manifest(
     bundle: &Bundle,
-    groups: &BTreeMap<GroupId, Vec<Rank>>,
+    groups: &BTreeMap<u32, Vec<u32>>,
     digest_of: impl Fn(&[u8]) -> String + Sync,
     jobs: NonZeroUsize,
 ) -> Result<Vec<u8>> {
@@ -87,8 +86,6 @@ pub fn manifest(
     for (file, ranks) in files.iter_mut().zip(&mut ranks) {
         file.ranks = std::mem::take(ranks);
     }
-    let members = |ranks: &Vec<Rank>| ranks.iter().map(|rank| rank.0).collect();
-    let groups = groups.iter().map(|(id, ranks)| (id.get(), members(ranks))).collect();
     let manifest = Manifest { manifest: FORMAT, ranks: bundle.ranks(), groups, files };
     let mut text = serde_json::to_vec(&manifest).map_err(|error| Error::failed(error.to_string()))?;
     text.push(b'\n');

@@ -23,6 +23,7 @@ pub mod schema;
 mod stat;
 mod writer;
 
+pub(crate) use attributes::names_group_zero;
 pub use bundle::{Bundle, CollectiveUse, MAX_RANKS, Summary};
 pub use custom::lower_custom;
 pub use diff::{Difference, NodeName, diff_by_id, diff_by_structure};

@@ -5,8 +5,9 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use artifact_store::{Closure, Digest, OutputKind, Root, Store};
+use artifact_store::{ActionKey, Closure, Digest, OutputKind, Root, Store};
 
+use crate::derivation::StepKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Index, Report};
 
@@ -121,6 +122,16 @@ impl LatestBuild {
                 (recipe, build)
             })
             .collect())
+    }
+
+    /// The runs that the results of a recipe's latest build came from, in the order of its points, each once.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn runs(store: &Store, recipe: &str) -> Result<Vec<ActionKey>> {
+        let index = index(store, recipe)?.unwrap_or_default();
+        let mut seen = BTreeSet::new();
+        Ok(index.keys().filter_map(|keys| keys[StepKind::Run]).filter(|run| seen.insert(*run)).collect())
     }
 
     fn read(store: &Store, root: &Root) -> Result<Self> {

@@ -12,7 +12,7 @@ use astra_engine::{GroupId, Node as EngineNode, NodeKind, Rank, Trace, TraceBuil
 use super::finding::{Findings, Place, Severity};
 use super::rule::Rule;
 use super::{Finding, lint_workload};
-use crate::et::{Bundle, Node, NodeType, OwnRank, Reader, Value, lower_node, own_rank_of};
+use crate::et::{Bundle, Node, NodeType, OwnRank, Reader, Value, lower_node, names_group_zero, own_rank_of};
 use crate::{Error, Result};
 
 /// What linting the files of a bundle came to.
@@ -125,6 +125,10 @@ impl File<'_> {
             ids.add(node.id);
             let lowered = self.lower(&node, owner);
             builder.push(node.id, &node.name, lowered, &dependencies);
+            if names_group_zero(&node).unwrap_or(false) && matches!(lowered.kind, NodeKind::Collective { .. })
+            {
+                builder.note_group_zero(node.id);
+            }
             self.attributes(&node);
         }
         Ok(())

@@ -118,12 +118,17 @@ pub(super) fn word<T: Copy>(
 
 /// A whole number from 1 to [`MAX_COUNT`].
 pub(super) fn count(json: &Json, place: &Place<'_>) -> Result<u32, Fault> {
+    count_to(MAX_COUNT, json, place)
+}
+
+/// A whole number from 1 to another.
+pub(super) fn count_to(most: u32, json: &Json, place: &Place<'_>) -> Result<u32, Fault> {
     let number = match json {
         Json::Number(n) => n.as_u64().and_then(|n| u32::try_from(n).ok()),
         _ => None,
     };
-    number.filter(|n| (1..=MAX_COUNT).contains(n)).ok_or_else(|| {
-        place.fault(format!("expected a whole number from 1 to {MAX_COUNT}, found {}", describe(json)))
+    number.filter(|n| (1..=most).contains(n)).ok_or_else(|| {
+        place.fault(format!("expected a whole number from 1 to {most}, found {}", describe(json)))
     })
 }
 

@@ -1,8 +1,9 @@
 //! Step `configs`: network specification, decisions, rank count → simulator configuration files.
 //!
-//! Reads: `network-spec.json`, and of a graph `placement.json`, which has its rank count and its axes. Writes: `network.yml`, `system.json`, `remote_memory.json`, and for readers
-//! `decisions.json`. In its key: the digest of the specification, the decision table with who decided, the rank count,
-//! the choice of dimensions and the overrides of the system file. The table is the same whatever policy decided so, and
+//! Reads: `network-spec.json`, and of a graph `placement.json`, which has its rank count and its axes. Writes:
+//! `network.yml`, `system.json`, `remote_memory.json`, and for readers `decisions.json`. In its key: the digest of the
+//! specification, the decision table with who decided, the rank count, the choice of dimensions and the overrides of the
+//! system file. The table is the same whatever policy decided so, and
 //! who decided is not in what the run reads: neither re-runs a simulation.
 
 use std::sync::Arc;

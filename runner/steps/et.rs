@@ -77,6 +77,7 @@ pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
     let mut produced = Produced::default();
     let names = (0..).map(|rank| Bundle::file_name(prefix, rank));
     produced.tree(TREE, &bundle.files, names.zip(bundle.file_of_rank.iter().map(|f| *f as usize)))?;
+    let groups = astrasim::group_numbers(&groups);
     let manifest = match (&*point.workload, &graph) {
         (Workload::Graph(GraphFile { manifest: ManifestForm::Df, .. }), Some(graph)) => {
             deepflow_manifest(&bundle, graph.ranks)?

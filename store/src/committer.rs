@@ -4,6 +4,7 @@
 //! waits for it. Order is kept, so what depends on an earlier publication is never committed before it. After a
 //! failure nothing more is written, and everybody is told why.
 
+use crate::arrivals::{self, Arrival};
 use crate::db::{Change, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, ErrorKind, Result};
@@ -13,6 +14,8 @@ use crate::options::Notice;
 use crate::payload::Payload;
 use crate::publish::Prepared;
 use crate::record::OutputKind;
+use crate::root::unix_ms_now;
+use crate::roots;
 use crate::staged::Staged;
 use crate::store::Core;
 use std::collections::{BTreeMap, VecDeque};
@@ -252,8 +255,10 @@ pub(crate) fn publications(batch: &[Item]) -> impl Iterator<Item = &Prepared> {
 
 fn commit(core: &Core, batch: &[Item]) -> Result<()> {
     let change = begin(core)?;
-    write_blobs(&change, batch)?;
-    write_actions(&change, batch, core)?;
+    let mut arrival = Arrival { unix_ms: unix_ms_now(), ..Arrival::default() };
+    write_blobs(&change, batch, &mut arrival)?;
+    write_actions(&change, batch, core, &mut arrival)?;
+    arrivals::note(&change, &arrival)?;
     write_roots_and_checks(&change, batch)?;
     change.commit()
 }
@@ -270,7 +275,7 @@ pub(crate) fn begin(core: &Core) -> Result<Change<'_>> {
 }
 
 /// Rows go in in the order of their keys: neighbours share pages, and pages are written once.
-fn write_blobs(change: &Change<'_>, batch: &[Item]) -> Result<()> {
+fn write_blobs(change: &Change<'_>, batch: &[Item], arrival: &mut Arrival) -> Result<()> {
     let blobs: BTreeMap<Digest, &Payload> =
         publications(batch).flat_map(|p| &p.blobs).map(|b| (b.blob.digest(), &b.payload)).collect();
     if blobs.is_empty() {
@@ -282,6 +287,7 @@ fn write_blobs(change: &Change<'_>, batch: &[Item]) -> Result<()> {
         if heads.contains(digest.as_bytes())? {
             continue;
         }
+        arrival.add_blob(&digest);
         heads.insert(digest.as_bytes(), payload.head())?;
         for (key, chunk) in payload.chunks(digest.as_bytes()) {
             chunks.insert(&key, chunk)?;
@@ -290,7 +296,7 @@ fn write_blobs(change: &Change<'_>, batch: &[Item]) -> Result<()> {
     Ok(())
 }
 
-fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core) -> Result<()> {
+fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core, arrival: &mut Arrival) -> Result<()> {
     let mut actions: Vec<_> = publications(batch).filter_map(|p| p.action.as_ref()).collect();
     // Keeps the order of what has one key: the last counts, and a difference is noticed.
     actions.sort_by_key(|action| action.key);
@@ -309,6 +315,7 @@ fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core) -> Result<()>
             (core.options.on_notice)(&Notice::RecordChanged(*key));
         }
         if changed != Some(false) {
+            arrival.actions.push(*key);
             records.insert(key.as_bytes(), &record)?;
             provenance.insert(key.as_bytes(), &action.provenance)?;
         }
@@ -324,7 +331,7 @@ fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core) -> Result<()>
 
 fn write_roots_and_checks(change: &Change<'_>, batch: &[Item]) -> Result<()> {
     for (name, root) in publications(batch).flat_map(|p| &p.roots) {
-        change.table(Table::Roots)?.insert(name.as_bytes(), &root.encode(name))?;
+        roots::set(change, name, root)?;
     }
     for item in batch {
         if let Item::Checked { key, deletions } = item {

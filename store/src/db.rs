@@ -6,13 +6,18 @@
 
 use crate::error::{Error, Result};
 use redb::{
-    AccessGuard, CommitError, ConcurrencyMode, Database, DatabaseError, ReadOnlyTable, ReadTransaction,
-    ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError, Table as RedbTable,
-    TableDefinition, TableError, TransactionError, WriteTransaction,
+    AccessGuard, CommitError, CompactionError, ConcurrencyMode, Database, DatabaseError, ReadOnlyTable,
+    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    Table as RedbTable, TableDefinition, TableError, TransactionError, WriteTransaction,
 };
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::Arc;
+use std::sync::atomic::{AtomicU64, Ordering};
+
+#[cfg(test)]
+pub(crate) use redb::{BackendError, StorageBackend};
 
 /// The file with everything in it.
 pub(crate) const FILE_NAME: &str = "store.redb";
@@ -46,6 +51,12 @@ pub(crate) enum Table {
     Checks,
     /// Name → root.
     Roots,
+    /// Name and time → what a root was before.
+    History,
+    /// Group of roots → when it was last used.
+    LastUse,
+    /// Number of a commit → what it wrote, and when.
+    Arrivals,
     /// Counters.
     Counters,
 }
@@ -53,7 +64,7 @@ pub(crate) enum Table {
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl Table {
-    const ALL: [Self; 8] = [
+    const ALL: [Self; 11] = [
         Self::Blobs,
         Self::Chunks,
         Self::Actions,
@@ -61,6 +72,9 @@ impl Table {
         Self::Provenance,
         Self::Checks,
         Self::Roots,
+        Self::History,
+        Self::LastUse,
+        Self::Arrivals,
         Self::Counters,
     ];
 
@@ -73,10 +87,16 @@ impl Table {
             Self::Provenance => "provenance",
             Self::Checks => "checks",
             Self::Roots => "roots",
+            Self::History => "history",
+            Self::LastUse => "last use",
+            Self::Arrivals => "arrivals",
             Self::Counters => "counters",
         })
     }
 }
+
+/// Counts the steps of something that takes long.
+pub(crate) type Progress = Arc<AtomicU64>;
 
 /// The open file.
 pub(crate) struct Db {
@@ -87,29 +107,46 @@ pub(crate) struct Db {
 impl Db {
     /// Makes the file and its tables, or completes what an interrupted attempt left.
     pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Self> {
-        let db = Self::open_with(path, cache_bytes, redb::Builder::create)?;
+        Self::open_with(path, cache_bytes, Progress::default(), redb::Builder::create)?.with_tables()
+    }
+
+    fn with_tables(self) -> Result<Self> {
         let change =
-            db.try_begin()?.ok_or_else(|| Error::corrupt("somebody else is creating it").at(path))?;
+            self.try_begin()?.ok_or_else(|| Error::corrupt("somebody else is creating it").at(&self.path))?;
         for table in Table::ALL {
             change.table(table)?;
         }
         change.commit()?;
-        Ok(db)
+        Ok(self)
     }
 
-    /// Opens an existing file.
-    pub(crate) fn open(path: &Path, cache_bytes: usize) -> Result<Self> {
-        Self::open_with(path, cache_bytes, redb::Builder::open)
+    /// Opens, and makes if it is empty, what lies on a disk that tests have made up.
+    #[cfg(test)]
+    pub(crate) fn on(path: &Path, disk: impl StorageBackend) -> Result<Self> {
+        let is_new = disk.len().is_ok_and(|len| len == 0);
+        let open = |builder: &redb::Builder, _| builder.create_with_backend(disk);
+        let db = Self::open_with(path, 1 << 20, Progress::default(), open)?;
+        if is_new { db.with_tables() } else { Ok(db) }
+    }
+
+    /// Opens an existing file. One that has to be put in order as a whole, as after a crash in the middle of
+    /// compaction, takes long and counts its steps.
+    pub(crate) fn open(path: &Path, cache_bytes: usize, progress: Progress) -> Result<Self> {
+        Self::open_with(path, cache_bytes, progress, redb::Builder::open)
     }
 
     fn open_with(
         path: &Path,
         cache_bytes: usize,
+        progress: Progress,
         open: impl FnOnce(&redb::Builder, PathBuf) -> std::result::Result<Database, DatabaseError>,
     ) -> Result<Self> {
         let database = guarded(path, || {
             let mut builder = Database::builder();
             builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(cache_bytes);
+            builder.set_repair_callback(move |_| {
+                progress.fetch_add(1, Ordering::Relaxed);
+            });
             open(&builder, path.to_owned()).map_err(Failure::from)
         })?;
         Ok(Self { database, path: path.to_owned() })
@@ -117,6 +154,15 @@ impl Db {
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
+    }
+
+    /// Rewrites the file without free space, and closes it. Nobody else may have it open.
+    pub(crate) fn compact(mut self) -> Result<()> {
+        guarded(&self.path, || {
+            // Each pass moves what it can; the last one finds nothing to do.
+            while self.database.compact()? {}
+            Ok(())
+        })
     }
 
     /// The last commit of any process, frozen. Short-lived: pages it can see are not reused.
@@ -171,6 +217,12 @@ impl<'db> Change<'db> {
     #[cfg(test)]
     pub(crate) fn used_pages(&self) -> Result<u64> {
         guarded(self.path, || Ok(self.transaction.stats()?.allocated_pages()))
+    }
+
+    /// Removes a table, as a store of an older format has not got it.
+    #[cfg(test)]
+    pub(crate) fn remove_table(&self, table: Table) -> Result<()> {
+        guarded(self.path, || Ok(self.transaction.delete_table(table.definition()).map(drop)?))
     }
 
     pub(crate) fn commit(self) -> Result<()> {
@@ -230,7 +282,12 @@ impl Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>> {
 
     /// Removes a row if it is there, and says whether it was.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<bool> {
-        guarded(self.path, || Ok(self.rows.remove(key)?.is_some()))
+        Ok(self.take(key, |_| ())?.is_some())
+    }
+
+    /// Removes a row if it is there, with a last look at it.
+    pub(crate) fn take<V>(&mut self, key: &[u8], look: impl FnOnce(&[u8]) -> V) -> Result<Option<V>> {
+        guarded(self.path, || Ok(self.rows.remove(key)?.map(|row| look(row.value()))))
     }
 
     /// Removes every row of a range of keys.
@@ -263,7 +320,7 @@ macro_rules! failure_from {
     )*};
 }
 
-failure_from!(DatabaseError, TransactionError, TableError, StorageError, CommitError);
+failure_from!(DatabaseError, TransactionError, TableError, StorageError, CommitError, CompactionError);
 
 impl Failure {
     fn describe(self, path: &Path) -> Error {

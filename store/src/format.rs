@@ -7,23 +7,24 @@ use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
-/// The version that this program reads and writes.
-const VERSION: u32 = 1;
+/// The version that this program writes; it reads those before, too. Format 1 had no history of roots, no notes, and
+/// did not know when something was written or used.
+pub(crate) const VERSION: u32 = 2;
 
 const FILE: &str = "FORMAT";
 
 /// Where the file is written before it gets its name.
 const TEMPORARY: &str = "FORMAT.new";
 
-/// What the file says, if it is there.
+/// The version that the file says, if it is there.
 ///
 /// # Errors
 /// A newer version, or a file that does not say one.
-pub(crate) fn check(directory: &Path) -> Result<bool> {
+pub(crate) fn check(directory: &Path) -> Result<Option<u32>> {
     let path = directory.join(FILE);
     let text = match fs::read_to_string(&path) {
         Ok(text) => text,
-        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(false),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
         Err(e) if e.kind() == io::ErrorKind::InvalidData => {
             return Err(unreadable(&path, "bytes that are not text"));
         }
@@ -31,7 +32,7 @@ pub(crate) fn check(directory: &Path) -> Result<bool> {
     };
     let first = text.lines().next().unwrap_or_default();
     match first.strip_prefix("format ").and_then(|version| version.parse::<u32>().ok()) {
-        Some(VERSION) => Ok(true),
+        Some(version @ 1..=VERSION) => Ok(Some(version)),
         Some(newer) if newer > VERSION => Err(Error::new(
             ErrorKind::NewerFormat,
             format!("this store has format {newer}; this program knows formats up to {VERSION}"),

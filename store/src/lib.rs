@@ -7,10 +7,16 @@
 //! A build opens a [`Store`], takes a [`Session`], asks [`Store::hit`] before it does anything, takes a
 //! [`Claim`] for what it does itself, and hands results over with [`Store::publish`].
 
+#![forbid(unsafe_code)]
+
+mod arrivals;
 mod blob;
 mod claim;
 mod closure;
 mod committer;
+mod compact;
+#[cfg(test)]
+mod crash;
 mod db;
 mod digest;
 mod encoding;
@@ -19,10 +25,13 @@ mod format;
 mod gc;
 mod hit;
 mod inspect;
+mod last_use;
+mod lease;
 mod locks;
-mod mark;
+mod opening;
 mod options;
 mod payload;
+mod pins;
 mod publish;
 mod quarantine;
 mod record;
@@ -35,15 +44,17 @@ mod tree;
 pub use blob::Blob;
 pub use claim::Claim;
 pub use closure::Closure;
+pub use compact::Compaction;
 pub use digest::{ActionKey, Digest, HexPrefix};
 pub use error::{Error, ErrorKind, Result};
-pub use gc::{Amount, GcMode, GcReport};
+pub use gc::{Amount, Because, Content, GcPlan, GcPolicy, GcReport, GivenUp, Keeper, Kept, Unreadable, Why};
 pub use inspect::{BlobInfo, Found, Stats};
-pub use locks::Session;
-pub use mark::Unreadable;
+pub use lease::Session;
 pub use options::{Notice, Options};
+pub use pins::Pinned;
 pub use publish::{NewAction, Publication, Ticket};
 pub use record::{ActionRecord, Output, OutputKind, Provenance};
 pub use root::Root;
+pub use roots::RootVersion;
 pub use store::Store;
 pub use tree::{Tree, TreeEntry};

@@ -1,4 +1,4 @@
-//! OS-held locks: who may use, rewrite or collect the store.
+//! OS-held locks: who may use, rewrite or collect the store, and who relies on what.
 //!
 //! Every lock is a lock on an open file, never the existence, content or age of one, so a process that dies
 //! frees what it held. Waiting is bounded, and is announced after one second.
@@ -18,35 +18,75 @@ const STORE_LOCK: &str = "store.lock";
 pub(crate) struct Patience<'a> {
     what: &'static str,
     options: &'a Options,
+    timeout: Duration,
     since: Instant,
     pause: Duration,
     announced: bool,
+    holders: Option<&'a Path>,
 }
 
 impl<'a> Patience<'a> {
     /// `what` completes "waiting for …".
     pub(crate) fn new(what: &'static str, options: &'a Options) -> Self {
         let pause = Duration::from_micros(200);
-        Self { what, options, since: Instant::now(), pause, announced: false }
+        Self {
+            what,
+            options,
+            timeout: options.lock_timeout,
+            since: Instant::now(),
+            pause,
+            announced: false,
+            holders: None,
+        }
+    }
+
+    /// Waits so long even if the options say less.
+    pub(crate) fn at_least(mut self, timeout: Duration) -> Self {
+        self.timeout = self.timeout.max(timeout);
+        self
+    }
+
+    /// Names who else holds another lock than the one waited for, where the system does not tell about that one.
+    pub(crate) fn of(mut self, holders: &'a Path) -> Self {
+        self.holders = Some(holders);
+        self
     }
 
     /// Sleeps a little; an error once the time is up.
     pub(crate) fn wait(&mut self, lock: &Path) -> Result<()> {
+        self.check(lock)?;
+        std::thread::sleep(self.pause());
+        Ok(())
+    }
+
+    /// How long to wait now.
+    pub(crate) fn pause(&mut self) -> Duration {
+        let left = self.timeout.saturating_sub(self.since.elapsed());
+        let pause = self.pause.min(left);
+        self.pause = (self.pause * 2).min(Duration::from_millis(20));
+        pause
+    }
+
+    /// Says what is waited for when it has taken a while; an error once the time is up.
+    pub(crate) fn check(&mut self, lock: &Path) -> Result<()> {
         let waited = self.since.elapsed();
-        if waited >= self.options.lock_timeout {
-            let by = holder(lock).map(|holder| format!(" ({holder})")).unwrap_or_default();
-            let seconds = self.options.lock_timeout.as_secs_f32();
+        let holder = || match self.holders {
+            Some(holders) => holder_but(holders, Some(std::process::id())),
+            None => holder(lock),
+        };
+        if waited >= self.timeout {
+            let by = holder().map(|holder| format!(" ({holder})")).unwrap_or_default();
+            let seconds = self.timeout.as_secs_f32();
             let message = format!("waited {seconds} s for {}{by}", self.what);
             return Err(Error::new(ErrorKind::Busy, message)
                 .at(lock)
                 .hint("try again when it has finished, or wait longer with a larger lock timeout"));
         }
         if !self.announced && waited >= ANNOUNCE_AFTER {
+            let holder = holder();
             self.announced = true;
-            (self.options.on_notice)(&Notice::Waiting { what: self.what, holder: holder(lock) });
+            (self.options.on_notice)(&Notice::Waiting { what: self.what, holder });
         }
-        std::thread::sleep(self.pause.min(self.options.lock_timeout - waited));
-        self.pause = (self.pause * 2).min(Duration::from_millis(20));
         Ok(())
     }
 }
@@ -61,15 +101,19 @@ impl Held {
     /// Takes a lock for oneself alone, unless somebody else has it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         let file = open(path)?;
-        Ok(try_lock(&file, Mode::Exclusive, path)?.then_some(Self { _file: file }))
+        Ok(try_lock_alone(&file, path)?.then_some(Self { _file: file }))
     }
-}
 
-/// Whether others may hold the lock too.
-#[derive(Clone, Copy, PartialEq, Eq)]
-pub(crate) enum Mode {
-    Shared,
-    Exclusive,
+    /// Takes a lock for oneself alone when everybody else has let go of it, waiting for so long.
+    fn take(path: &Path, what: &'static str, options: &Options) -> Result<Self> {
+        let mut patience = Patience::new(what, options);
+        loop {
+            match Self::try_take(path)? {
+                Some(held) => return Ok(held),
+                None => patience.wait(path)?,
+            }
+        }
+    }
 }
 
 /// The lock files of a store.
@@ -83,8 +127,10 @@ impl Locks {
     pub(crate) fn create(store: &Path) -> Result<Self> {
         let directory = store.join("locks");
         let locks = Self { directory };
-        let steps = locks.steps();
-        std::fs::create_dir_all(&steps).map_err(|e| Error::io("create the directory", &steps, &e))?;
+        for directory in [locks.steps(), locks.leases()] {
+            std::fs::create_dir_all(&directory)
+                .map_err(|e| Error::io("create the directory", &directory, &e))?;
+        }
         Ok(locks)
     }
 
@@ -93,45 +139,44 @@ impl Locks {
         self.directory.join("steps")
     }
 
+    /// The directory of leases.
+    pub(crate) fn leases(&self) -> PathBuf {
+        self.directory.join("leases")
+    }
+
+    /// Held shared while a lease is extended, alone while a collection deletes.
+    pub(crate) fn gate(&self) -> PathBuf {
+        self.directory.join("leases.lock")
+    }
+
     /// Held by everybody who has the store open.
     pub(crate) fn store_in_use(&self, options: &Options) -> Result<Held> {
-        self.acquire(STORE_LOCK, Mode::Shared, "the store to be made or rewritten", options)
-    }
-
-    /// Held by who makes the store's file. `None` when somebody does, or has it open.
-    pub(crate) fn store_alone(&self) -> Result<Option<Held>> {
-        Held::try_take(&self.directory.join(STORE_LOCK))
-    }
-
-    /// Held shared by builds, exclusively by collection: what a build relies on must not be collected.
-    pub(crate) fn activity(&self, mode: Mode, options: &Options) -> Result<Held> {
-        let what = match mode {
-            Mode::Shared => "a collection to finish",
-            Mode::Exclusive => "builds to finish",
-        };
-        self.acquire("activity.lock", mode, what, options)
-    }
-
-    fn acquire(&self, name: &str, mode: Mode, what: &'static str, options: &Options) -> Result<Held> {
-        let path = self.directory.join(name);
+        let path = self.store();
         let file = open(&path)?;
-        let mut patience = Patience::new(what, options);
-        while !try_lock(&file, mode, &path)? {
+        let mut patience = Patience::new("the store to be made or rewritten", options);
+        while !try_lock_shared(&file, &path)? {
             patience.wait(&path)?;
         }
         Ok(Held { _file: file })
     }
+
+    /// Held by who makes or rewrites the store's file. `None` when somebody does, or has it open.
+    pub(crate) fn store_alone(&self) -> Result<Option<Held>> {
+        Held::try_take(&self.store())
+    }
+
+    /// The lock of who has the store open.
+    pub(crate) fn store(&self) -> PathBuf {
+        self.directory.join(STORE_LOCK)
+    }
+
+    /// Held by who collects: two at once would do the same work.
+    pub(crate) fn collection(&self, options: &Options) -> Result<Held> {
+        Held::take(&self.directory.join("gc.lock"), "another collection to finish", options)
+    }
 }
 
-/// Keeps collection away from what a build relies on. Hold it from before the first look into the store until
-/// everything is published, flushed and rooted.
-#[derive(Debug)]
-#[must_use = "collection is kept away only as long as the session lives"]
-pub struct Session {
-    pub(crate) _held: Held,
-}
-
-fn open(path: &Path) -> Result<File> {
+pub(crate) fn open(path: &Path) -> Result<File> {
     OpenOptions::new()
         .create(true)
         .truncate(false)
@@ -141,11 +186,16 @@ fn open(path: &Path) -> Result<File> {
         .map_err(|e| Error::io("open the lock file", path, &e))
 }
 
-fn try_lock(file: &File, mode: Mode, path: &Path) -> Result<bool> {
-    let outcome = match mode {
-        Mode::Shared => file.try_lock_shared(),
-        Mode::Exclusive => file.try_lock(),
-    };
+/// Takes the lock of a file together with others, unless somebody has it alone.
+pub(crate) fn try_lock_shared(file: &File, path: &Path) -> Result<bool> {
+    taken(file.try_lock_shared(), path)
+}
+
+fn try_lock_alone(file: &File, path: &Path) -> Result<bool> {
+    taken(file.try_lock(), path)
+}
+
+fn taken(outcome: std::result::Result<(), TryLockError>, path: &Path) -> Result<bool> {
     match outcome {
         Ok(()) => Ok(true),
         Err(TryLockError::WouldBlock) => Ok(false),
@@ -155,8 +205,13 @@ fn try_lock(file: &File, mode: Mode, path: &Path) -> Result<bool> {
 }
 
 /// Who holds a lock on this file, where the system tells.
+pub(crate) fn holder(lock: &Path) -> Option<String> {
+    holder_but(lock, None)
+}
+
+/// The same without one process.
 #[cfg(target_os = "linux")]
-fn holder(lock: &Path) -> Option<String> {
+fn holder_but(lock: &Path, but: Option<u32>) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let inode = format!(":{}", std::fs::metadata(lock).ok()?.ino());
     let table = std::fs::read_to_string("/proc/locks").ok()?;
@@ -166,6 +221,7 @@ fn holder(lock: &Path) -> Option<String> {
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
         .filter(|fields| fields.get(5).is_some_and(|id| id.ends_with(&inode)))
         .filter_map(|fields| fields.get(4)?.parse().ok())
+        .filter(|pid| Some(*pid) != but)
         .collect();
     holders.sort_unstable();
     holders.dedup();
@@ -177,8 +233,8 @@ fn holder(lock: &Path) -> Option<String> {
     (!names.is_empty()).then_some(names)
 }
 
-/// Who holds a lock on this file, where the system tells.
+/// The same without one process.
 #[cfg(not(target_os = "linux"))]
-fn holder(_lock: &Path) -> Option<String> {
+fn holder_but(_lock: &Path, _but: Option<u32>) -> Option<String> {
     None
 }

@@ -52,7 +52,7 @@ impl fmt::Debug for Options {
 pub enum Notice {
     /// A lock has been waited for since one second.
     Waiting {
-        /// What is waited for: `builds to finish`.
+        /// What is waited for: `another collection to finish`.
         what: &'static str,
         /// Who holds it, where the system tells: `process 4711 (cc)`.
         holder: Option<String>,

@@ -8,6 +8,7 @@ use crate::claim::Claim;
 use crate::committer::{Item, Queue};
 use crate::digest::ActionKey;
 use crate::error::Result;
+use crate::lease::Session;
 use crate::payload::Payload;
 use crate::record::{ActionRecord, Provenance};
 use crate::root::Root;
@@ -55,6 +56,8 @@ pub(crate) struct Prepared {
     pub(crate) roots: Vec<(String, Root)>,
     /// Freed when the publication is dropped, after the commit.
     pub(crate) _claim: Option<Claim>,
+    /// What it relies on and brings stays leased until then.
+    pub(crate) _session: Session,
 }
 
 pub(crate) struct PreparedBlob {
@@ -71,9 +74,13 @@ pub(crate) struct PreparedAction {
 
 impl Prepared {
     /// `is_known` says which blobs need no work because the store has them.
-    pub(crate) fn new(publication: Publication, is_known: impl Fn(&Blob) -> Result<bool>) -> Result<Self> {
+    pub(crate) fn new(
+        publication: Publication,
+        session: Session,
+        is_known: impl Fn(&Blob) -> Result<bool>,
+    ) -> Result<Self> {
         let Publication { blobs, action, roots, claim } = publication;
-        roots.iter().try_for_each(|(name, _)| Root::check_name(name))?;
+        roots.iter().try_for_each(|(name, root)| root.check_text(name))?;
         let mut prepared = Vec::with_capacity(blobs.len());
         for blob in blobs {
             if !is_known(&blob)? {
@@ -87,7 +94,7 @@ impl Prepared {
             preimage: Payload::new(preimage.into()),
             provenance: provenance.encode(),
         });
-        Ok(Self { blobs: prepared, action, roots, _claim: claim })
+        Ok(Self { blobs: prepared, action, roots, _claim: claim, _session: session })
     }
 
     pub(crate) fn memory_bytes(&self) -> usize {

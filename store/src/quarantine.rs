@@ -29,8 +29,8 @@ pub(crate) fn remove(core: &Core, damage: Damage) -> Result<()> {
         return Ok(());
     }
     match damage {
-        Damage::Blob(digest) => remove_blobs(&change, &[digest])?,
-        Damage::Record(key) => remove_actions(&change, &[key])?,
+        Damage::Blob(digest) => remove_blobs(&change, &[digest]).map(drop)?,
+        Damage::Record(key) => remove_actions(&change, &[key]).map(drop)?,
     }
     count_deletion(&change)?;
     change.commit()?;
@@ -54,42 +54,41 @@ fn is_still_damaged(change: &Change<'_>, damage: Damage) -> Result<bool> {
     }
 }
 
-/// Removes the rows of blobs.
-pub(crate) fn remove_blobs(change: &Change<'_>, digests: &[Digest]) -> Result<()> {
+/// Removes the rows of blobs; says of each whether it was there.
+pub(crate) fn remove_blobs(change: &Change<'_>, digests: &[Digest]) -> Result<Vec<bool>> {
     remove_payloads(change, Table::Blobs, digests.iter().map(Digest::as_bytes))
 }
 
-/// Removes the rows of actions: records, preimages, provenance, remembered checks.
-pub(crate) fn remove_actions(change: &Change<'_>, keys: &[ActionKey]) -> Result<()> {
-    for table in [Table::Actions, Table::Provenance, Table::Checks] {
+/// Removes the rows of actions: records, preimages, provenance, remembered checks. Says of each whether it had a record.
+pub(crate) fn remove_actions(change: &Change<'_>, keys: &[ActionKey]) -> Result<Vec<bool>> {
+    let mut records = change.table(Table::Actions)?;
+    let were_there = keys.iter().map(|key| records.remove(key.as_bytes())).collect::<Result<_>>()?;
+    for table in [Table::Provenance, Table::Checks] {
         let mut rows = change.table(table)?;
-        for key in keys {
-            rows.remove(key.as_bytes())?;
-        }
+        keys.iter().try_for_each(|key| rows.remove(key.as_bytes()).map(drop))?;
     }
-    remove_payloads(change, Table::Preimages, keys.iter().map(ActionKey::as_bytes))
+    remove_payloads(change, Table::Preimages, keys.iter().map(ActionKey::as_bytes))?;
+    Ok(were_there)
 }
 
 fn remove_payloads<'a>(
     change: &Change<'_>,
     heads: Table,
     owners: impl Iterator<Item = &'a Id>,
-) -> Result<()> {
+) -> Result<Vec<bool>> {
     let mut heads = change.table(heads)?;
     let mut chunks = change.table(Table::Chunks)?;
+    let mut were_there = Vec::new();
     for owner in owners {
-        let Some(in_head) =
-            heads.get(owner)?.map(|row| payload::Head::read(&row).is_some_and(|h| !h.is_chunked()))
-        else {
-            continue;
-        };
-        heads.remove(owner)?;
-        if !in_head {
+        let in_head = |row: &[u8]| payload::Head::read(row).is_some_and(|head| !head.is_chunked());
+        let was_in_head = heads.take(owner, in_head)?;
+        were_there.push(was_in_head.is_some());
+        if was_in_head == Some(false) {
             let (first, last) = (payload::chunk_key(owner, 0), payload::chunk_key(owner, u32::MAX));
             chunks.remove_range(&first[..]..=&last[..])?;
         }
     }
-    Ok(())
+    Ok(were_there)
 }
 
 /// Must be part of every change that deletes: what was complete before may not be any more.

@@ -29,13 +29,17 @@ impl OutputKind {
         }
     }
 
-    pub(crate) fn from_code(code: u8, input: &Decoder<'_>) -> Result<Self> {
+    pub(crate) const fn of_code(code: u8) -> Option<Self> {
         match code {
-            0 => Ok(Self::Blob),
-            1 => Ok(Self::Tree),
-            2 => Ok(Self::Closure),
-            _ => Err(input.wrong(&format!("{code} is not a kind of output"))),
+            0 => Some(Self::Blob),
+            1 => Some(Self::Tree),
+            2 => Some(Self::Closure),
+            _ => None,
         }
+    }
+
+    pub(crate) fn from_code(code: u8, input: &Decoder<'_>) -> Result<Self> {
+        Self::of_code(code).ok_or_else(|| input.wrong(&format!("{code} is not a kind of output")))
     }
 }
 

@@ -7,26 +7,23 @@
 use crate::blob::Blob;
 use crate::claim::{Claim, Claims};
 use crate::committer::{self, Item, Queue};
-use crate::db::{self, Db, ReadRows, Table};
+use crate::db::{Db, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, ErrorKind, Result};
-use crate::format;
-use crate::gc::{self, GcMode, GcReport};
 use crate::hit::{self, Damage, Look};
-use crate::locks::{Held, Locks, Mode, Patience, Session};
+use crate::last_use::LastUse;
+use crate::lease::{Lease, Leased, Session};
+use crate::locks::{Held, Locks};
 use crate::options::Options;
 use crate::payload;
 use crate::publish::{Prepared, Publication, Ticket};
 use crate::quarantine;
-use crate::record::{ActionRecord, Provenance};
+use crate::record::{ActionRecord, OutputKind, Provenance};
 use crate::staged::Staged;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, PoisonError, Weak};
 use std::thread::JoinHandle;
-
-/// What may lie in the directory of a store that is not finished: `mat` belongs to whoever materialises files.
-const OURS: &[&str] = &[db::FILE_NAME, "locks", "mat"];
 
 /// From this size on it pays to look whether a blob is known before compressing it.
 const LOOK_FIRST_BYTES: u64 = 64 << 10;
@@ -48,8 +45,11 @@ pub(crate) struct Core {
     pub(crate) options: Options,
     pub(crate) queue: Arc<Queue>,
     pub(crate) staged: Staged,
-    locks: Locks,
+    pub(crate) locks: Locks,
     claims: Arc<Claims>,
+    /// What the sessions of this store rely on, as long as there are any.
+    lease: Mutex<Weak<Lease>>,
+    pub(crate) last_use: LastUse,
     /// How many damaged blobs and records this process has removed.
     pub(crate) damaged: AtomicU64,
     directory: PathBuf,
@@ -57,44 +57,43 @@ pub(crate) struct Core {
     _in_use: Held,
 }
 
-impl Store {
-    /// Opens the store in a directory, and makes it (and the directory) when there is none, unless it is for
-    /// reading only.
-    ///
-    /// # Errors
-    /// A directory of a newer format, with foreign files, or that may not be written; a damaged file; a lock
-    /// that was not freed in time.
-    pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
-        let directory = directory.as_ref();
-        if options.read_only && !format::check(directory)? {
-            return Err(Error::new(ErrorKind::NotAStore, "there is no store to read")
-                .at(directory)
-                .hint("name a directory that is a store"));
-        }
-        let create = |e| Error::io("create the directory", directory, &e);
-        std::fs::create_dir_all(directory).map_err(create)?;
-        let exists = format::check(directory)?;
-        if !exists {
-            format::check_vacant(directory, OURS)?;
-        }
-        let locks = Locks::create(directory)?;
-        if !exists {
-            make(directory, &locks, options)?;
-        }
-        let in_use = locks.store_in_use(options)?;
-        let db = Db::open(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
-        let core = Core {
+impl Core {
+    pub(crate) fn new(
+        db: Db,
+        options: Options,
+        locks: Locks,
+        claims: Arc<Claims>,
+        directory: PathBuf,
+        in_use: Held,
+    ) -> Self {
+        Self {
             db,
-            options: options.clone(),
+            options,
             queue: Arc::default(),
             staged: Staged::default(),
-            claims: Claims::new(locks.steps()),
             locks,
+            claims,
+            lease: Mutex::default(),
+            last_use: LastUse::default(),
             damaged: AtomicU64::new(0),
-            directory: directory.to_owned(),
+            directory,
             _in_use: in_use,
-        };
-        Ok(Self(Arc::new(Shared { core: Arc::new(core), committer: Mutex::new(None) })))
+        }
+    }
+
+    /// Leases these if there is a session. *Before* looking whether they are there: see [`Lease::announce`].
+    pub(crate) fn announce(&self, leased: &[Leased]) -> Result<Option<Arc<Lease>>> {
+        let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
+        if let Some(lease) = &lease {
+            lease.announce(leased)?;
+        }
+        Ok(lease)
+    }
+}
+
+impl Store {
+    pub(crate) fn of(core: Core) -> Self {
+        Self(Arc::new(Shared { core: Arc::new(core), committer: Mutex::new(None) }))
     }
 
     /// The directory.
@@ -106,13 +105,20 @@ impl Store {
         &self.0.core
     }
 
-    /// Keeps collection away while it lives. Waits for a collection that is under way.
+    /// From here on collection keeps what this store looks up with [`Self::hit`], [`Self::missing`], [`Self::get`] and
+    /// [`Self::root`], and what it publishes, until the last of its sessions is dropped.
     ///
     /// # Errors
-    /// [`crate::ErrorKind::Busy`] when that does not end in time.
+    /// The lease cannot be written, or a collection that is deleting does not pause in time.
     pub fn session(&self) -> Result<Session> {
         let core = self.core();
-        Ok(Session { _held: core.locks.activity(Mode::Shared, &core.options)? })
+        let mut current = core.lease.lock().unwrap_or_else(PoisonError::into_inner);
+        if let Some(lease) = current.upgrade() {
+            return Ok(Session { lease });
+        }
+        let lease = Arc::new(Lease::begin(&core.locks, &core.options)?);
+        *current = Arc::downgrade(&lease);
+        Ok(Session { lease })
     }
 
     /// The bytes of a blob, staged or committed by anybody. What comes back is what the digest says: damaged
@@ -125,6 +131,7 @@ impl Store {
         if let Some(bytes) = core.staged.blob(digest) {
             return Ok(Some(bytes));
         }
+        core.announce(&[Leased::Output(OutputKind::Blob, *digest)])?;
         let view = core.db.view()?;
         let heads = view.table(Table::Blobs)?;
         let bytes = hit::read_verified(&heads, &view.table(Table::Chunks)?, digest)?;
@@ -143,6 +150,8 @@ impl Store {
     pub fn missing(&self, digests: &[Digest]) -> Result<Vec<Digest>> {
         let core = self.core();
         let unstaged: Vec<&Digest> = digests.iter().filter(|d| !core.staged.has_blob(d)).collect();
+        let leased = |digest: &&Digest| Leased::Output(OutputKind::Blob, **digest);
+        core.announce(&unstaged.iter().map(leased).collect::<Vec<_>>())?;
         let view = core.db.view()?;
         let heads = view.table(Table::Blobs)?;
         let mut missing = Vec::new();
@@ -167,9 +176,14 @@ impl Store {
         if let Some(record) = core.staged.record(key) {
             return Ok(Some(record));
         }
+        let lease = core.announce(&[Leased::Action(*key)])?;
         let found = hit::look(&core.db.view()?, key)?;
         match found {
             Look::Complete { record, deletions, news } => {
+                if let Some(lease) = lease {
+                    lease
+                        .follows(record.outputs.values().map(|o| Leased::Output(OutputKind::Blob, o.digest)));
+                }
                 if news && !core.options.read_only {
                     self.enqueue(Item::Checked { key: *key, deletions })?;
                 }
@@ -236,8 +250,8 @@ impl Store {
     }
 
     /// Queues a publication for commit and returns at once, unless [`Options::in_flight_bytes`] are queued
-    /// already. From here on this process can read it; everybody can once the ticket says so. Hold a
-    /// [`Session`] from before relying on anything in the store until the commit.
+    /// already. From here on this process can read it; everybody can once the ticket says so. It is leased until it is
+    /// committed; hold a [`Session`] from before relying on anything in the store until it is rooted.
     ///
     /// What is wrong with the publication is told by the ticket; a failed commit by every ticket from then on and
     /// by [`Self::flush`].
@@ -259,9 +273,14 @@ impl Store {
     }
 
     fn prepare(&self, publication: Publication) -> Result<Prepared> {
+        let session = self.session()?;
+        // Before it is looked whether they are there, and before they are committed.
+        let blobs = publication.blobs.iter().map(|blob| Leased::Output(OutputKind::Blob, blob.digest()));
+        let action = publication.action.iter().map(|action| Leased::Action(*action.key()));
+        session.lease.announce(&blobs.chain(action).collect::<Vec<_>>())?;
         let is_known =
             |blob: &Blob| Ok(blob.len() >= LOOK_FIRST_BYTES && self.missing(&[blob.digest()])?.is_empty());
-        Prepared::new(publication, is_known)
+        Prepared::new(publication, session, is_known)
     }
 
     fn enqueue(&self, item: Item) -> Result<u64> {
@@ -294,23 +313,6 @@ impl Store {
         queue.wait(last)
     }
 
-    /// Removes everything that no root needs, or says what would be removed. Waits for builds (see
-    /// [`Self::session`]), and builds wait for it.
-    ///
-    /// # Errors
-    /// [`crate::ErrorKind::Busy`] when builds do not end in time; [`crate::ErrorKind::Corrupt`] when something
-    /// is to be removed but a root, list or record that would say what is needed cannot be read (see
-    /// [`GcReport::unreadable`]); the file cannot be read or written.
-    pub fn gc(&self, mode: GcMode) -> Result<GcReport> {
-        if mode == GcMode::Execute {
-            self.check_writable()?;
-        }
-        let core = self.core();
-        let _alone = core.locks.activity(Mode::Exclusive, &core.options)?;
-        self.flush()?;
-        gc::run(core, mode)
-    }
-
     /// How many damaged blobs and records this process has met and removed.
     pub fn damaged(&self) -> u64 {
         self.core().damaged.load(Ordering::Relaxed)
@@ -331,23 +333,6 @@ impl Drop for Shared {
             // A panic there has been told to whoever waits for a ticket.
             let _ = thread.join();
         }
+        self.core.last_use.write(&self.core);
     }
-}
-
-/// Makes an empty store, unless somebody else does.
-fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
-    let mut patience = Patience::new("another process to make the store", options);
-    // Whoever has made it keeps its lock, shared, while using it: the lock tells who may make it, not when it is made.
-    while !format::check(directory)? {
-        match locks.store_alone()? {
-            None => patience.wait(directory)?,
-            Some(_alone) => {
-                if !format::check(directory)? {
-                    drop(Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?);
-                    format::write(directory)?;
-                }
-            }
-        }
-    }
-    Ok(())
 }

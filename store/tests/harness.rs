@@ -1,10 +1,11 @@
 //! A fresh store per test, and content for it.
 
 use artifact_store::{
-    ActionKey, ActionRecord, Blob, Closure, Digest, NewAction, Notice, Options, Output, OutputKind,
-    Provenance, Publication, Root, Store, Tree, TreeEntry,
+    ActionKey, ActionRecord, Blob, Closure, Digest, GcPlan, GcPolicy, GcReport, NewAction, Notice, Options,
+    Output, OutputKind, Provenance, Publication, Root, Store, Tree, TreeEntry,
 };
 use std::fs;
+use std::num::NonZeroUsize;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex};
 use std::time::Duration;
@@ -51,6 +52,25 @@ impl Place {
     pub(crate) fn notices(&self) -> Vec<Notice> {
         self.notices.lock().unwrap().clone()
     }
+}
+
+/// Collects whatever nothing needs now, however young.
+pub(crate) const AT_ONCE: GcPolicy =
+    GcPolicy { grace: Duration::ZERO, keep_last: NonZeroUsize::MIN, older_than: None, max_bytes: None };
+
+/// What would be collected at once.
+pub(crate) fn plan(store: &Store) -> GcPlan {
+    store.plan_collection(&AT_ONCE).unwrap()
+}
+
+/// Collects it.
+pub(crate) fn collect(store: &Store) -> GcReport {
+    store.collect(plan(store)).unwrap()
+}
+
+/// The blobs that a plan calls dead.
+pub(crate) fn dead_blobs(plan: &GcPlan) -> Vec<Digest> {
+    plan.dead_blobs().collect()
 }
 
 /// Bytes that cannot be compressed, different for every seed.

@@ -2,7 +2,7 @@
 //!
 //! A second process is this test program again, told by its environment which part to play.
 
-use crate::harness::{Place, noise, plain_step};
+use crate::harness::{Place, collect, noise, plain_step};
 use artifact_store::{ActionKey, Digest, HexPrefix, Options, OutputKind, Publication, Root, Store};
 use std::path::{Path, PathBuf};
 use std::process::{Child, Command, Stdio};
@@ -23,7 +23,7 @@ pub(crate) fn second(part: &str, store: &Path, notes: &Path) -> Command {
     command
 }
 
-fn start(part: &str, store: &Path, notes: &Path) -> Child {
+pub(crate) fn start(part: &str, store: &Path, notes: &Path) -> Child {
     second(part, store, notes).spawn().unwrap()
 }
 
@@ -40,6 +40,8 @@ fn second_process() {
     match part.as_str() {
         "run the steps" => run_the_steps(&store, &notes),
         "write until killed" => write_until_killed(&store),
+        "collect until killed" => crate::kills::collect_until_killed(&store),
+        "build 0" | "build 1" => crate::kills::build_until_killed(&store, &notes, &part["build ".len()..]),
         "claim and wait" => {
             let _session = store.session().unwrap();
             let _claim = store.claim(&ActionKey::of_preimage(b"claimed")).unwrap().unwrap();
@@ -172,7 +174,7 @@ fn what_a_killed_process_held_is_free() {
     child.kill().unwrap();
     child.wait().unwrap();
     assert!(store.claim(&key).unwrap().is_some());
-    store.gc(artifact_store::GcMode::Execute).unwrap();
+    assert_eq!(collect(&store).dead_leases, 1, "the lease of the dead process is void");
 }
 
 #[test]

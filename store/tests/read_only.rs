@@ -1,7 +1,9 @@
 //! A store that is open for reading only is not changed by looking at it.
 
-use crate::harness::{Place, damage, noise, only_blobs, plain_step, publish_a_build};
-use artifact_store::{Blob, ErrorKind, GcMode, Notice, Options, Store};
+use crate::harness::{
+    Place, collect, damage, dead_blobs, noise, only_blobs, plain_step, plan, publish_a_build,
+};
+use artifact_store::{Blob, ErrorKind, Notice, Options, Store};
 use std::fs;
 
 fn reader(place: &Place) -> Store {
@@ -19,7 +21,7 @@ fn hits_and_damage_that_a_reader_meets_write_nothing() {
     let (_, keys) = publish_a_build(&store, "recipe", 1);
     // A deletion, so that the closure has to be looked through again.
     store.publish(only_blobs(vec![Blob::new(noise(400, 60))])).wait().unwrap();
-    assert_eq!(store.gc(GcMode::Execute).unwrap().dead_blobs.len(), 1);
+    assert_eq!(collect(&store).removed.blobs.count, 1);
     let bytes = noise(400, 50);
     let blob = Blob::new(&bytes[..]);
     store.publish(only_blobs(vec![blob.clone()])).wait().unwrap();
@@ -31,7 +33,7 @@ fn hits_and_damage_that_a_reader_meets_write_nothing() {
     assert!(store.hit(&keys[2]).unwrap().is_some());
     assert_eq!(store.get(&blob.digest()).unwrap(), None);
     assert_eq!(store.get(&blob.digest()).unwrap(), None, "damaged bytes are never returned");
-    assert_eq!(store.gc(GcMode::Plan).unwrap().dead_blobs, [blob.digest()]);
+    assert_eq!(dead_blobs(&plan(&store)), [blob.digest()]);
     store.flush().unwrap();
     assert!(content(&place) == before, "the file has changed");
     assert_eq!(place.notices(), vec![Notice::CorruptBlob(blob.digest()); 2]);
@@ -52,7 +54,7 @@ fn what_would_write_is_refused() {
     let before = store.stats().unwrap();
     for error in [
         store.publish(plain_step("other", b"other")).wait().unwrap_err(),
-        store.gc(GcMode::Execute).unwrap_err(),
+        store.collect(plan(&store)).unwrap_err(),
         store.remove_root("recipe").unwrap_err(),
     ] {
         assert_eq!(error.kind(), ErrorKind::ReadOnly, "{error}");

@@ -1,14 +1,17 @@
 //! When what a root needs cannot be told, nothing is collected until it can.
 
-use crate::harness::{Place, damage, noise, only_blobs, overwrite, publish_a_build, rooted, step};
+use crate::harness::{
+    AT_ONCE, Place, collect, damage, dead_blobs, noise, only_blobs, overwrite, plan, publish_a_build, rooted,
+    step,
+};
 use artifact_store::{
-    ActionKey, Blob, Closure, Digest, Error, ErrorKind, GcMode, HexPrefix, Notice, OutputKind, Publication,
-    Root, Store, Tree, Unreadable,
+    ActionKey, Blob, Closure, Content, Digest, Error, ErrorKind, GcPolicy, HexPrefix, Notice, OutputKind,
+    Publication, Root, Store, Tree, Unreadable,
 };
 
 /// Collects, which must be refused and leave all this behind.
 fn refused(store: &Store, keep: &[Digest]) -> Error {
-    let error = store.gc(GcMode::Execute).unwrap_err();
+    let error = store.collect(plan(store)).unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Corrupt, "{error}");
     assert_eq!(store.missing(keep).unwrap(), [], "{error}");
     error
@@ -29,9 +32,10 @@ fn gc_deletes_nothing_when_a_list_cannot_be_read() {
 
         let store = place.open();
         let unreadable = Unreadable::List { root: "recipe".to_owned(), digest: blobs[list] };
-        let plan = store.gc(GcMode::Plan).unwrap();
-        assert_eq!(plan.unreadable, std::slice::from_ref(&unreadable));
-        assert_eq!((plan.dead_blobs.len(), plan.dead_actions.len()), (0, 0));
+        let found = plan(&store);
+        assert_eq!(found.unreadable, std::slice::from_ref(&unreadable));
+        assert_eq!((found.dead_blobs().count(), found.dead_actions().count()), (0, 0));
+        assert_eq!(found.dead, Content::default());
 
         let mut others = blobs.clone();
         others.remove(list);
@@ -46,8 +50,9 @@ fn gc_deletes_nothing_when_a_list_cannot_be_read() {
 
         // What the hint says helps.
         assert_eq!(publish_a_build(&store, "recipe", 1).0, blobs);
-        let report = store.gc(GcMode::Execute).unwrap();
-        assert_eq!((report.unreadable, report.dead_blobs), (vec![], vec![dead.digest()]));
+        let found = plan(&store);
+        assert_eq!((&found.unreadable[..], dead_blobs(&found)), (&[][..], vec![dead.digest()]));
+        assert_eq!(store.collect(found).unwrap().removed.blobs.count, 1);
         assert_eq!(store.missing(&blobs).unwrap(), []);
     }
 }
@@ -59,7 +64,7 @@ fn gc_deletes_nothing_when_a_record_cannot_be_read() {
     damage(&place, b"recd\x01\x01");
 
     let store = place.open();
-    let mut unreadable = store.gc(GcMode::Plan).unwrap().unreadable;
+    let mut unreadable = plan(&store).unreadable;
     unreadable.sort_by_key(ToString::to_string);
     let mut expected: Vec<_> =
         keys.iter().map(|key| Unreadable::Record { root: "recipe".to_owned(), key: *key }).collect();
@@ -69,8 +74,27 @@ fn gc_deletes_nothing_when_a_record_cannot_be_read() {
     assert!(error.message().contains("(and 2 more like it)"), "{error}");
 
     publish_a_build(&store, "recipe", 1);
-    assert_eq!(store.gc(GcMode::Execute).unwrap().unreadable, []);
+    collect(&store);
     assert!(keys.iter().all(|key| store.hit(key).unwrap().is_some()));
+}
+
+#[test]
+fn a_lease_that_leads_to_the_same_does_not_hide_what_a_root_cannot_read() {
+    let place = Place::new();
+    let (blobs, keys) = publish_a_build(&place.open(), "recipe", 1);
+    let bytes = place.open().get(&blobs[3]).unwrap().unwrap();
+    damage(&place, &bytes);
+
+    let (builder, store) = (place.open(), place.open());
+    let session = builder.session().unwrap();
+    assert!(builder.root("recipe").unwrap().is_some() && builder.record(&keys[0]).unwrap().is_some());
+    for policy in [AT_ONCE, GcPolicy { max_bytes: Some(0), ..AT_ONCE }] {
+        let found = store.plan_collection(&policy).unwrap();
+        assert!(found.kept.leases.blobs.count > 0);
+        let expected = Unreadable::List { root: "recipe".to_owned(), digest: blobs[3] };
+        assert_eq!((found.unreadable, found.dead), (vec![expected], Content::default()));
+    }
+    drop(session);
 }
 
 #[test]
@@ -83,12 +107,12 @@ fn a_missing_list_or_record_is_no_less_unreadable() {
     store.publish(publication);
     let never = Blob::new(&b"never published"[..]);
     store.publish(rooted("names", Publication::default(), &never, OutputKind::Tree)).wait().unwrap();
-    let report = store.gc(GcMode::Plan).unwrap();
+    let report = plan(&store);
     let expected = [
         Unreadable::Record { root: "lists".to_owned(), key: unknown },
         Unreadable::List { root: "names".to_owned(), digest: never.digest() },
     ];
-    assert_eq!((&report.unreadable[..], report.broken), (&expected[..], 0));
+    assert_eq!((&report.unreadable[..], report.missing), (&expected[..], 0));
     refused(&store, &[closure.digest()]);
 }
 
@@ -127,7 +151,7 @@ fn with_a_damaged_root(place: &Place) -> Vec<Digest> {
     blobs.push(target.digest());
     drop(store);
     // It now says that it names plain bytes.
-    overwrite(place, b"root\x01\x01", b"root\x01\x00");
+    overwrite(place, b"root\x02\x01", b"root\x02\x00");
     blobs
 }
 
@@ -148,9 +172,9 @@ fn gc_deletes_nothing_while_a_root_is_damaged() {
     let place = Place::new();
     let blobs = with_a_damaged_root(&place);
     let store = place.open();
-    let plan = store.gc(GcMode::Plan).unwrap();
-    assert_eq!((plan.unreadable, plan.roots), (vec![Unreadable::Root("bad".to_owned())], 2));
-    assert!(plan.dead_blobs.is_empty() && plan.dead_actions.is_empty());
+    let found = plan(&store);
+    assert_eq!((&found.unreadable[..], found.roots), (&[Unreadable::Root("bad".to_owned())][..], 2));
+    assert_eq!((found.dead_blobs().count(), found.dead_actions().count()), (0, 0));
     let error = refused(&store, &blobs);
     assert!(error.message().starts_with("the root `bad` is damaged"), "{error}");
     assert!(error.hint_text().is_some_and(|hint| hint.contains("`bad`")), "{error:?}");
@@ -159,7 +183,7 @@ fn gc_deletes_nothing_while_a_root_is_damaged() {
     let again = Publication { roots: vec![("bad".to_owned(), root.clone())], ..Publication::default() };
     store.publish(again).wait().unwrap();
     assert_eq!(store.root("bad").unwrap(), Some(root));
-    assert_eq!(store.gc(GcMode::Execute).unwrap().dead_blobs, []);
+    assert_eq!(collect(&store).removed.blobs.count, 0);
 }
 
 #[test]
@@ -170,7 +194,9 @@ fn a_removed_root_keeps_nothing_any_more() {
     assert!(store.remove_root("bad").unwrap());
     assert!(!store.remove_root("bad").unwrap(), "it was removed twice");
     assert!(!store.remove_root("goo").unwrap(), "there is no root of this name");
-    assert_eq!(store.gc(GcMode::Execute).unwrap().dead_blobs, [blobs[5]]);
+    let found = plan(&store);
+    assert_eq!(dead_blobs(&found), [blobs[5]]);
+    store.collect(found).unwrap();
 
     // Also one that is still on its way.
     let root = Root::now(blobs[0], OutputKind::Blob);
@@ -200,5 +226,6 @@ fn a_root_whose_name_is_damaged_can_be_removed_as_it_is_shown() {
     assert_eq!(place.notices(), [Notice::CorruptRoot(shown.clone())]);
     refused(&store, &[blob.digest()]);
     assert!(store.remove_root(&shown).unwrap());
-    assert_eq!(store.gc(GcMode::Execute).unwrap().roots, 1);
+    assert_eq!(plan(&store).roots, 1);
+    collect(&store);
 }

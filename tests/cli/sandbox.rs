@@ -309,10 +309,6 @@ impl Running {
         }
     }
 
-    pub(crate) fn id(&self) -> u32 {
-        self.child.id()
-    }
-
     /// Ends the process as a crash would. What it had told before is in `events` then.
     pub(crate) fn kill(&mut self) {
         self.child.kill().unwrap();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
 use astra_store::et::graph::{ConvertOptions, convert, deepflow_manifest};
-use astra_store::et::{lower_groups, manifest};
+use astra_store::et::manifest;
 use serde_json::{Value as Json, json};
 
 use crate::small::{
@@ -276,17 +276,16 @@ fn the_manifest_tells_bundles_apart_that_deepflow_s_does_not() {
     let expected = r#"{"npus":1,"ranks":{"0":[["COMP",5],["COMP",5]]},"version":"df-astra-manifest/1"}"#;
     assert_eq!(theirs.map(|text| String::from_utf8(text).unwrap()), [expected; 2]);
     let length = |bytes: &[u8]| format!("{} bytes", bytes.len());
-    let ours = [&chain, &apart]
-        .map(|c| manifest(&c.bundle, &lower_groups(&c.groups).unwrap(), length, ONE).unwrap());
+    let ours = [&chain, &apart].map(|c| manifest(&c.bundle, &c.groups, length, ONE).unwrap());
     assert_ne!(ours[0], ours[1]);
 }
 
 #[test]
 fn the_manifest_says_what_each_file_contains() {
     let found = converted(&mixed(), &ConvertOptions::default());
-    let groups = lower_groups(&found.groups).unwrap();
-    let text = manifest(&found.bundle, &groups, |bytes| bytes.len().to_string(), ONE).unwrap();
-    let again = manifest(&found.bundle, &groups, |b| b.len().to_string(), NonZeroUsize::new(3).unwrap());
+    let text = manifest(&found.bundle, &found.groups, |bytes| bytes.len().to_string(), ONE).unwrap();
+    let again =
+        manifest(&found.bundle, &found.groups, |b| b.len().to_string(), NonZeroUsize::new(3).unwrap());
     assert_eq!(text, again.unwrap());
     let json: Json = serde_json::from_slice(&text).unwrap();
     assert_eq!((&json["manifest"], &json["ranks"]), (&json!(2), &json!(8)));

@@ -7,7 +7,7 @@ use std::path::{Path, PathBuf};
 
 use astra_store::astrasim::write_groups;
 use astra_store::et::graph::{ConvertOptions, Converted, convert, deepflow_manifest};
-use astra_store::et::{Node, NodeType, Reader, Value, lower_groups};
+use astra_store::et::{Node, NodeType, Reader, Value};
 use serde_json::{Map, Value as Json, json};
 use sha2::{Digest, Sha256};
 
@@ -202,8 +202,7 @@ fn compare(case: &Recorded, converted: &Converted, counts: &mut Counts) {
 
 fn compare_groups(case: &Recorded, converted: &Converted) {
     if case.run.get("comm_groups_text").is_some() {
-        let found = write_groups(&lower_groups(&converted.groups).unwrap())
-            .map(|text| String::from_utf8(text).unwrap());
+        let found = write_groups(&converted.groups).map(|text| String::from_utf8(text).unwrap());
         assert_eq!(found.as_deref(), case.run["comm_groups_text"].as_str(), "{}", case.name);
         return;
     }

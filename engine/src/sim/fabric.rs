@@ -116,7 +116,7 @@ impl Fabric {
     }
 
     /// Hands a message to the link out of the device it is at.
-    #[inline]
+    #[inline(always)]
     fn forward(&mut self, events: &mut Wheel<Event>, now: u64, message: Message) -> Option<Started> {
         let (link, way) = self.routes.step(&mut self.links, message.way);
         let message = Message { way, ..message };

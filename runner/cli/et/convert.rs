@@ -11,7 +11,7 @@ use crate::astrasim;
 use crate::cli::ui::Ui;
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::graph::{ConvertOptions, Converted, GRAPH_PREFIX, Graph, Mends, convert, deepflow_manifest};
-use crate::et::{Bundle, lower_groups, manifest};
+use crate::et::{Bundle, manifest};
 use crate::files;
 
 /// Turn a graph of computation and communication into one trace per rank, groups and a manifest.
@@ -64,10 +64,7 @@ pub(super) fn run(ui: &Ui, args: &ConvertArgs) -> Result<()> {
     for notice in &converted.notices {
         ui.warn(format!("{name}: {notice}"));
     }
-    let written = write(args, &converted, jobs).map_err(|error| match error.kind() {
-        ErrorKind::Input => error.in_file(&name),
-        _ => error,
-    })?;
+    let written = write(args, &converted, jobs)?;
     if ui.json() {
         return ui.json_line(&json!({
             "ranks": converted.bundle.ranks(),
@@ -106,16 +103,15 @@ struct Written {
 }
 
 fn write(args: &ConvertArgs, converted: &Converted, jobs: NonZeroUsize) -> Result<Written> {
-    let Converted { bundle, graph_ranks, .. } = converted;
-    let groups = lower_groups(&converted.groups)?;
+    let Converted { bundle, groups, graph_ranks, .. } = converted;
     let manifest = match args.manifest {
-        Form::Native => manifest(bundle, &groups, |bytes| Digest::of(bytes).to_string(), jobs)?,
+        Form::Native => manifest(bundle, groups, |bytes| Digest::of(bytes).to_string(), jobs)?,
         Form::Df => deepflow_manifest(bundle, *graph_ranks)?,
     };
     let prefix = args.out.join(GRAPH_PREFIX).display().to_string();
     let manifest_path = args.out.join("manifest.json");
     let groups_path = args.out.join("comm_groups.json");
-    let groups = astrasim::write_groups(&groups);
+    let groups = astrasim::write_groups(groups);
     let too_many = PathBuf::from(Bundle::file_name(&prefix, bundle.ranks()));
     let left_over = groups.is_none().then_some(&groups_path).into_iter().chain([&too_many]);
     left_over.into_iter().try_for_each(|path| not_there(path))?;

@@ -4,6 +4,7 @@ use artifact_store::Digest;
 use clap::Args;
 use serde_json::json;
 
+use crate::astrasim::{group_numbers, write_groups};
 use crate::cli::ui::Ui;
 use crate::error::Result;
 use crate::et::{Bundle, HashedTrace, Names, plain};
@@ -51,8 +52,8 @@ pub(super) fn run(ui: &Ui, args: &DigestArgs) -> Result<()> {
     }
     let groups = args.bundle.groups()?;
     let mut all: Vec<u8> = of_rank.iter().flat_map(|digest| *digest.as_bytes()).collect();
-    if let Some(groups) = crate::astrasim::write_groups(&groups) {
-        all.extend_from_slice(Digest::of(&groups).as_bytes());
+    if let Some(text) = write_groups(&group_numbers(&groups)) {
+        all.extend_from_slice(Digest::of(&text).as_bytes());
     }
     let bundle = Digest::of(&all);
     if ui.json() {

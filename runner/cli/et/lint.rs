@@ -39,7 +39,7 @@ pub(super) struct LintArgs {
     /// Whether messages compete for links: congestion_aware or congestion_unaware.
     #[arg(long, value_name = "MODEL", default_value = "congestion_aware")]
     network_model: String,
-    /// Whose rules: astra-sim.
+    /// Whose rules: astra-sim or deepflow.
     #[arg(long, value_name = "DIALECT", default_value = "astra-sim")]
     dialect: String,
     /// How many findings to print; the rest is counted.
@@ -56,8 +56,8 @@ pub(super) fn run(ui: &Ui, args: &LintArgs) -> Result<()> {
         findings.extend(match (&args.network, &args.system) {
             (Some(network), Some(system)) => {
                 let name = |path: &PathBuf| path.display().to_string();
-                let network_file = NetworkFile::parse(&files::read(network)?, &name(network))?.0;
-                let checked_network = network_file.network(parsed("network-model", &args.network_model)?);
+                let network = NetworkFile::parse(&files::read(network)?, &name(network))?.0;
+                let network = network.network(parsed("network-model", &args.network_model)?);
                 let memory = match &args.remote_memory {
                     Some(path) => astrasim::read_remote_memory(&files::read(path)?, &name(path))?,
                     None => RemoteMemory::None,
@@ -67,7 +67,7 @@ pub(super) fn run(ui: &Ui, args: &LintArgs) -> Result<()> {
                 let system = system_file
                     .system(dialect, &SystemOptions::default(), memory)
                     .map_err(|e| e.in_file(name(system)))?;
-                lint(&checked_network, &system, workload)
+                lint(&network, &system, workload)
             }
             _ => lint_workload(workload),
         });

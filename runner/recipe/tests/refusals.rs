@@ -228,11 +228,11 @@ fn options_are_checked_word_by_word() {
         (r#""engine":{"network":"congestion-aware"}"#, "engine.network: unknown network model"),
         (
             r#""engine":{"queues_per_dimension":0}"#,
-            "engine.queues_per_dimension: expected a whole number from 1 to",
+            "engine.queues_per_dimension: expected a whole number from 1 to 1024, found `0`",
         ),
         (
             r#""engine":{"queues_per_dimension":1025}"#,
-            "engine.queues_per_dimension: expected at most 1024, found 1025",
+            "engine.queues_per_dimension: expected a whole number from 1 to 1024, found `1025`",
         ),
         (
             r#""engine":{"dialect":"deep-flow"}"#,

@@ -14,20 +14,41 @@ const ONE_BYTE_PER_NS: f64 = 1e9 / 1_073_741_824.0;
 
 fn network(random: &mut Random) -> Network {
     let model = random.one(NetworkModel::ALL);
-    let count = if model == NetworkModel::CongestionAware { 1 } else { 1 + random.below(3) };
+    let aware = model == NetworkModel::CongestionAware;
+    let count = 1 + random.below(3);
     let alike = random.rarely(2);
-    let dimension = |random: &mut Random| Dimension {
-        topology: random.one(&[Topology::Ring, Topology::Ring, Topology::FullyConnected, Topology::Switch]),
-        npus: match count {
-            1 => 2 + random.below(9) as u32,
+    let dimension = |random: &mut Random| {
+        let topology = random.one(&[
+            Topology::Ring,
+            Topology::Ring,
+            Topology::FullyConnected,
+            Topology::Switch,
+            Topology::HyperCube,
+            if aware { Topology::Torus2D } else { Topology::Mesh },
+        ]);
+        let npus = match (topology, count) {
+            (Topology::HyperCube, 3) => random.one(&[2, 4]),
+            (Topology::HyperCube, _) => random.one(&[2, 4, 8]),
+            (Topology::Torus2D, 3) => 4,
+            (Topology::Torus2D, _) => random.one(&[4, 4, 9]),
+            (_, 1) => 2 + random.below(9) as u32,
             _ => random.one(&[2, 3, 4, 5]),
-        },
-        bandwidth: GibPerSec(random.one(&[ONE_BYTE_PER_NS, ONE_BYTE_PER_NS, 50.0, 0.5])),
-        latency_ns: random.one(&[0.0, 1.0, 10.0, 16.0, 0.25, 500.0]),
+        };
+        Dimension {
+            topology,
+            npus,
+            bandwidth: GibPerSec(random.one(&[ONE_BYTE_PER_NS, ONE_BYTE_PER_NS, 50.0, 0.5])),
+            latency_ns: random.one(&[0.0, 1.0, 10.0, 16.0, 0.25, 500.0]),
+        }
     };
     let first = dimension(random);
     let rest = (1..count).map(|_| if alike { first } else { dimension(random) });
-    Network::new(model, std::iter::once(first).chain(rest).collect())
+    let network = Network::new(model, std::iter::once(first).chain(rest).collect());
+    match random.below(16) {
+        0 if aware => Network { faulty_links: vec![FaultyLink { src: 0, dst: 1, health: 0.5 }], ..network },
+        1 => Network { non_recursive_from: Some(random.below(count + 1) as u32), ..network },
+        _ => network,
+    }
 }
 
 fn system(random: &mut Random, dimensions: usize) -> System {
@@ -44,6 +65,7 @@ fn system(random: &mut Random, dimensions: usize) -> System {
     };
     let timing = MemoryTiming { latency: Nanos(random.below(30)), bytes_per_ns: 1 };
     System {
+        dialect: random.one(Dialect::ALL),
         all_reduce: algorithms(random),
         all_gather: algorithms(random),
         reduce_scatter: algorithms(random),
@@ -172,9 +194,9 @@ fn uses_lines(workload: &Workload) -> bool {
 
 #[test]
 fn one_rank_in_place_of_all_gives_the_report_of_the_full_simulation() {
-    const CASES: u64 = 12_000;
+    const CASES: u64 = 16_000;
     let (full, stop) = (Options { shortcuts: false }, AtomicBool::new(false));
-    let (mut taken, mut orders, mut lines) = (0, 0, 0);
+    let (mut taken, mut orders, mut lines, mut shared) = (0, 0, 0, 0);
     for seed in 0..CASES {
         let mut random = Random(seed);
         let network = network(&mut random);
@@ -186,9 +208,12 @@ fn one_rank_in_place_of_all_gives_the_report_of_the_full_simulation() {
             taken += 1;
             orders += usize::from(!report.finish_order.is_sorted());
             lines += usize::from(uses_lines(&workload));
+            let several = network.dimensions.len() > 1;
+            shared += usize::from(several && network.model == NetworkModel::CongestionAware);
         }
     }
-    assert!(taken > CASES / 3, "only {taken} cases took the shortcut");
+    assert!(taken > CASES / 4, "only {taken} cases took the shortcut");
+    assert!(shared > 500, "only {shared} of them shared links of several dimensions");
     assert!(lines > 300, "only {lines} of them had collectives in lines");
     assert!(orders > 1000, "only {orders} of them did not finish in ascending order");
 }

@@ -17,13 +17,27 @@ use block::{Block, Step};
 use grid::{Grid, Place};
 use tree::Trees;
 
-/// How far a message is on its way.
+/// How far a message is on its way. Its two halves are one word, which is copied from place to place sooner after it
+/// was written than two could be.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub(super) struct Way {
-    /// A place, or on a route that is kept the index of the next link in all of those.
-    at: u32,
-    /// The rank it goes to; `NONE` on a route that is kept.
-    destination: u32,
+pub(super) struct Way(u64);
+
+impl Way {
+    #[inline]
+    const fn new(at: u32, destination: u32) -> Self {
+        Self((destination as u64) << 32 | at as u64)
+    }
+
+    /// A place and the rank it goes to; on a route that is kept the index of the next link in all of those and `NONE`.
+    #[inline]
+    const fn ends(self) -> (u32, u32) {
+        (self.0 as u32, (self.0 >> 32) as u32)
+    }
+
+    /// The same way as seen from a rank, which it is at or before, if that were rank 0 and the destination this.
+    pub(super) const fn seen_from(self, rank: u32, destination: u32) -> Self {
+        Self::new(self.ends().0 - rank, destination)
+    }
 }
 
 enum Wiring {
@@ -51,13 +65,6 @@ pub(super) struct Routes {
     begins: KeyedSlab<Ends, u32>,
     /// The links of kept routes, each route with `NONE` behind it.
     kept: Vec<u32>,
-}
-
-impl Way {
-    /// The same way as seen from a rank, which it is at or before, if that were rank 0 and the destination this.
-    pub(super) const fn seen_from(self, rank: u32, destination: u32) -> Self {
-        Self { at: self.at - rank, destination }
-    }
 }
 
 impl Routes {
@@ -99,7 +106,7 @@ impl Routes {
         destination: u32,
     ) -> Result<Way, RouteProblem> {
         if matches!(self.rule, Rule::All) {
-            return Ok(Way { at: source, destination });
+            return Ok(Way::new(source, destination));
         }
         self.look_up(links, source, destination)
     }
@@ -112,19 +119,20 @@ impl Routes {
     ) -> Result<Way, RouteProblem> {
         let ends = Ends { from: source, to: destination };
         if let Some(found) = self.begins.find(ends) {
-            return Ok(Way { at: self.begins[found], destination: NONE });
+            return Ok(Way::new(self.begins[found], NONE));
         }
         if let (Rule::Clear, Wiring::Grid(grid)) = (&self.rule, &self.wiring) {
             grid.check_cubes(source, destination)?;
             if grid.is_clear(links, source, destination) {
-                return Ok(Way { at: source, destination });
+                return Ok(Way::new(source, destination));
             }
         }
         let begin = self.kept.len() as u32;
         self.keep(links, source, destination)?;
         self.kept.push(NONE);
+        check_kept(self.kept.len())?;
         self.begins.find_or_insert(ends, || begin);
-        Ok(Way { at: begin, destination: NONE })
+        Ok(Way::new(begin, NONE))
     }
 
     /// Adds a route to those that are kept.
@@ -149,7 +157,8 @@ impl Routes {
 
     /// The rank that a message is at or before, and the rank it goes to; `None` on a route that is kept.
     #[inline]
-    pub(super) fn ends(&self, Way { at, destination }: Way) -> Option<(u32, u32)> {
+    pub(super) fn ends(&self, way: Way) -> Option<(u32, u32)> {
+        let (at, destination) = way.ends();
         match &self.wiring {
             Wiring::Ring(_) => Some((at, destination)),
             Wiring::Grid(grid) if destination != NONE => Some((grid.rank(Place(at)), destination)),
@@ -168,13 +177,15 @@ impl Routes {
 
     /// Whether a message is where it goes.
     #[inline]
-    pub(super) fn is_over(&self, Way { at, destination }: Way) -> bool {
+    pub(super) fn is_over(&self, way: Way) -> bool {
+        let (at, destination) = way.ends();
         at == destination || destination == NONE && self.kept[at as usize] == NONE
     }
 
     /// The next link of a way that is not over, and how far the message is behind it.
     #[inline]
-    pub(super) fn step<M>(&self, links: &mut Links<M>, Way { at, destination }: Way) -> (u32, Way) {
+    pub(super) fn step<M>(&self, links: &mut Links<M>, way: Way) -> (u32, Way) {
+        let (at, destination) = way.ends();
         let (link, at) = match &self.wiring {
             Wiring::Ring(block) => {
                 let Step { port, next } = block.around(at, destination);
@@ -187,8 +198,16 @@ impl Routes {
             }
             Wiring::Trees(trees) => trees.step(at, destination),
         };
-        (link, Way { at, destination })
+        (link, Way::new(at, destination))
     }
+}
+
+/// Whether a place in this many links of kept routes, and one behind it, can be told from `NONE`.
+///
+/// # Errors
+/// That it cannot.
+const fn check_kept(links: usize) -> Result<(), RouteProblem> {
+    if links < NONE as usize { Ok(()) } else { Err(RouteProblem::TooManyLinks) }
 }
 
 #[cfg(test)]

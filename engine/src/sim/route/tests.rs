@@ -168,7 +168,7 @@ fn a_link_belongs_to_the_dimension_in_which_its_ends_differ() {
     let mut links = Links::<()>::new();
     let routes = Routes::new(&network, network.ranks().unwrap(), &mut links);
     let dimension = |links: &mut Links<()>, source, destination| {
-        let way = Way { at: source, destination };
+        let way = Way::new(source, destination);
         let (link, _) = routes.step(links, way);
         routes.link_ends(links, link).0
     };
@@ -199,4 +199,11 @@ fn the_link_of_a_port_leads_where_the_step_does() {
             }
         }
     }
+}
+
+#[test]
+fn more_links_of_kept_routes_than_can_be_numbered_are_an_error() {
+    let most = u32::MAX as usize - 1;
+    assert_eq!(check_kept(most), Ok(()));
+    assert_eq!(check_kept(most + 1), Err(RouteProblem::TooManyLinks));
 }
