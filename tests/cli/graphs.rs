@@ -4,7 +4,7 @@ use std::io::Write as _;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::{Build, Sandbox};
+use crate::sandbox::{Build, Sandbox, finish as finish_command};
 use crate::study::with;
 
 /// Two pairs of ranks; 50 GiB/s is 53.687 bytes per nanosecond, so a hop of 65,536 bytes takes 1,720 ns.
@@ -137,6 +137,23 @@ fn a_dry_run_knows_the_network_of_a_graph_only_when_it_has_been_converted() {
     sandbox.build("");
     let plan = sandbox.build("--dry-run");
     assert_eq!((plan.steps.would_run, plan.steps.hit), (Some(0), 4));
+}
+
+#[test]
+fn a_graph_is_converted_again_when_what_was_found_out_is_damaged() {
+    let sandbox = sandbox(&step());
+    sandbox.build("");
+    let mut store = sandbox.bytes("store/store.redb");
+    let placement = br#""replicas":2,"axes""#;
+    let places: Vec<usize> = (0..store.len()).filter(|at| store[*at..].starts_with(placement)).collect();
+    assert!(!places.is_empty());
+    places.into_iter().for_each(|at| store[at] ^= 0x01);
+    sandbox.write("store/store.redb", store);
+    // Another latency asks for another network file, and for that how the ranks lie.
+    sandbox.write("hardware.yaml", PAIRS.replace("500e-9", "600e-9"));
+    let build = sandbox.build("");
+    assert_eq!(finish(&build), STEP_NS + 4 * 100);
+    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("configs", 1), ("run", 1)].into());
 }
 
 #[test]
@@ -278,4 +295,19 @@ fn the_schema_of_graphs_is_printed() {
     let schema = sandbox(&step()).run("schema graph").succeeds();
     let schema: Value = serde_json::from_str(schema.text()).unwrap();
     assert!(jsonschema::draft202012::new(&schema).unwrap().is_valid(&step()));
+}
+
+#[test]
+fn the_example_of_a_training_step_takes_what_its_page_says() {
+    let sandbox = Sandbox::new();
+    let mut command = sandbox.command("build --json");
+    command.arg(concat!(env!("CARGO_MANIFEST_DIR"), "/examples/training-step.json"));
+    let build = finish_command(&mut command).succeeds().build();
+    for (fabric, even_us) in [("100 Gb", 13_198), ("200 Gb", 8_042), ("400 Gb", 5_464)] {
+        let finish = |case: &str| build.finish_of(&format!("bandwidth={fabric},case={case}"));
+        assert_eq!((finish("even") + 500) / 1_000, even_us, "{fabric}");
+        // One forward and one backward computation of the slow rank are on the critical path: 0.2 × (300 + 600) us.
+        assert_eq!(finish("slow") - finish("even"), 180_000, "{fabric}");
+    }
+    assert_eq!(build.executed(), [("hw", 3), ("et", 2), ("configs", 3), ("run", 6)].into());
 }
