@@ -4,7 +4,7 @@
 //! hardware nor who chose. Keys that begin with `network` or `execution_backend` are the hardware file's, the others
 //! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
 
-use astra_engine::{Dialect, FaultProblem, NetworkModel, NetworkProblem};
+use astra_engine::{Dialect, FaultProblem, FaultyLink, NetworkModel, NetworkProblem};
 use astra_policy::Collective;
 
 use super::decision::recipe_key;
@@ -39,7 +39,13 @@ pub fn check_network(layout: &Layout, model: NetworkModel) -> Result<()> {
         ) => format!("{key}.size"),
         (Some(key), _) => key,
     };
-    let error = Error::input(problem.to_string()).key(key);
+    let message = match &problem {
+        NetworkProblem::Fault { link: FaultyLink { src, dst, health }, problem, .. } => {
+            format!("found [{src}, {dst}, {health}]: {problem}")
+        }
+        problem => problem.to_string(),
+    };
+    let error = Error::input(message).key(key);
     Err(match problem {
         NetworkProblem::Fault { problem: FaultProblem::NoSuchDevice(_), .. } => error.hint(format!(
             "this run has {} ranks; links of other parts of the hardware have to be left out",

@@ -131,6 +131,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         let mut figures = figures(&report);
         if let Some(links) = links {
             figures["links"] = links.json();
+            figures["bottleneck"] = links.bottleneck().into();
         }
         return ui.json_line(&figures);
     }

@@ -47,6 +47,8 @@ pub(crate) enum Table {
     Preimages,
     /// Action key → provenance.
     Provenance,
+    /// Action key, then the signer's public key → signature of the record.
+    Signatures,
     /// Action key → deletion count at which everything its closure lists was there.
     Checks,
     /// Name → root.
@@ -64,12 +66,13 @@ pub(crate) enum Table {
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl Table {
-    const ALL: [Self; 11] = [
+    const ALL: [Self; 12] = [
         Self::Blobs,
         Self::Chunks,
         Self::Actions,
         Self::Preimages,
         Self::Provenance,
+        Self::Signatures,
         Self::Checks,
         Self::Roots,
         Self::History,
@@ -85,6 +88,7 @@ impl Table {
             Self::Actions => "actions",
             Self::Preimages => "preimages",
             Self::Provenance => "provenance",
+            Self::Signatures => "signatures",
             Self::Checks => "checks",
             Self::Roots => "roots",
             Self::History => "history",

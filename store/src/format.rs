@@ -8,8 +8,8 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The version that this program writes; it reads those before, too. Format 1 had no history of roots, no notes, and
-/// did not know when something was written or used.
-pub(crate) const VERSION: u32 = 2;
+/// did not know when something was written or used; format 2 had no signatures.
+pub(crate) const VERSION: u32 = 3;
 
 const FILE: &str = "FORMAT";
 

@@ -11,6 +11,7 @@
 
 mod arrivals;
 mod blob;
+pub mod bundle;
 mod claim;
 mod closure;
 mod committer;
@@ -35,11 +36,13 @@ mod pins;
 mod publish;
 mod quarantine;
 mod record;
+pub mod remote;
 mod root;
 mod roots;
 mod staged;
 mod store;
 mod tree;
+pub mod trust;
 
 pub use blob::Blob;
 pub use claim::Claim;

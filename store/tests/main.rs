@@ -14,4 +14,5 @@ mod publishing;
 mod read_only;
 mod retention;
 mod round_trips;
+mod sharing;
 mod unreadable;

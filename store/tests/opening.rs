@@ -20,7 +20,7 @@ fn a_directory_is_made_with_its_parents_and_opened_again() {
     drop(Store::open(&deep, &Options::default()).unwrap());
     drop(Store::open(&deep, &Options::default()).unwrap());
     let format = fs::read_to_string(deep.join("FORMAT")).unwrap();
-    assert!(format.starts_with("format 2\nredb multi-writer\ncreated by artifact-store "), "{format}");
+    assert!(format.starts_with("format 3\nredb multi-writer\ncreated by artifact-store "), "{format}");
 }
 
 #[test]
@@ -47,11 +47,11 @@ fn a_store_that_another_process_makes_is_opened_while_that_process_uses_it() {
 fn a_newer_format_is_refused_and_left_alone() {
     let place = Place::new();
     drop(place.open());
-    fs::write(place.path().join("FORMAT"), "format 3\nsomething new\n").unwrap();
+    fs::write(place.path().join("FORMAT"), "format 4\nsomething new\n").unwrap();
     let file = fs::read(place.path().join("store.redb")).unwrap();
     let error = refusal(&place.path());
     assert_eq!(error.kind(), ErrorKind::NewerFormat);
-    assert!(error.to_string().contains("format 3"), "{error}");
+    assert!(error.to_string().contains("format 4"), "{error}");
     assert_eq!(fs::read(place.path().join("store.redb")).unwrap(), file);
 }
 

@@ -21,10 +21,10 @@ const COMMANDS: [&str; 4] = ["build recipe.json", "ls", "show one-all-reduce", "
 fn a_store_of_a_newer_format_is_left_alone() {
     let sandbox = built();
     let format = sandbox.read("store/FORMAT");
-    sandbox.write("store/FORMAT", with(&format, "format 2\n", "format 7\n"));
+    sandbox.write("store/FORMAT", with(&format, "format 3\n", "format 7\n"));
     let before = sandbox.files("store");
     for command in COMMANDS {
-        let newer = ["store: this store has format 7", "formats up to 2", "hint: use a newer version"];
+        let newer = ["store: this store has format 7", "formats up to 3", "hint: use a newer version"];
         sandbox.run(command).exits(4).says(&newer);
     }
     assert!(sandbox.files("store") == before);
@@ -37,7 +37,7 @@ fn a_format_file_that_says_nothing_is_told() {
     let sandbox = built();
     for nonsense in ["", "formt 1\n", "format one\n"] {
         sandbox.write("store/FORMAT", nonsense);
-        sandbox.run("build recipe.json").exits(4).says(&["store/FORMAT: found ", "`format 2` was expected"]);
+        sandbox.run("build recipe.json").exits(4).says(&["store/FORMAT: found ", "`format 3` was expected"]);
     }
 }
 
