@@ -1,5 +1,5 @@
-//! How fast traces are written, read, lowered and linted: nodes and bytes per second, beside copying the same bytes and beside
-//! prost used plainly (a new buffer for every node). `cargo bench --bench et`
+//! How fast traces are written, read, lowered, linted, added up and dumped: nodes and bytes of trace per second, beside copying
+//! the same bytes and beside prost used plainly (a new buffer for every node). `cargo bench --bench et`
 
 use std::collections::BTreeMap;
 use std::hint::black_box;
@@ -7,8 +7,8 @@ use std::time::{Duration, Instant};
 
 use astra_engine::{Dimension, GibPerSec, Network, NetworkModel, System, Topology};
 use astra_store::et::build::Pipeline;
-use astra_store::et::{Node, Reader, Writer, lower_bundle};
-use astra_store::lint::lint;
+use astra_store::et::{DumpFormat, Node, Reader, Writer, dump, lower_bundle, stat};
+use astra_store::lint::{lint, lint_files};
 use prost::Message;
 
 /// Three nodes each on a middle stage: a trace of the size that ranks usually have.
@@ -49,11 +49,57 @@ fn main() {
     let deep_bytes = deep.files.iter().map(|file| file.len()).sum();
     report("lint 64 ranks", best(|| lint(&network, &System::default(), &workload)), deep_nodes, deep_bytes);
 
+    many_nodes();
+    dumps(&bytes);
+
     println!(
         "encode takes {:.2} of plain prost, {:.1} of a copy",
         encode.as_secs_f64() / plain.as_secs_f64(),
         encode.as_secs_f64() / copy.as_secs_f64()
     );
+}
+
+/// Ten million nodes, a third of them computations, the others messages between 64 ranks; linted once, as before a run.
+fn many_nodes() {
+    let pipeline = Pipeline { compute_ns: vec![1_000; 64], microbatches: 53_000, message_bytes: 1 << 20 };
+    let bundle = pipeline.build().expect("the pipeline can be built");
+    let nodes: u64 = bundle.summaries.iter().map(|summary| summary.nodes).sum();
+    let bytes = bundle.files.iter().map(|file| file.len()).sum();
+    let network = Network::new(NetworkModel::CongestionUnaware, vec![ring(64)]);
+    let start = Instant::now();
+    black_box(lower_bundle("bench", &bundle.files, &bundle.file_of_rank, &BTreeMap::new()))
+        .expect("it can be lowered");
+    report("lower ten million", start.elapsed(), nodes, bytes);
+    let groups = BTreeMap::new();
+    let start = Instant::now();
+    let linted = lint_files("bench", &bundle.files, &bundle.file_of_rank, &groups);
+    report("read and lint files", start.elapsed(), nodes, bytes);
+    let workload = linted.workload.expect("the traces are sound");
+    drop(bundle);
+    let start = Instant::now();
+    let findings = lint(&network, &System::default(), &workload);
+    report("lint ranks together", start.elapsed(), nodes, bytes);
+    assert!(findings.is_empty(), "the traces are sound");
+    let start = Instant::now();
+    let stat = stat(&workload);
+    report("stat", start.elapsed(), nodes, bytes);
+    assert_eq!(stat.ranks.len(), 64);
+}
+
+/// A trace as text and as JSON, written to nowhere.
+fn dumps(bytes: &[u8]) {
+    let nodes = read(bytes).len() as u64;
+    for (name, format) in [
+        ("dump, text", DumpFormat::Text),
+        ("dump, JSON", DumpFormat::Json),
+        ("dump, JSON lines", DumpFormat::JsonLines),
+    ] {
+        let work = || {
+            let trace = Reader::from_bytes("bench", bytes).expect("the trace was just written");
+            dump(trace, format, &mut std::io::sink()).expect("nowhere takes everything")
+        };
+        report(name, best(work), nodes, bytes.len());
+    }
 }
 
 fn ring(npus: u32) -> Dimension {

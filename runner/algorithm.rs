@@ -37,9 +37,7 @@ pub fn exists(algorithm: Algorithm, dialect: Dialect) -> Result<(), String> {
     if algorithm.exists_in(dialect) {
         return Ok(());
     }
-    let others = Dialect::ALL.iter().filter(|other| algorithm.exists_in(**other));
-    let others: Vec<&str> = others.map(|other| other.as_str()).collect();
-    Err(format!("exists in dialect {}, not in {dialect}", others.join(", ")))
+    Err(format!("exists in dialect {}, not in {dialect}", dialect.other()))
 }
 
 /// Whether an algorithm of the dialect can run `collective` on a dimension of `npus` members in a system of `ranks`

@@ -57,27 +57,28 @@ pub fn write(path: &Path, bytes: &[u8]) -> Result<()> {
 }
 
 /// A file that is written bit by bit, under a temporary name beside its own: nobody sees it before it is whole, and it
-/// goes away when it does not get that far.
+/// goes away when it does not get that far. Devices and pipes are written as they are.
 #[derive(Debug)]
 pub struct NewFile {
     path: PathBuf,
-    out: BufWriter<NamedTempFile>,
+    out: BufWriter<Destination>,
+}
+
+#[derive(Debug)]
+enum Destination {
+    Temporary(NamedTempFile),
+    /// What is there already and no file: it must never be replaced by one.
+    InPlace(File),
 }
 
 impl NewFile {
-    /// Begins a file. Directories on the way are created.
+    /// Begins a file. Directories on the way are created; where the path is a link, the file behind it is replaced.
     ///
     /// # Errors
     /// When the system refuses, with the path.
     pub fn create(path: &Path) -> Result<Self> {
-        let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
-        std::fs::create_dir_all(dir).map_err(|e| unwritable(path, &e))?;
-        let mut builder = tempfile::Builder::new();
-        // Temporary files are made for their owner's eyes only; the file that stays is an ordinary one.
-        #[cfg(unix)]
-        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
-        let file = builder.tempfile_in(dir).map_err(|e| unwritable(path, &e))?;
-        Ok(Self { path: path.to_owned(), out: BufWriter::with_capacity(1 << 16, file) })
+        let (path, out) = destination(path).map_err(|e| unwritable(path, &e))?;
+        Ok(Self { path, out: BufWriter::with_capacity(1 << 16, out) })
     }
 
     /// Gives the file its name; one that had it is replaced.
@@ -86,9 +87,48 @@ impl NewFile {
     /// When the system refuses, with the path.
     pub fn persist(self) -> Result<()> {
         let Self { path, out } = self;
-        let file = out.into_inner().map_err(|e| unwritable(&path, e.error()))?;
-        file.persist(&path).map_err(|e| unwritable(&path, &e.error))?;
+        match out.into_inner().map_err(|e| unwritable(&path, e.error()))? {
+            Destination::Temporary(file) => file.persist(&path).map_err(|e| unwritable(&path, &e.error))?,
+            Destination::InPlace(device) => device,
+        };
         Ok(())
+    }
+}
+
+/// Where to write what a path is to hold, and the path without links at its end.
+fn destination(path: &Path) -> io::Result<(PathBuf, Destination)> {
+    let path = match std::fs::metadata(path) {
+        Ok(there) if there.is_dir() => return Err(io::ErrorKind::IsADirectory.into()),
+        Ok(there) if !there.is_file() => {
+            let device = File::options().write(true).open(path)?;
+            return Ok((path.to_owned(), Destination::InPlace(device)));
+        }
+        Ok(_) => path.canonicalize()?,
+        Err(_) => path.to_owned(),
+    };
+    let dir = path.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
+    std::fs::create_dir_all(dir)?;
+    let mut builder = tempfile::Builder::new();
+    // Temporary files are made for their owner's eyes only; the file that stays is an ordinary one.
+    #[cfg(unix)]
+    builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+    let file = builder.tempfile_in(dir)?;
+    Ok((path, Destination::Temporary(file)))
+}
+
+impl Write for Destination {
+    fn write(&mut self, bytes: &[u8]) -> io::Result<usize> {
+        match self {
+            Self::Temporary(file) => file.write(bytes),
+            Self::InPlace(device) => device.write(bytes),
+        }
+    }
+
+    fn flush(&mut self) -> io::Result<()> {
+        match self {
+            Self::Temporary(file) => file.flush(),
+            Self::InPlace(device) => device.flush(),
+        }
     }
 }
 
@@ -105,4 +145,48 @@ impl Write for NewFile {
 /// The error of a file that the system refuses to write.
 pub fn unwritable(path: &Path, e: &io::Error) -> Error {
     Error::new(ErrorKind::System, format!("cannot be written: {e}")).in_file(path.display())
+}
+
+#[cfg(all(test, unix))]
+mod tests {
+    use std::os::unix::fs::{FileTypeExt, symlink};
+    use std::os::unix::net::UnixListener;
+
+    use super::*;
+
+    #[test]
+    fn what_is_no_file_is_never_replaced_by_one() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("socket");
+        let _socket = UnixListener::bind(&path).unwrap();
+        assert!(write(&path, b"bytes").is_err());
+        assert!(std::fs::metadata(&path).unwrap().file_type().is_socket());
+        assert!(write(directory.path(), b"bytes").is_err());
+        assert!(directory.path().is_dir());
+    }
+
+    #[test]
+    fn a_pipe_carries_what_is_written_to_it() {
+        let directory = tempfile::tempdir().unwrap();
+        let pipe = directory.path().join("pipe");
+        assert!(std::process::Command::new("mkfifo").arg(&pipe).status().unwrap().success());
+        let reader = std::thread::spawn({
+            let pipe = pipe.clone();
+            move || read(&pipe).unwrap()
+        });
+        write(&pipe, b"bytes").unwrap();
+        assert_eq!(reader.join().unwrap(), b"bytes");
+        assert!(std::fs::metadata(&pipe).unwrap().file_type().is_fifo());
+    }
+
+    #[test]
+    fn the_file_behind_a_link_is_replaced_and_the_link_stays() {
+        let directory = tempfile::tempdir().unwrap();
+        let (file, link) = (directory.path().join("file"), directory.path().join("link"));
+        write(&file, b"old").unwrap();
+        symlink(&file, &link).unwrap();
+        write(&link, b"new").unwrap();
+        assert_eq!(std::fs::read(&file).unwrap(), b"new");
+        assert!(link.is_symlink());
+    }
 }

@@ -16,10 +16,12 @@ pub mod files;
 pub mod hw;
 pub mod lint;
 pub mod notice;
+pub mod policy;
 pub mod recipe;
 pub mod report;
 pub mod sim;
 pub mod steps;
+pub mod traces;
 pub mod units;
 pub mod yaml;
 

@@ -1,25 +1,37 @@
 //! What is wrong with a simulation before it runs: the network, the system settings and the traces against each other.
 //!
 //! The simulator this project stands in for accepts most of these and then stalls, crashes or gives the time of
-//! something else. Pure: engine values in, findings out; depends on the engine's vocabulary and on nothing of how the
-//! values came to be.
+//! something else. Values in, findings out, in time linear in the nodes (but for sorting messages); depends on the engine's
+//! vocabulary and, for what is lost when traces are lowered, on the trace format. Knows of no paths and no terminals.
 
+mod agreement;
 mod collectives;
+mod files;
 mod finding;
 mod messages;
+mod nodes;
+mod order;
+mod rule;
 #[cfg(test)]
 mod tests;
+mod waits;
 
-use astra_engine::{Network, Node, NodeKind, NodeProblem, Rank, RemoteMemory, System, Trace, Workload};
+use astra_engine::{
+    Dimension, GibPerSec, Network, NetworkModel, Node, Rank, System, Topology, Trace, Workload,
+};
 
-pub use finding::{Finding, Place, Rule, Severity, refuse};
+pub use files::{Linted, lint_files};
+pub use finding::{Finding, Place, Severity, refuse};
+pub use rule::Rule;
 
 use finding::Findings;
+use order::Orders;
 
 /// Checks a simulation. Findings come in a stable order: the network, the settings, the workload as a whole, then node
 /// by node, and last what ranks expect of each other.
 ///
-/// A finding about a node that several ranks share is given once, for the first of them.
+/// A finding about a node that several ranks share is given once, for the first of them; of each rule twenty different
+/// ones are described and the rest is counted.
 pub fn lint(network: &Network, system: &System, workload: &Workload) -> Vec<Finding> {
     let mut findings = Findings::default();
     if let Err((dimension, problem)) = network.check() {
@@ -35,15 +47,24 @@ pub fn lint(network: &Network, system: &System, workload: &Workload) -> Vec<Find
         findings.general(Rule::Workload, problem.to_string());
         return findings.into_vec();
     }
-    let check = Check { network, system, workload, ranks };
-    check.nodes(&mut findings);
-    if !system.replay_only {
-        collectives::check(&check, &mut findings);
-        // Messages of custom collectives have tags in the same space.
-        if system.custom.is_empty() {
-            messages::check(&check, &mut findings);
-        }
+    Check { network, system, workload, ranks, traces_alone: false }.run(&mut findings);
+    findings.into_vec()
+}
+
+/// Checks traces and groups for what is wrong on any network, with any settings.
+pub fn lint_workload(workload: &Workload) -> Vec<Finding> {
+    let mut findings = Findings::default();
+    let ranks = workload.trace_of_rank.len() as u32;
+    if let Err(problem) = workload.check(ranks) {
+        findings.general(Rule::Workload, problem.to_string());
+        return findings.into_vec();
     }
+    // Nothing below looks at them but through `traces_alone`.
+    let dimension =
+        Dimension { topology: Topology::Ring, npus: ranks, bandwidth: GibPerSec(1.0), latency_ns: 0.0 };
+    let network = Network::new(NetworkModel::CongestionUnaware, vec![dimension]);
+    let system = System { preferred_dataset_splits: 1, ..System::default() };
+    Check { network: &network, system: &system, workload, ranks, traces_alone: true }.run(&mut findings);
     findings.into_vec()
 }
 
@@ -53,33 +74,36 @@ struct Check<'a> {
     system: &'a System,
     workload: &'a Workload,
     ranks: u32,
+    /// Whether network and settings only stand in for some that are not known.
+    traces_alone: bool,
 }
 
 impl Check<'_> {
-    /// What can be said of a node whatever rank has it.
-    fn nodes(&self, findings: &mut Findings) {
-        for at in self.distinct_nodes() {
-            let node = at.node();
-            let problem = match node.kind {
-                NodeKind::Metadata => Some(NodeProblem::Metadata),
-                _ if self.system.replay_only => None,
-                NodeKind::Collective { .. } | NodeKind::Send { .. } | NodeKind::Recv { .. } if node.cpu => {
-                    Some(NodeProblem::CommunicationOnCpu)
-                }
-                NodeKind::Compute { work: None } if self.system.roofline_enabled && !node.cpu => {
-                    Some(NodeProblem::NoWork)
-                }
-                NodeKind::MemoryLoad(_) | NodeKind::MemoryStore(_)
-                    if self.system.remote_memory == RemoteMemory::None =>
-                {
-                    Some(NodeProblem::NoRemoteMemory)
-                }
-                _ => None,
-            };
-            if let Some(problem) = problem {
-                findings.node(Rule::Node, at, &problem);
-            }
+    fn run(&self, findings: &mut Findings) {
+        nodes::check(self, findings);
+        if self.system.replay_only {
+            return;
         }
+        collectives::check(self, findings);
+        let orders = Orders::new(&self.workload.traces);
+        let uses = agreement::uses(self, &orders);
+        agreement::check(self, &orders, &uses, findings);
+        // Messages of custom collectives have tags in the same space.
+        if !self.system.custom.is_empty() {
+            return;
+        }
+        let deliveries = messages::check(self, findings);
+        if let Some(deliveries) = deliveries.filter(|_| !findings.has_errors()) {
+            waits::check(self, &orders, &uses, &deliveries, findings);
+        }
+    }
+
+    fn trace_of(&self, rank: Rank) -> usize {
+        self.workload.trace_of_rank[rank.0 as usize] as usize
+    }
+
+    fn at(&self, rank: Rank, index: u32) -> At<'_> {
+        At { rank, trace: self.workload.trace(rank), index }
     }
 
     /// Every node of every distinct trace, with the first rank that has it.
@@ -114,5 +138,17 @@ impl<'a> At<'a> {
 
     fn node(&self) -> &'a Node {
         self.trace.node(self.index)
+    }
+
+    fn id(&self) -> u64 {
+        self.trace.id(self.index)
+    }
+
+    fn name(&self) -> &'a str {
+        self.trace.name(self.index)
+    }
+
+    fn place(&self) -> Place {
+        Place { rank: self.rank, node: self.id(), name: self.name().to_owned() }
     }
 }

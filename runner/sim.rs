@@ -1,8 +1,7 @@
 //! Simulating existing files, as the ASTRA-sim analytical binary does: without recipe and without store.
 
 use std::collections::BTreeMap;
-use std::path::{Path, PathBuf};
-use std::sync::Arc;
+use std::path::Path;
 use std::sync::atomic::AtomicBool;
 
 use astra_engine::{
@@ -13,10 +12,11 @@ use crate::Notice;
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::custom;
 use crate::error::{Error, Result};
-use crate::et::{Bundle, lower_bundle};
+use crate::et::lower_bundle;
 use crate::files;
 use crate::lint;
 use crate::steps::simulation_error;
+use crate::traces::TraceFiles;
 
 /// The files and options of a simulation.
 #[derive(Debug)]
@@ -37,6 +37,8 @@ pub struct SimInputs<'a> {
     pub network_model: NetworkModel,
     /// Whose rules.
     pub dialect: Dialect,
+    /// Whether to check the files against each other first.
+    pub lint: bool,
 }
 
 /// What can be simulated: everything has been read and checked.
@@ -87,37 +89,27 @@ pub fn read(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Si
     };
     let (system, notices) = SystemFile::parse(&files::read(inputs.system)?, &name(inputs.system))?;
     notices.into_iter().for_each(&mut *notice);
-    let ranks = network.check().and(Ok(network.ranks())).map_err(|(dimension, problem)| {
+    let ranks = network.check().map_err(|(dimension, problem)| {
         let place = dimension.map(|d| format!("dimension {d}: ")).unwrap_or_default();
         Error::input(format!("{place}{problem}")).in_file(name(inputs.network))
     })?;
-    let ranks = ranks.unwrap_or(0);
-    let custom = custom::load(&system.custom, ranks)?;
+    let custom_files = &system.custom;
     let system =
         system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
-    let system = System { custom, ..system };
+    // First what every rank must have: where the network has far too many, the first that has no trace says so.
     let mut workload = traces(inputs.workload_prefix, ranks)?;
+    let system = System { custom: custom::load(custom_files, ranks)?, ..system };
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
-    lint::refuse(&lint::lint(&network, &system, &workload))?.into_iter().for_each(notice);
+    if inputs.lint {
+        lint::refuse(&lint::lint(&network, &system, &workload))?.into_iter().for_each(notice);
+    }
     Ok(Simulation { network, system, workload })
 }
 
 /// The traces of all ranks; equal ones are kept and decoded once.
 fn traces(prefix: &Path, ranks: u32) -> Result<astra_engine::Workload> {
-    let prefix = prefix.display().to_string();
-    let mut known: BTreeMap<Arc<[u8]>, u32> = BTreeMap::new();
-    let mut files = Vec::new();
-    let mut file_of_rank = Vec::with_capacity(ranks as usize);
-    for rank in 0..ranks {
-        let bytes: Arc<[u8]> = files::read(&PathBuf::from(Bundle::file_name(&prefix, rank)))?.into();
-        let next = files.len() as u32;
-        let file = *known.entry(Arc::clone(&bytes)).or_insert(next);
-        if file == next {
-            files.push(bytes);
-        }
-        file_of_rank.push(file);
-    }
+    let TraceFiles { prefix, files, file_of_rank } = TraceFiles::of_ranks(prefix, ranks)?;
     lower_bundle(&prefix, &files, &file_of_rank, &BTreeMap::new())
 }

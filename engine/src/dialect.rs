@@ -14,3 +14,13 @@ named_enum! {
         DeepFlow = "deepflow",
     }
 }
+
+impl Dialect {
+    /// The other one, which has what this one lacks.
+    pub const fn other(self) -> Self {
+        match self {
+            Self::AstraSim => Self::DeepFlow,
+            Self::DeepFlow => Self::AstraSim,
+        }
+    }
+}

@@ -4,6 +4,8 @@
 //! Values in, report out: no I/O, no clock, no threads. A [`Network`], a [`System`] and a [`Workload`] give a
 //! [`Report`] or an [`Error`] that says which rank and node broke which rule. One cycle is one nanosecond.
 
+#![forbid(unsafe_code)]
+
 mod chain_set;
 mod collective;
 mod custom;

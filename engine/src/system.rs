@@ -182,16 +182,12 @@ impl fmt::Display for SystemProblem {
                 "{found} algorithms for {collective}, but the network has {dimensions} dimension(s); give one per \
                  dimension"
             ),
-            Self::OtherDialect { collective, algorithm, dialect } => {
-                let others = Dialect::ALL.iter().filter(|other| algorithm.exists_in(**other));
-                let others: Vec<_> = others.map(|other| other.as_str()).collect();
-                write!(
-                    f,
-                    "algorithm {algorithm} for {collective} exists in dialect {}, not in {dialect}; choose that \
-                     dialect or another algorithm",
-                    others.join(", ")
-                )
-            }
+            Self::OtherDialect { collective, algorithm, dialect } => write!(
+                f,
+                "algorithm {algorithm} for {collective} exists in dialect {}, not in {dialect}; choose that dialect or \
+                 another algorithm",
+                dialect.other()
+            ),
             Self::CustomInDeepFlow(what) => write!(
                 f,
                 "custom collectives {what} exist in dialect astra-sim, not in deepflow; choose that dialect or remove \

@@ -59,6 +59,8 @@ pub enum RouteProblem {
         /// Members that the dimension has.
         npus: u32,
     },
+    /// The routes that follow no rule, all together, have more links than can be numbered.
+    TooManyLinks,
 }
 
 impl fmt::Display for DeadLink {
@@ -75,6 +77,11 @@ impl fmt::Display for RouteProblem {
             }
             Self::NoSuchHop { dead, from, to } => {
                 write!(f, "the way around {dead} leads from device {from} to {to}, which no link joins")?;
+            }
+            Self::TooManyLinks => {
+                return f.write_str(
+                    "the routes over agents, around dead links or in two trees have more than 2^32 links; use fewer ranks",
+                );
             }
             Self::Circle { dead } => write!(f, "the way around {dead} runs in a circle")?,
             Self::IncompleteHyperCube { dimension, member, npus } => {

@@ -167,7 +167,7 @@ fn collectives_over_shared_links_take_the_time_they_took_with_and_without_shortc
         let ranks = network.ranks().unwrap();
         let algorithms = vec![algorithm; dimensions.len()];
         let node = collective(CollectiveType::AllReduce, 1_000_000, None);
-        let options = Options { shortcuts, ..Options::default() };
+        let options = Options { shortcuts };
         let workload = everywhere(node, ranks);
         let stop = AtomicBool::new(false);
         simulate_with(&options, &network, &system(&algorithms), &workload, &stop).unwrap().finish().0

@@ -4,11 +4,11 @@
 //! hardware nor who chose. Keys that begin with `network` or `execution_backend` are the hardware file's, the others
 //! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
 
-use astra_engine::{Dialect, FaultProblem, NetworkModel, NetworkProblem};
-use astra_policy::{Collective, DecidedBy};
+use astra_engine::{Dialect, FaultProblem, FaultyLink, NetworkModel, NetworkProblem};
+use astra_policy::Collective;
 
 use super::decision::recipe_key;
-use super::{Decision, DecisionTable, Layout, WrittenDimension};
+use super::{DecidedBy, Decision, DecisionTable, Layout, WrittenDimension};
 use crate::algorithm;
 use crate::{Error, Result};
 
@@ -39,7 +39,13 @@ pub fn check_network(layout: &Layout, model: NetworkModel) -> Result<()> {
         ) => format!("{key}.size"),
         (Some(key), _) => key,
     };
-    let error = Error::input(problem.to_string()).key(key);
+    let message = match &problem {
+        NetworkProblem::Fault { link: FaultyLink { src, dst, health }, problem, .. } => {
+            format!("found [{src}, {dst}, {health}]: {problem}")
+        }
+        problem => problem.to_string(),
+    };
+    let error = Error::input(message).key(key);
     Err(match problem {
         NetworkProblem::Fault { problem: FaultProblem::NoSuchDevice(_), .. } => error.hint(format!(
             "this run has {} ranks; links of other parts of the hardware have to be left out",
@@ -96,7 +102,7 @@ impl Chosen<'_> {
 
     /// The simulator does not have it.
     fn lacks(&self, lacks: &str, dialect: Dialect) -> Error {
-        let other = Dialect::ALL.iter().find(|other| **other != dialect).unwrap_or(&dialect);
+        let other = dialect.other();
         let hint =
             format!("write `\"dialect\": \"{other}\"` under `engine` in the recipe, or {}", Self::OTHER);
         self.error(lacks).hint(hint)

@@ -5,17 +5,34 @@
 use std::collections::BTreeMap;
 
 use astra_engine::Dialect;
-use astra_policy::{Choice, Collective, DecidedBy, Request};
+use astra_policy::Collective;
 use serde::{Deserialize, Serialize};
 
 use super::system_keys::algorithm_key;
-use super::{Layout, SystemOverrides};
+use super::{Layout, SystemOverrides, WrittenDimension};
 use crate::algorithm;
 use crate::hw::NetworkSpec;
+use crate::policy;
 use crate::{Error, Result};
 
 /// Version of the canonical form.
 pub const TABLE_VERSION: u32 = 1;
+
+/// Who decided.
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[serde(rename_all = "snake_case")]
+pub enum DecidedBy {
+    /// The user fixed the whole list in the recipe's `system` block.
+    SystemOverride,
+    /// The user fixed it in the recipe's `policy` section.
+    RecipePolicy,
+    /// The user fixed it for this dimension in the hardware file.
+    DimensionOverride,
+    /// The user chose it for this collective everywhere in the hardware file.
+    GlobalChoice,
+    /// The policy, by its own rule.
+    Policy,
+}
 
 /// The algorithm of one collective on one dimension.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -24,21 +41,9 @@ pub struct Decision {
     /// Name as in the system file.
     pub algorithm: String,
     /// Who decided.
-    #[serde(with = "DecidedByName")]
     pub decided_by: DecidedBy,
     /// Why, for a reader.
     pub reason: String,
-}
-
-/// Serde names of [`DecidedBy`].
-#[derive(Serialize, Deserialize)]
-#[serde(remote = "DecidedBy", rename_all = "snake_case")]
-enum DecidedByName {
-    SystemOverride,
-    RecipePolicy,
-    DimensionOverride,
-    GlobalChoice,
-    Policy,
 }
 
 /// The algorithms of a run: per collective one decision for each written dimension, in order.
@@ -103,7 +108,7 @@ pub enum Algorithms {
 pub type PolicyChoices = BTreeMap<Collective, Algorithms>;
 
 /// The algorithms of a run: a list in the recipe's `system` block decides first, then the recipe's
-/// `policy.collectives`, then the default policy, which knows what the hardware file fixes and which algorithms the
+/// `policy.collectives`, then what the hardware file fixes, then the default policy, which knows the algorithms that the
 /// simulator of the dialect has.
 ///
 /// # Errors
@@ -113,14 +118,14 @@ pub fn decide(
     spec: &NetworkSpec,
     layout: &Layout,
     dialect: Dialect,
-    policy: &PolicyChoices,
+    chosen: &PolicyChoices,
     overrides: &SystemOverrides,
 ) -> Result<DecisionTable> {
     let decisions = |collective| {
         if let Some(list) = overrides.algorithms(collective) {
             return fixed(DecidedBy::SystemOverride, collective, list, layout);
         }
-        match policy.get(&collective) {
+        match chosen.get(&collective) {
             Some(Algorithms::Everywhere(name)) => {
                 let list = vec![name.clone(); layout.dimensions.len()];
                 fixed(DecidedBy::RecipePolicy, collective, list, layout)
@@ -129,8 +134,8 @@ pub fn decide(
                 fixed(DecidedBy::RecipePolicy, collective, list.clone(), layout)
             }
             None => {
-                let choices = astra_policy_topology::decide(&request(spec, layout, dialect, collective));
-                Ok(choices.into_iter().map(Decision::from).collect())
+                let decide = |dimension| on_dimension(spec, dimension, dialect, collective);
+                Ok(layout.dimensions.iter().map(decide).collect())
             }
         }
     };
@@ -143,30 +148,24 @@ pub fn decide(
     })
 }
 
-impl From<Choice> for Decision {
-    fn from(choice: Choice) -> Self {
-        Self { algorithm: choice.algorithm, decided_by: choice.decided_by, reason: choice.reason }
+/// What the hardware file fixes for a dimension, else for the collective, else the policy's own rule.
+fn on_dimension(
+    spec: &NetworkSpec,
+    dimension: &WrittenDimension,
+    dialect: Dialect,
+    collective: Collective,
+) -> Decision {
+    if let Some(fixed) = dimension.collectives.get(collective) {
+        let reason = format!("override of dimension `{}` for {collective}", dimension.id);
+        return Decision { algorithm: fixed.to_owned(), decided_by: DecidedBy::DimensionOverride, reason };
     }
-}
-
-fn request(spec: &NetworkSpec, layout: &Layout, dialect: Dialect, collective: Collective) -> Request {
-    let dimensions = layout.dimensions.iter().map(|dimension| astra_policy::Dimension {
-        id: dimension.id.clone(),
-        topology: dimension.link.topology.as_str().to_owned(),
-        npus: dimension.link.npus,
-        bandwidth_gib_per_s: dimension.link.bandwidth.0,
-        latency_ns: dimension.link.latency_ns,
-        fixed: dimension.collectives.get(collective).map(str::to_owned),
-    });
-    Request {
-        collective,
-        dialect: match dialect {
-            Dialect::AstraSim => astra_policy::Dialect::AstraSim,
-            Dialect::DeepFlow => astra_policy::Dialect::DeepFlow,
-        },
-        global: spec.collectives.get(collective).map(str::to_owned),
-        dimensions: dimensions.collect(),
+    if let Some(global) = spec.collectives.get(collective) {
+        let reason = format!("chosen for every {collective}");
+        return Decision { algorithm: global.to_owned(), decided_by: DecidedBy::GlobalChoice, reason };
     }
+    let topology = policy::topology(dimension.link.topology);
+    let (algorithm, reason) = astra_policy_topology::default_for(policy::dialect(dialect), topology);
+    Decision { algorithm: algorithm.name().to_owned(), decided_by: DecidedBy::Policy, reason }
 }
 
 /// A list of the recipe, one algorithm for each dimension.

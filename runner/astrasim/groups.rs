@@ -34,6 +34,11 @@ fn rank(json: &Json) -> Option<Rank> {
     json.as_u64().and_then(|rank| u32::try_from(rank).ok()).map(Rank)
 }
 
+/// Groups as bare numbers, as they are written.
+pub fn group_numbers(groups: &BTreeMap<GroupId, Vec<Rank>>) -> BTreeMap<u32, Vec<u32>> {
+    groups.iter().map(|(group, members)| (group.get(), members.iter().map(|rank| rank.0).collect())).collect()
+}
+
 /// The text of a file with these groups, as DeepFlow writes it; `None` without groups, when there is to be no file.
 pub fn write_groups(groups: &BTreeMap<u32, Vec<u32>>) -> Option<Vec<u8>> {
     let text = || serde_json::to_vec_pretty(groups).expect("numbers and lists of numbers are valid JSON");
@@ -60,6 +65,7 @@ mod tests {
         let numbers: Vec<u32> = groups.keys().map(|id| id.get()).collect();
         assert_eq!(numbers, [2, 10]);
         assert_eq!(groups[&GroupId::new(10).unwrap()], [Rank(3), Rank(1)]);
+        assert_eq!(group_numbers(&groups), BTreeMap::from([(2, vec![0]), (10, vec![3, 1])]));
     }
 
     #[test]

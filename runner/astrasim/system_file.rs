@@ -138,8 +138,7 @@ fn of_dialect(name: &str, dialect: Dialect) -> Result<Algorithm> {
 
 /// How to ask for the dialect that is not this one.
 pub(super) fn other_dialect(dialect: Dialect) -> String {
-    let other = Dialect::ALL.iter().find(|other| **other != dialect).unwrap_or(&dialect);
-    format!("set --dialect {other} (in a recipe `engine.dialect`)")
+    format!("set --dialect {} (in a recipe `engine.dialect`)", dialect.other())
 }
 
 /// The delay times the scale, in whole nanoseconds.

@@ -40,6 +40,9 @@ pub(super) struct BuildArgs {
     /// For every executed step, say which input changed.
     #[arg(long)]
     explain: bool,
+    /// Simulate without checking traces first.
+    #[arg(long)]
+    no_lint: bool,
     /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
@@ -56,6 +59,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         dry_run: args.dry_run,
         keep_going: args.keep_going,
         explain: args.explain,
+        lint: !args.no_lint,
         cancel: &cancel,
     };
     let mut progress = Progress::new(ui);

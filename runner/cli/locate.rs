@@ -115,15 +115,19 @@ pub(super) fn is_digest(what: &str) -> bool {
     what.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The run that is meant by a recipe with one point, a result, or the run itself.
+/// The run that is meant by a recipe with one result, a result, or the run itself.
 pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
-    let result = match latest_build(store, what)? {
-        Some(build) => only_result(&build)?,
-        None if !is_digest(what) => return Err(unknown_recipe(store, what)?),
-        None => match find(store, what)? {
-            Found::Action(key) => return Ok(key),
-            Found::Blob(digest) => digest,
-        },
+    if let Some(recipe) = KnownRecipe::find(store, what)?
+        && LatestBuild::load(store, &recipe)?.is_some()
+    {
+        return only_run(store, &recipe, what);
+    }
+    if !is_digest(what) {
+        return Err(unknown_recipe(store, what)?);
+    }
+    let result = match find(store, what)? {
+        Found::Action(key) => return Ok(key),
+        Found::Blob(digest) => digest,
     };
     match &runs_of_result(store, &result)?[..] {
         [run] => Ok(*run),
@@ -132,20 +136,21 @@ pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
         several => {
             let names: Vec<String> = several.iter().map(ActionKey::to_string).collect();
             let message = format!("{} runs gave the result {result}", several.len());
-            Err(Error::new(ErrorKind::Usage, message).hint(format!("name one of them: {}", names.join(", "))))
+            Err(Error::new(ErrorKind::Usage, message).hint(format!(
+                "name one of them, of which `astra-store show` says what it was made of: {}",
+                names.join(", ")
+            )))
         }
     }
 }
 
-/// The result of a recipe that has one.
-fn only_result(build: &LatestBuild) -> Result<Digest> {
-    let recipe = &build.report.recipe;
-    let results: Vec<Digest> = build.report.points.iter().filter_map(|row| Some(row.result?.0)).collect();
-    match results[..] {
-        [result] => Ok(result),
-        [] => Err(Error::new(ErrorKind::Usage, format!("no point of `{recipe}` has a result"))),
-        _ => Err(Error::new(ErrorKind::Usage, format!("`{recipe}` has {} results", results.len()))
-            .hint(format!("name one by its digest: `astra-store show {recipe} --json` lists them"))),
+/// The run of a recipe that has one. Other runs may have given the same result: it is not looked for by that.
+fn only_run(store: &Store, recipe: &KnownRecipe, called: &str) -> Result<ActionKey> {
+    match LatestBuild::runs(store, recipe)?[..] {
+        [run] => Ok(run),
+        [] => Err(Error::new(ErrorKind::Usage, format!("no point of `{called}` has a result"))),
+        ref several => Err(Error::new(ErrorKind::Usage, format!("`{called}` has {} results", several.len()))
+            .hint(format!("name one by its digest: `astra-store show {called} --json` lists them"))),
     }
 }
 

@@ -16,6 +16,8 @@ mod locate;
 mod ls;
 mod moments;
 mod pin;
+mod plugin;
+mod policy_host;
 mod repair;
 mod roots;
 mod schema;
@@ -33,6 +35,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
+use crate::policy;
 use ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -110,6 +113,12 @@ enum Command {
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Sim(Box<sim::SimArgs>),
+    Plugin(plugin::PluginArgs),
+    #[command(name = policy::COMMAND, hide = true)]
+    PolicyHost {
+        /// Process that started this one.
+        parent: u32,
+    },
 }
 
 fn version() -> String {
@@ -153,6 +162,8 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
+        Command::Plugin(args) => plugin::run(ui, &args),
+        Command::PolicyHost { parent } => policy_host::run(parent),
     }?;
     Ok(ExitCode::SUCCESS)
 }

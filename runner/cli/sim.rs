@@ -63,6 +63,9 @@ pub(super) struct SimArgs {
     /// Simulate every rank even where one can stand for all; slower, with the same results.
     #[arg(long)]
     no_shortcuts: bool,
+    /// Simulate without checking the files against each other first.
+    #[arg(long)]
+    no_lint: bool,
     /// Accepted for compatibility; the original gives it no effect.
     #[arg(long, value_name = "X")]
     compute_scale: Option<f64>,
@@ -102,6 +105,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         },
         network_model,
         dialect,
+        lint: !args.no_lint,
     };
     let simulation = read(&inputs, &mut |notice| ui.warn(notice.to_string()))?;
     let options = Options { shortcuts: !args.no_shortcuts };
@@ -127,6 +131,7 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         let mut figures = figures(&report);
         if let Some(links) = links {
             figures["links"] = links.json();
+            figures["bottleneck"] = links.bottleneck().into();
         }
         return ui.json_line(&figures);
     }

@@ -76,7 +76,7 @@ fn group(node: &Node) -> Result<Option<u32>> {
 }
 
 /// Whether a collective names communicator group 0, which not every dialect takes for all ranks.
-pub(super) fn names_group_zero(node: &Node) -> Result<bool> {
+pub(crate) fn names_group_zero(node: &Node) -> Result<bool> {
     Ok(group_name(node)?.is_some_and(|name| name == "0"))
 }
 

@@ -20,6 +20,8 @@ pub enum DumpFormat {
     Text,
     /// One JSON object with one line per node; nothing is cut.
     Json,
+    /// One JSON object per line, the metadata first; nothing is cut.
+    JsonLines,
 }
 
 /// Texts longer than this many characters are cut in [`DumpFormat::Text`].
@@ -33,6 +35,7 @@ pub fn dump(trace: Reader<'_>, format: DumpFormat, out: &mut impl Write) -> Resu
     let written = match format {
         DumpFormat::Text => dump_text(trace, out),
         DumpFormat::Json => dump_json(trace, out),
+        DumpFormat::JsonLines => dump_json_lines(trace, out),
     };
     match written {
         Ok(()) => Ok(()),
@@ -93,8 +96,20 @@ fn dump_json(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure>
     Ok(())
 }
 
+fn dump_json_lines(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure> {
+    let metadata = trace.metadata();
+    let attributes: Vec<_> = metadata.attributes.iter().map(attribute_json).collect();
+    let head = json!({ "file": trace.file(), "version": metadata.version, "attributes": attributes });
+    writeln!(out, "{head}")?;
+    for node in &mut trace {
+        writeln!(out, "{}", node_json(&node?))?;
+    }
+    out.flush()?;
+    Ok(())
+}
+
 /// The type's name, or its number when the schema does not know it.
-fn kind_name(node: &Node) -> String {
+pub(super) fn kind_name(node: &Node) -> String {
     match NodeType::try_from(node.kind) {
         Ok(NodeType::Invalid) => "invalid".to_owned(),
         Ok(NodeType::Metadata) => "metadata".to_owned(),
@@ -137,7 +152,7 @@ fn node_text(node: &Node) -> String {
 }
 
 /// What a `comm_type` stands for; writers use several integer kinds.
-fn collective_name(attribute: &Attribute) -> Option<CollectiveType> {
+pub(super) fn collective_name(attribute: &Attribute) -> Option<CollectiveType> {
     let number = match attribute.value.as_ref().filter(|_| attribute.name == names::COMM_TYPE)? {
         Value::Int64(v) => u64::try_from(*v).ok()?,
         Value::Int32(v) => u64::try_from(*v).ok()?,
@@ -202,7 +217,7 @@ fn attribute_json(attribute: &Attribute) -> Json {
 }
 
 /// A value as JSON; bytes as hexadecimal text, and numbers that JSON does not have as text.
-fn value_json(value: &Value) -> Json {
+pub(super) fn value_json(value: &Value) -> Json {
     match value {
         Value::Double(v) => double(*v),
         Value::DoubleList(l) => l.values.iter().map(|v| double(*v)).collect(),
@@ -287,6 +302,18 @@ mod tests {
         assert_eq!(node["type"], "type 99");
         assert_eq!(node["attributes"][4], json!({ "name": "nan", "kind": "double", "value": "NaN" }));
         assert_eq!(node["attributes"][5]["value"], "00ff");
+    }
+
+    #[test]
+    fn json_lines_are_the_metadata_and_then_what_json_has_as_nodes() {
+        let bytes = trace(&[Node::compute(0, "a", 1), Node::send(7, "b", 1, 2, 3).after([0])]);
+        let (document, (lines, result)) =
+            (shown(&bytes, DumpFormat::Json).0, shown(&bytes, DumpFormat::JsonLines));
+        result.unwrap();
+        let document: Json = serde_json::from_str(&document).unwrap();
+        let lines: Vec<Json> = lines.lines().map(|line| serde_json::from_str(line).unwrap()).collect();
+        assert_eq!(lines[0], json!({ "file": "x.0.et", "version": "0.0.4", "attributes": [] }));
+        assert_eq!(Json::from(lines[1..].to_vec()), document["nodes"]);
     }
 
     #[test]

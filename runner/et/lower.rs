@@ -51,11 +51,19 @@ pub fn lower_bundle(
             return Err(Error::input(message).in_file(Bundle::file_name(prefix, rank)));
         }
     }
-    let groups = groups.iter().map(|(&number, members)| {
+    Ok(Workload { traces, trace_of_rank: file_of_rank.to_vec(), groups: lower_groups(groups)? })
+}
+
+/// Communicator groups as the engine takes them; whether their ranks exist is judged with the traces.
+///
+/// # Errors
+/// A group's number is out of range.
+pub fn lower_groups(groups: &BTreeMap<u32, Vec<u32>>) -> Result<BTreeMap<GroupId, Vec<Rank>>> {
+    let lowered = groups.iter().map(|(&number, members)| {
         let members = members.iter().map(|&rank| Rank(rank)).collect();
         group_id(number).map(|id| (id, members)).map_err(Error::input)
     });
-    Ok(Workload { traces, trace_of_rank: file_of_rank.to_vec(), groups: groups.collect::<Result<_>>()? })
+    lowered.collect()
 }
 
 /// A lowered file, and which rank it says it is the trace of, if it says so.
@@ -65,11 +73,11 @@ struct Lowered {
 }
 
 /// A send that names its source, or a receive that names its destination.
-#[derive(Clone, Copy)]
-struct OwnRank {
-    rank: u32,
-    node: u64,
-    attribute: &'static str,
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct OwnRank {
+    pub(crate) rank: u32,
+    pub(crate) node: u64,
+    pub(crate) attribute: &'static str,
 }
 
 impl std::fmt::Display for OwnRank {
@@ -117,7 +125,11 @@ impl Lowering {
     }
 }
 
-pub(super) fn lower_node(node: &Node) -> Result<EngineNode> {
+/// A node in the engine's form.
+///
+/// # Errors
+/// The node lacks what its type needs or has it in the wrong kind.
+pub(crate) fn lower_node(node: &Node) -> Result<EngineNode> {
     let kind = match NodeType::try_from(node.kind) {
         Ok(NodeType::Invalid) => NodeKind::Invalid,
         Ok(NodeType::Metadata) => NodeKind::Metadata,
@@ -179,7 +191,8 @@ fn tag(node: &Node) -> Result<u32> {
     required_integer(node, names::COMM_TAG).map(|value| value as u32)
 }
 
-fn own_rank_of(node: &Node) -> Result<Option<OwnRank>> {
+/// The rank that a node says its trace is that of.
+pub(crate) fn own_rank_of(node: &Node) -> Result<Option<OwnRank>> {
     let attribute = match NodeType::try_from(node.kind) {
         Ok(NodeType::Send) => names::COMM_SRC,
         Ok(NodeType::Recv) => names::COMM_DST,

@@ -4,6 +4,7 @@
 //! is wrong is reported with the file and the byte at which it stands. Framing: `proto/chakra.proto`.
 
 use std::io::{self, BufRead, BufReader, Read};
+use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use prost::Message;
@@ -19,6 +20,40 @@ pub const MAX_MESSAGE_BYTES: u64 = 16 << 20;
 const MAX_LENGTH_BYTES: u32 = 5;
 
 const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
+
+/// The bytes of a file without compression.
+///
+/// # Errors
+/// The file is compressed and damaged.
+pub fn plain(file: &str, bytes: &Arc<[u8]>) -> Result<Arc<[u8]>> {
+    if !bytes.starts_with(&GZIP_MAGIC) {
+        return Ok(Arc::clone(bytes));
+    }
+    let mut plain = Vec::new();
+    MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).map_err(|e| io_error(file, &e))?;
+    Ok(plain.into())
+}
+
+/// A stream without compression.
+///
+/// # Errors
+/// Its beginning cannot be read.
+pub(super) fn plain_stream<'a>(file: &str, stream: impl Read + 'a) -> Result<Box<dyn BufRead + 'a>> {
+    let (source, gzip) = look_at(file, stream)?;
+    Ok(if gzip { decompressed(source) } else { source })
+}
+
+/// A stream from its beginning, and whether it is gzip.
+fn look_at<'a>(file: &str, mut stream: impl Read + 'a) -> Result<(Box<dyn BufRead + 'a>, bool)> {
+    let mut start = Vec::new();
+    stream.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(|e| io_error(file, &e))?;
+    let gzip = start == GZIP_MAGIC;
+    Ok((Box::new(BufReader::with_capacity(1 << 16, io::Cursor::new(start).chain(stream))), gzip))
+}
+
+fn decompressed<'a>(source: Box<dyn BufRead + 'a>) -> Box<dyn BufRead + 'a> {
+    Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(source)))
+}
 
 /// A trace file being read: its metadata, then an iterator over its nodes in file order.
 pub struct Reader<'a> {
@@ -46,20 +81,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The stream cannot be read, is empty, or does not begin with global metadata.
     pub fn new(file: &str, stream: impl Read + 'a) -> Result<Self> {
-        let mut stream = stream;
-        let mut start = Vec::new();
-        stream
-            .by_ref()
-            .take(GZIP_MAGIC.len() as u64)
-            .read_to_end(&mut start)
-            .map_err(|e| io_error(file, &e))?;
-        let gzip = start == GZIP_MAGIC;
-        Self::open(file, Box::new(BufReader::new(io::Cursor::new(start).chain(stream))), gzip)
+        let (source, gzip) = look_at(file, stream)?;
+        Self::open(file, source, gzip)
     }
 
     fn open(file: &str, source: Box<dyn BufRead + 'a>, compressed: bool) -> Result<Self> {
-        let source: Box<dyn BufRead + 'a> =
-            if compressed { Box::new(BufReader::new(MultiGzDecoder::new(source))) } else { source };
+        let source = if compressed { decompressed(source) } else { source };
         let mut reader = Self {
             file: file.to_owned(),
             source,

@@ -19,6 +19,16 @@ pub struct Writer<W> {
     buffer: Vec<u8>,
 }
 
+impl Writer<Vec<u8>> {
+    /// A whole file in memory.
+    pub fn file(metadata: &Metadata, nodes: &[Node]) -> Vec<u8> {
+        const IN_MEMORY: &str = "writing to memory cannot fail";
+        let mut writer = Self::with_metadata(Vec::new(), metadata).expect(IN_MEMORY);
+        nodes.iter().for_each(|node| writer.node(node).expect(IN_MEMORY));
+        writer.out
+    }
+}
+
 impl<W: Write> Writer<W> {
     /// Starts a file with this project's metadata: the schema version, nothing else.
     ///

@@ -41,6 +41,8 @@ pub struct BuildOptions<'a> {
     pub keep_going: bool,
     /// Say why each step is executed.
     pub explain: bool,
+    /// Check traces before they are simulated. Not in any key: a simulation that ends gives the same either way.
+    pub lint: bool,
     /// Set to stop: running steps are abandoned, finished ones are kept.
     pub cancel: &'a AtomicBool,
 }
@@ -107,7 +109,7 @@ pub fn build(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let _session = store.session()?;
-    let context = Context::new(store.clone(), Sources::read(recipe)?);
+    let context = Context::new(store.clone(), Sources::read(recipe)?).with_lint(options.lint);
     let derivation = derivation(&context.sources);
     let rooted_as = KnownRecipe::of(recipe);
     let is_dry = options.dry_run || store.is_read_only();
@@ -147,8 +149,8 @@ fn derivation(sources: &Sources) -> Derivation {
         "steps": versions,
     });
     let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
-    for (name, source) in &sources.files {
-        preimage = preimage.input(format!("source {name}"), source.blob.digest());
+    for (name, digest) in sources.digests() {
+        preimage = preimage.input(format!("source {name}"), digest);
     }
     Derivation::of(&preimage)
 }

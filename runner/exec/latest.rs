@@ -3,8 +3,11 @@
 //! A build that fails or is cut short keeps what it finished beside what the latest complete build needs, never in
 //! its place: a typo must not hand good results to collection.
 
-use artifact_store::{Closure, Digest, OutputKind, Root, Store};
+use std::collections::BTreeSet;
 
+use artifact_store::{ActionKey, Closure, Digest, OutputKind, Root, Store};
+
+use crate::derivation::StepKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Index, Report};
 
@@ -113,6 +116,16 @@ impl LatestBuild {
     /// When the store cannot be read, or the report is damaged.
     pub fn load(store: &Store, recipe: &KnownRecipe) -> Result<Option<Self>> {
         store.root(&recipe.root_name(REPORT))?.map(|root| Self::read(store, &root)).transpose()
+    }
+
+    /// The runs that the results of a recipe's latest build came from, in the order of its points, each once.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn runs(store: &Store, recipe: &KnownRecipe) -> Result<Vec<ActionKey>> {
+        let index = index(store, recipe)?.unwrap_or_default();
+        let mut seen = BTreeSet::new();
+        Ok(index.keys().filter_map(|keys| keys[StepKind::Run]).filter(|run| seen.insert(*run)).collect())
     }
 
     fn read(store: &Store, root: &Root) -> Result<Self> {

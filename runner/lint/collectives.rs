@@ -1,4 +1,4 @@
-//! Collectives against groups, against the algorithms the system names, and against the other members.
+//! Collectives one by one: against groups, and against the algorithms the system names.
 
 use std::collections::{BTreeMap, BTreeSet};
 
@@ -6,7 +6,8 @@ use astra_engine::{
     Algorithm, Bytes, CollectiveType, GroupId, InvolvedDims, NodeKind, NodeProblem, Rank, Trace,
 };
 
-use super::finding::{Findings, Rule, Severity};
+use super::finding::{Findings, Severity};
+use super::rule::Rule;
 use super::{At, Check};
 
 pub(super) fn check(check: &Check<'_>, findings: &mut Findings) {
@@ -16,20 +17,19 @@ pub(super) fn check(check: &Check<'_>, findings: &mut Findings) {
         }
     }
     membership(check, findings);
-    agreement(check, findings);
 }
 
 /// A node that takes part in a collective.
-struct Collective<'a> {
-    at: At<'a>,
-    kind: CollectiveType,
-    size: Bytes,
-    group: Option<GroupId>,
-    involved: InvolvedDims,
+pub(super) struct Collective<'a> {
+    pub(super) at: At<'a>,
+    pub(super) kind: CollectiveType,
+    pub(super) size: Bytes,
+    pub(super) group: Option<GroupId>,
+    pub(super) involved: InvolvedDims,
 }
 
 impl<'a> Collective<'a> {
-    fn of(at: At<'a>) -> Option<Self> {
+    pub(super) fn of(at: At<'a>) -> Option<Self> {
         match at.node().kind {
             NodeKind::Collective { collective: kind, size, group, involved } => {
                 Some(Self { at, kind, size, group, involved })
@@ -53,12 +53,22 @@ impl<'a> Collective<'a> {
         if !self.kind.is_simulated() {
             return findings.node(Rule::Algorithm, self.at, &NodeProblem::Collective(self.kind));
         }
+        if check.traces_alone && self.group.is_some() && members < 2 {
+            return findings.node(Rule::Group, self.at, &NodeProblem::NoDimension);
+        }
+        if self.size.0 == 0 && self.kind != CollectiveType::AllGather {
+            let message = "0 bytes are simulated as one byte for each rank and chunk";
+            findings.at(Severity::Warning, Rule::Size, self.at, message);
+        }
         if self.may_be_custom(check) {
             return;
         }
         let splits = check.system.preferred_dataset_splits;
         if self.kind == CollectiveType::AllGather && self.size.0 < u64::from(splits) {
             findings.node(Rule::Size, self.at, &NodeProblem::SmallAllGather { size: self.size.0, splits });
+        }
+        if check.traces_alone {
+            return;
         }
         let algorithms = check.system.algorithms(self.kind);
         if algorithms.is_empty() {
@@ -116,7 +126,7 @@ impl<'a> Collective<'a> {
                  silently shrink to groups within the first {found}; name one algorithm per dimension",
                 self.kind
             );
-            findings.at(Severity::Error, Rule::Algorithm, self.at, message);
+            findings.at(Severity::Error, Rule::Algorithm, self.at, &message);
         }
     }
 
@@ -131,20 +141,6 @@ impl<'a> Collective<'a> {
             findings.node(Rule::Algorithm, self.at, &NodeProblem::ZeroWindow);
         }
     }
-}
-
-/// The collectives of a trace by group: how often each type and size, and the first node.
-type Uses<'a> = BTreeMap<Option<GroupId>, BTreeMap<(CollectiveType, Bytes), (u64, At<'a>)>>;
-
-fn uses(trace: &Trace) -> Uses<'_> {
-    let mut uses = Uses::new();
-    for used in At::all(trace, Rank(0)).filter_map(Collective::of) {
-        if used.kind != CollectiveType::Broadcast {
-            let of_group = uses.entry(used.group).or_default();
-            of_group.entry((used.kind, used.size)).or_insert((0, used.at)).0 += 1;
-        }
-    }
-    uses
 }
 
 /// A rank uses only groups it is a member of.
@@ -177,59 +173,4 @@ fn first_uses(trace: &Trace) -> Vec<(GroupId, At<'_>)> {
         }
     }
     first.into_iter().collect()
-}
-
-/// All members of a group take part in the same collectives, as often; otherwise those that do wait for ever.
-fn agreement(check: &Check<'_>, findings: &mut Findings) {
-    if check.workload.traces.len() < 2 {
-        return;
-    }
-    let uses: Vec<_> = check.workload.traces.iter().map(uses).collect();
-    let everyone: Vec<Rank> = (0..check.ranks).map(Rank).collect();
-    let groups = check.workload.groups.iter().map(|(&group, members)| (Some(group), members));
-    for (group, members) in std::iter::once((None, &everyone)).chain(groups) {
-        let trace_of = |rank: Rank| check.workload.trace_of_rank[rank.0 as usize] as usize;
-        let Some(&first) = members.first() else { continue };
-        // Members that share a trace with one that was compared need no comparison of their own.
-        let mut compared = vec![false; uses.len()];
-        compared[trace_of(first)] = true;
-        for &member in members {
-            if !std::mem::replace(&mut compared[trace_of(member)], true) {
-                compare(group, (first, &uses[trace_of(first)]), (member, &uses[trace_of(member)]), findings);
-            }
-        }
-    }
-}
-
-fn compare(
-    group: Option<GroupId>,
-    one: (Rank, &Uses<'_>),
-    other: (Rank, &Uses<'_>),
-    findings: &mut Findings,
-) {
-    let none = BTreeMap::new();
-    let (one_uses, other_uses) = (one.1.get(&group).unwrap_or(&none), other.1.get(&group).unwrap_or(&none));
-    let key = one_uses
-        .keys()
-        .chain(other_uses.keys())
-        .find(|key| one_uses.get(key).map(|(count, _)| count) != other_uses.get(key).map(|(count, _)| count));
-    let Some(key) = key else { return };
-    // The rank that has more of them is the one that would wait.
-    let count = |uses: &BTreeMap<_, (u64, At<'_>)>| uses.get(key).map_or(0, |(count, _)| *count);
-    let (more, fewer) = if count(one_uses) > count(other_uses) {
-        ((one.0, one_uses), (other.0, other_uses))
-    } else {
-        ((other.0, other_uses), (one.0, one_uses))
-    };
-    let Some(&(times, at)) = more.1.get(key) else { return };
-    let whom = group.map_or_else(|| "all ranks".to_owned(), |group| format!("communicator group {group}"));
-    let message = format!(
-        "takes part in {times} {} of {} bytes over {whom}, rank {} in {}; all members have to take part, with the same \
-         size",
-        key.0,
-        key.1.0,
-        fewer.0,
-        count(fewer.1)
-    );
-    findings.at(Severity::Error, Rule::CollectivesAgree, At { rank: more.0, ..at }, message);
 }

@@ -4,58 +4,30 @@ use std::collections::BTreeMap;
 use std::fmt;
 
 use astra_engine::{NodeProblem, Rank};
+use serde_json::{Value, json};
 
 use super::At;
+use super::rule::Rule;
 use crate::{Error, Notice, Result};
 
 /// How bad a finding is.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
 pub enum Severity {
-    /// The simulation can run; its result may not be what was meant.
+    /// Worth knowing when the trace is looked at; nothing is wrong for certain.
+    Note,
+    /// The simulation can run; its result may not be what was meant, or the original would not give one.
     Warning,
     /// The simulation would fail, stall, or simulate something else than what is written.
     Error,
 }
 
-/// Which rule a finding is about.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord)]
-pub enum Rule {
-    /// The network can be simulated.
-    Network,
-    /// The system settings are in range, and no list of algorithms is longer than the network has dimensions.
-    System,
-    /// There is a trace for every rank of the network, and groups consist of its ranks.
-    Workload,
-    /// The simulator can execute the node.
-    Node,
-    /// Collectives name groups that exist and that the rank is a member of.
-    Group,
-    /// There is an algorithm, able to carry out the collective, for every dimension of the network.
-    Algorithm,
-    /// Collectives and messages have a size that can be simulated.
-    Size,
-    /// All members of a group take part in the same collectives.
-    CollectivesAgree,
-    /// Messages go to another rank of the network, with a tag in range.
-    Peer,
-    /// What one rank sends another receives, as often, with the same size and tag.
-    MessagesMatch,
-}
-
-impl Rule {
-    /// The rule's name in listings.
+impl Severity {
+    /// The severity's name in listings.
     pub const fn as_str(self) -> &'static str {
         match self {
-            Self::Network => "network",
-            Self::System => "system",
-            Self::Workload => "workload",
-            Self::Node => "node",
-            Self::Group => "group",
-            Self::Algorithm => "algorithm",
-            Self::Size => "size",
-            Self::CollectivesAgree => "collectives-agree",
-            Self::Peer => "peer",
-            Self::MessagesMatch => "messages-match",
+            Self::Note => "note",
+            Self::Warning => "warning",
+            Self::Error => "error",
         }
     }
 }
@@ -93,6 +65,23 @@ pub struct Finding {
 }
 
 impl Finding {
+    /// The finding as JSON: `severity`, `rule`, `what`, `why`, `fix`, `repeats`, and of the first node with it `rank`,
+    /// `node` and `name`, which are null where it is not one of a node.
+    pub fn json(&self) -> Value {
+        let place = self.place.as_ref();
+        json!({
+            "severity": self.severity.as_str(),
+            "rule": self.rule.as_str(),
+            "rank": place.map(|place| place.rank.0),
+            "node": place.map(|place| place.node),
+            "name": place.map(|place| &place.name),
+            "what": self.message,
+            "why": self.rule.why(),
+            "fix": self.rule.fix(),
+            "repeats": self.repeats,
+        })
+    }
+
     /// The finding about something that is accepted.
     fn notice(&self) -> Notice {
         let about = self.place.as_ref().map_or_else(|| self.rule.as_str().to_owned(), Place::to_string);
@@ -131,9 +120,10 @@ const MOST_LISTED: usize = 5;
 /// # Errors
 /// The errors: one as it is, several one per line, those after the fifth counted.
 pub fn refuse(findings: &[Finding]) -> Result<Vec<Notice>> {
-    let (errors, warnings): (Vec<_>, Vec<_>) = findings.iter().partition(|f| f.severity == Severity::Error);
+    let of = |severity| findings.iter().filter(move |finding| finding.severity == severity);
+    let errors: Vec<_> = of(Severity::Error).collect();
     match errors[..] {
-        [] => Ok(warnings.into_iter().map(Finding::notice).collect()),
+        [] => Ok(of(Severity::Warning).map(Finding::notice).collect()),
         [only] => Err(Error::input(only.to_string())),
         _ => {
             let mut message = format!("{} problems", errors.len());
@@ -148,44 +138,78 @@ pub fn refuse(findings: &[Finding]) -> Result<Vec<Notice>> {
     }
 }
 
-/// Findings being collected; equal ones are counted.
+/// How many different findings of one rule are described; the rest is counted.
+const MOST_OF_A_RULE: usize = 20;
+
+/// Findings being collected; equal ones are counted, and so are those of a rule beyond the first.
 #[derive(Default)]
 pub(super) struct Findings {
     found: Vec<Finding>,
-    known: BTreeMap<(Rule, String), usize>,
+    of_rule: BTreeMap<(Rule, Severity), OfRule>,
+}
+
+/// What has been found of one rule and severity.
+#[derive(Default)]
+struct OfRule {
+    /// Where a message is among the findings.
+    known: BTreeMap<String, usize>,
+    undescribed: u64,
 }
 
 impl Findings {
     /// An error that is not about a node.
     pub(super) fn general(&mut self, rule: Rule, message: String) {
-        self.add(Severity::Error, rule, None, message);
+        self.add(Severity::Error, rule, None, &message);
     }
 
     /// An error about a node, in the engine's words.
     pub(super) fn node(&mut self, rule: Rule, at: At<'_>, problem: &NodeProblem) {
-        self.at(Severity::Error, rule, at, problem.to_string());
+        self.at(Severity::Error, rule, at, &problem.to_string());
     }
 
     /// A finding about a node.
-    pub(super) fn at(&mut self, severity: Severity, rule: Rule, at: At<'_>, message: String) {
-        self.add(severity, rule, Some(at), message);
+    pub(super) fn at(&mut self, severity: Severity, rule: Rule, at: At<'_>, message: &str) {
+        self.add(severity, rule, Some(&|| at.place()), message);
     }
 
-    fn add(&mut self, severity: Severity, rule: Rule, at: Option<At<'_>>, message: String) {
-        if let Some(&index) = self.known.get(&(rule, message.clone())) {
+    /// A finding about a place.
+    pub(super) fn place(&mut self, severity: Severity, rule: Rule, place: &Place, message: &str) {
+        self.add(severity, rule, Some(&|| place.clone()), message);
+    }
+
+    /// Whether another finding of a rule would be described rather than counted.
+    pub(super) fn describes(&self, rule: Rule, severity: Severity) -> bool {
+        self.of_rule.get(&(rule, severity)).is_none_or(|of| of.known.len() < MOST_OF_A_RULE)
+    }
+
+    /// Counts findings of a rule without describing them.
+    pub(super) fn count(&mut self, severity: Severity, rule: Rule, more: u64) {
+        self.of_rule.entry((rule, severity)).or_default().undescribed += more;
+    }
+
+    /// Whether there is an error so far.
+    pub(super) fn has_errors(&self) -> bool {
+        self.found.iter().any(|finding| finding.severity == Severity::Error)
+    }
+
+    fn add(&mut self, severity: Severity, rule: Rule, place: Option<&dyn Fn() -> Place>, message: &str) {
+        let of = self.of_rule.entry((rule, severity)).or_default();
+        if let Some(&index) = of.known.get(message) {
             self.found[index].repeats += 1;
-            return;
+        } else if of.known.len() >= MOST_OF_A_RULE {
+            of.undescribed += 1;
+        } else {
+            of.known.insert(message.to_owned(), self.found.len());
+            let (place, message) = (place.map(|place| place()), message.to_owned());
+            self.found.push(Finding { severity, rule, place, message, repeats: 0 });
         }
-        self.known.insert((rule, message.clone()), self.found.len());
-        let place = at.map(|at| Place {
-            rank: at.rank,
-            node: at.trace.id(at.index),
-            name: at.trace.name(at.index).to_owned(),
-        });
-        self.found.push(Finding { severity, rule, place, message, repeats: 0 });
     }
 
-    pub(super) fn into_vec(self) -> Vec<Finding> {
+    pub(super) fn into_vec(mut self) -> Vec<Finding> {
+        for (&(rule, severity), of) in self.of_rule.iter().filter(|(_, of)| of.undescribed > 0) {
+            let message = format!("{} more of rule `{}`", of.undescribed, rule.as_str());
+            self.found.push(Finding { severity, rule, place: None, message, repeats: 0 });
+        }
         self.found
     }
 }

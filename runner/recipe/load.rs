@@ -8,11 +8,13 @@ use std::path::Path;
 use std::sync::Arc;
 
 use super::document::Json;
+use super::edits;
 use super::options::{self, Engine, LayoutOptions, Policy};
 use super::place::{Fault, Place, Source};
-use super::section::{Section, object, text};
+use super::section::{Section, object, relative_path, text};
 use super::sweep::{self, Axis, Part};
-use super::workload::{self, Workload};
+use super::workload::{self, FILE_KEYS, Workload};
+use crate::et::Edit;
 use crate::files;
 use crate::{Error, Result};
 
@@ -52,6 +54,7 @@ pub struct Recipe {
 struct Base {
     hw: String,
     workload: Workload,
+    edits: Vec<Edit>,
     policy: Policy,
     engine: Engine,
     layout: LayoutOptions,
@@ -92,8 +95,9 @@ impl Recipe {
         let system = section.optional("system", options::system)?.unwrap_or_default();
         let name = section.required("name", "a name for the recipe's results", name)?;
         let base = Base {
-            hw: section.required("hw", "the path of a hardware file", hw_path)?,
+            hw: section.required("hw", "the path of a hardware file", relative_path)?,
             workload: section.required("workload", "what the ranks do", workload::read)?,
+            edits: section.optional("workload", edits::read)?.unwrap_or_default(),
             policy: section.optional("policy", options::policy)?.unwrap_or_default(),
             engine: section.optional("engine", options::engine)?.unwrap_or_default(),
             layout: section.optional("layout", options::layout)?.unwrap_or_default(),
@@ -138,6 +142,25 @@ impl Recipe {
         sources
     }
 
+    /// Every workload of a point that names files, each once, in the order of the points. Values of the sweep that do not
+    /// fit are left out; [`Recipe::points`] reports them.
+    pub fn workloads_with_files(&self) -> Vec<Workload> {
+        let changed = self
+            .axes
+            .iter()
+            .flat_map(|axis| &axis.entries)
+            .flat_map(|entry| &entry.overrides)
+            .any(|o| o.target.part == Part::Workload && FILE_KEYS.contains(&o.target.inner_text()));
+        let workloads = if changed { self.workloads() } else { vec![self.base.workload.clone()] };
+        let mut with_files: Vec<Workload> = Vec::new();
+        for workload in workloads {
+            if workload.names_files() && !with_files.contains(&workload) {
+                with_files.push(workload);
+            }
+        }
+        with_files
+    }
+
     /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no
     /// whitespace, keys in one order. The sweep is not expanded; its values stay as written, because they name the points.
     pub fn canonical(&self) -> Vec<u8> {
@@ -147,6 +170,7 @@ impl Recipe {
             name: &self.name,
             hw: &self.base.hw,
             workload: &self.base.workload,
+            edits: &self.base.edits,
             policy: &self.base.policy,
             engine: &self.base.engine,
             layout: &self.base.layout,
@@ -173,6 +197,8 @@ struct Canonical<'a> {
     name: &'a str,
     hw: &'a str,
     workload: &'a Workload,
+    #[serde(skip_serializing_if = "<[Edit]>::is_empty")]
+    edits: &'a [Edit],
     policy: &'a Policy,
     engine: &'a Engine,
     layout: &'a LayoutOptions,
@@ -235,15 +261,4 @@ fn name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
         )));
     }
     Ok(name)
-}
-
-/// The path of a hardware file, relative to the recipe.
-pub(super) fn hw_path(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
-    let path = text(json, place)?;
-    if Path::new(&path).has_root() {
-        return Err(place
-            .fault(format!("`{path}` is an absolute path, expected one relative to the recipe"))
-            .hint("a recipe with relative paths works on every machine"));
-    }
-    Ok(path)
 }

@@ -10,7 +10,7 @@ use std::collections::BTreeMap;
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, boolean, count, object, text, word};
+use super::section::{Section, array, boolean, count_to, object, text, word};
 use crate::algorithm;
 use crate::astrasim::{Algorithms, PolicyChoices, SystemOverrides, algorithm_key};
 use crate::hw::Axis;
@@ -167,12 +167,7 @@ pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
 }
 
 fn queues(json: &Json, place: &Place<'_>) -> Result<u32, Fault> {
-    match count(json, place)? {
-        queues if queues <= System::MAX_QUEUES_PER_DIMENSION => Ok(queues),
-        queues => {
-            Err(place.fault(format!("expected at most {}, found {queues}", System::MAX_QUEUES_PER_DIMENSION)))
-        }
-    }
+    count_to(System::MAX_QUEUES_PER_DIMENSION, json, place)
 }
 
 /// Reads the `layout` section.

@@ -7,14 +7,17 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 
-use super::load::{Recipe, hw_path};
+use super::edits;
+use super::load::Recipe;
 use super::options::{self, Engine, LayoutOptions, Policy};
 use super::patched::{Active, Misfit};
 use super::place::{Place, Source};
+use super::section::relative_path;
 use super::sweep::{self, Axis, Origin, Part};
 use super::workload::{self, Workload};
 use crate::Result;
 use crate::astrasim::SystemOverrides;
+use crate::et::Edit;
 
 /// One simulation of a recipe.
 #[derive(Clone, Debug)]
@@ -29,6 +32,8 @@ pub struct Point {
     pub hw_patches: Arc<[(String, Value)]>,
     /// What the ranks do.
     pub workload: Arc<Workload>,
+    /// What is changed in their traces.
+    pub edits: Arc<[Edit]>,
     /// Who chooses algorithms.
     pub policy: Arc<Policy>,
     /// What simulates.
@@ -60,6 +65,27 @@ impl Recipe {
         }
         distinct_names(&points, self)?;
         Ok(points)
+    }
+}
+
+impl Recipe {
+    /// The workloads of all points that have one, in their order; the same one may be there several times.
+    pub(super) fn workloads(&self) -> Vec<Workload> {
+        let changing = |axis: &Axis| axis.changes(Part::Workload);
+        let mut chosen = vec![0; self.axes.len()];
+        let mut workloads = Vec::new();
+        loop {
+            let active = self.active(Part::Workload, &chosen);
+            workloads.extend(self.read(&active, Part::Workload, workload::read));
+            // The last axis fastest, as in `advance`, but only over those that make a difference.
+            let next = (0..chosen.len()).rev().filter(|&axis| changing(&self.axes[axis])).find(|&axis| {
+                chosen[axis] = (chosen[axis] + 1) % self.axes[axis].entries.len();
+                chosen[axis] != 0
+            });
+            if next.is_none() {
+                return workloads;
+            }
+        }
     }
 }
 
@@ -97,6 +123,7 @@ struct Sections<'a> {
     hw: Memo<Arc<str>>,
     hw_patches: Memo<Patches>,
     workload: Memo<Arc<Workload>>,
+    edits: Memo<Arc<[Edit]>>,
     policy: Memo<Arc<Policy>>,
     engine: Memo<Engine>,
     system: Memo<Arc<SystemOverrides>>,
@@ -111,6 +138,7 @@ impl<'a> Sections<'a> {
             hw: Memo::new(axes, Part::Hw),
             hw_patches: Memo::new(axes, Part::Hw),
             workload: Memo::new(axes, Part::Workload),
+            edits: Memo::new(axes, Part::Workload),
             policy: Memo::new(axes, Part::Policy),
             engine: Memo::new(axes, Part::Engine),
             system: Memo::new(axes, Part::System),
@@ -134,11 +162,14 @@ impl<'a> Sections<'a> {
             name: recipe.point_name(chosen),
             axes: recipe.settings(chosen).cloned().collect(),
             hw: self.hw.get(recipe, chosen, |active| {
-                recipe.read(active, Part::Hw, |json, place| hw_path(json, place).map(Arc::from))
+                recipe.read(active, Part::Hw, |json, place| relative_path(json, place).map(Arc::from))
             })?,
             hw_patches: hardware.values,
             workload: self.workload.get(recipe, chosen, |active| {
                 recipe.read(active, Part::Workload, workload::read).map(Arc::new)
+            })?,
+            edits: self.edits.get(recipe, chosen, |active| {
+                recipe.read(active, Part::Workload, edits::read).map(Arc::from)
             })?,
             policy,
             engine: self

@@ -2,6 +2,8 @@
 //!
 //! Every message says what was found and what is accepted. Depends on the document and its places only.
 
+use std::path::Path;
+
 use astra_engine::{Bytes, Nanos};
 
 use super::document::Json;
@@ -80,6 +82,17 @@ pub(super) fn text(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
     }
 }
 
+/// The path of a file, relative to the recipe.
+pub(super) fn relative_path(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+    let path = text(json, place)?;
+    if Path::new(&path).has_root() {
+        return Err(place
+            .fault(format!("`{path}` is an absolute path, expected one relative to the recipe"))
+            .hint("a recipe with relative paths works on every machine"));
+    }
+    Ok(path)
+}
+
 /// `true` or `false`.
 pub(super) fn boolean(json: &Json, place: &Place<'_>) -> Result<bool, Fault> {
     match json {
@@ -105,12 +118,17 @@ pub(super) fn word<T: Copy>(
 
 /// A whole number from 1 to [`MAX_COUNT`].
 pub(super) fn count(json: &Json, place: &Place<'_>) -> Result<u32, Fault> {
+    count_to(MAX_COUNT, json, place)
+}
+
+/// A whole number from 1 to another.
+pub(super) fn count_to(most: u32, json: &Json, place: &Place<'_>) -> Result<u32, Fault> {
     let number = match json {
         Json::Number(n) => n.as_u64().and_then(|n| u32::try_from(n).ok()),
         _ => None,
     };
-    number.filter(|n| (1..=MAX_COUNT).contains(n)).ok_or_else(|| {
-        place.fault(format!("expected a whole number from 1 to {MAX_COUNT}, found {}", describe(json)))
+    number.filter(|n| (1..=most).contains(n)).ok_or_else(|| {
+        place.fault(format!("expected a whole number from 1 to {most}, found {}", describe(json)))
     })
 }
 

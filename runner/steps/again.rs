@@ -10,6 +10,7 @@ use serde_json::Value;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
 use crate::hw::Document;
+use crate::report::RunResult;
 
 use super::recorded::simulation_of;
 use super::{Produced, configs, hw, provenance, run};
@@ -76,5 +77,5 @@ fn simulation(
     let crate::sim::Simulation { network, system, workload } = &simulation;
     let report =
         astra_engine::simulate_until(network, system, workload, cancel).map_err(run::simulation_error)?;
-    run::produced(&report).map(Some)
+    Ok(Some(run::produced(&RunResult::from_engine(&report)?)))
 }

@@ -1,76 +1,22 @@
 //! What the steps of one build share: the store, the ingested sources, and content already decoded.
 //!
-//! Sources are read once, when the build begins; afterwards only those bytes count, whatever happens to the files.
+//! Bounded memories, shared by threads; nothing here decides anything.
 
-use std::collections::{BTreeMap, BTreeSet, HashMap};
+use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
-use std::path::Path;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use artifact_store::{ActionRecord, Blob, Digest, Provenance, Store};
+use artifact_store::{ActionRecord, Digest, Provenance, Store};
 use astra_engine::Nanos;
 
 use crate::astrasim::{NetworkFile, SystemFile};
 use crate::error::{Error, ErrorKind, Result};
-use crate::files;
-use crate::hw::{Document, NetworkSpec};
-use crate::recipe::Recipe;
+use crate::hw::NetworkSpec;
+use crate::report::RunResult;
 
+use super::ingest::Sources;
 use super::run;
-
-/// A file that a recipe names.
-#[derive(Clone, Debug)]
-pub struct Source {
-    /// Its path as the user can open it, for messages only: it differs between machines.
-    pub path: String,
-    /// The bytes.
-    pub blob: Blob,
-}
-
-/// A recipe and the files it names, as they were when they were read.
-#[derive(Debug)]
-pub struct Sources {
-    /// The recipe in canonical form.
-    pub recipe: Blob,
-    /// The files under the names by which the recipe calls them.
-    pub files: BTreeMap<String, Source>,
-    documents: Memo<String, Document>,
-}
-
-impl Sources {
-    /// Reads the files a recipe names.
-    ///
-    /// # Errors
-    /// When one cannot be read.
-    pub fn read(recipe: &Recipe) -> Result<Self> {
-        let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
-        let mut sources = BTreeMap::new();
-        for name in recipe.sources() {
-            let path = beside.join(&name);
-            let bytes = files::read_or_hint(&path, "paths in a recipe are relative to the recipe")?;
-            sources.insert(name, Source { path: path.display().to_string(), blob: Blob::new(bytes) });
-        }
-        Ok(Self { recipe: Blob::new(recipe.canonical()), files: sources, documents: Memo::new(64) })
-    }
-
-    /// Recipe and files, to be kept in the store.
-    pub fn blobs(&self) -> Vec<Blob> {
-        std::iter::once(&self.recipe).chain(self.files.values().map(|s| &s.blob)).cloned().collect()
-    }
-
-    pub(super) fn file(&self, name: &str) -> Result<&Source> {
-        let missing = || Error::failed(format!("`{name}` is not among the sources of the recipe"));
-        self.files.get(name).ok_or_else(missing)
-    }
-
-    pub(super) fn document(&self, name: &str) -> Result<Arc<Document>> {
-        self.documents.get_or(name.to_owned(), || {
-            let Source { path, blob } = self.file(name)?;
-            Document::parse(blob.bytes(), path)
-        })
-    }
-}
 
 /// What the steps of one build share.
 #[derive(Debug)]
@@ -82,11 +28,22 @@ pub struct Context {
     specs: Memo<Digest, NetworkSpec>,
     networks: Memo<Digest, NetworkFile>,
     systems: Memo<Digest, SystemFile>,
-    pub(super) workloads: Memo<Digest, astra_engine::Workload>,
+    /// By the tree of the traces and the file of the groups.
+    pub(super) workloads: Memo<(Digest, Option<Digest>), astra_engine::Workload>,
     /// Finish times of runs of this build, so that the report need not read results back.
-    finished: Mutex<HashMap<Digest, Nanos>>,
+    finished: Mutex<HashMap<Digest, Finish>>,
     notice_lists: Memo<Digest, Vec<String>>,
     told: Mutex<BTreeSet<String>>,
+    lint: bool,
+}
+
+/// What a report says of a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Finish {
+    /// When the last rank finished.
+    pub time: Nanos,
+    /// How many ranks there were.
+    pub ranks: u32,
 }
 
 impl Context {
@@ -102,7 +59,19 @@ impl Context {
             finished: Mutex::default(),
             notice_lists: Memo::new(4096),
             told: Mutex::default(),
+            lint: true,
         }
+    }
+
+    /// The same, with or without a check of the traces before each simulation.
+    #[must_use]
+    pub fn with_lint(self, lint: bool) -> Self {
+        Self { lint, ..self }
+    }
+
+    /// Whether traces are checked before each simulation.
+    pub(super) fn lints(&self) -> bool {
+        self.lint
     }
 
     /// The network specification with this digest.
@@ -128,14 +97,15 @@ impl Context {
         super::files::content(&self.store, digest)
     }
 
-    /// The result of a run of this build, executed or recalled, and when its last rank finished.
-    pub fn finish_of(&self, record: &ActionRecord) -> Option<(Digest, Nanos)> {
+    /// The result of a run of this build, executed or recalled, and what a report says of it.
+    pub fn finish_of(&self, record: &ActionRecord) -> Option<(Digest, Finish)> {
         let digest = record.outputs.get(run::OUTPUT)?.digest;
         lock(&self.finished).get(&digest).map(|finish| (digest, *finish))
     }
 
-    pub(super) fn note_finish(&self, result: Digest, finish: Nanos) {
-        lock(&self.finished).insert(result, finish);
+    pub(super) fn note_finish(&self, digest: Digest, result: &RunResult) {
+        let ranks = result.rank_finish_ns.len() as u32;
+        lock(&self.finished).insert(digest, Finish { time: Nanos(result.finish_ns), ranks });
     }
 
     /// The sentences in a list of notices.
@@ -170,7 +140,7 @@ pub(super) struct Memo<K, V> {
 }
 
 impl<K: Eq + Hash, V> Memo<K, V> {
-    fn new(limit: usize) -> Self {
+    pub(super) fn new(limit: usize) -> Self {
         Self { limit, known: Mutex::new(HashMap::new()) }
     }
 

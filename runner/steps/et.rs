@@ -1,76 +1,116 @@
 //! Step `et`: workload → execution traces.
 //!
-//! Reads: nothing but its parameters. Writes: the tree `et` (one file per rank; equal ranks are one blob) and
-//! `manifest.json`. In its key: the workload with its rank count.
+//! Reads: nothing but its parameters, or existing traces with their groups, or a graph. Writes: the tree `et` (one
+//! uncompressed file per rank; equal ranks are one blob), `manifest.json`, `comm_groups.json` where there are groups, and
+//! of a graph `placement.json` and what is worth saying about it. In its key: the workload with its rank count or its way
+//! of conversion, the edits, and of files the content, never the path.
 
-use std::collections::BTreeMap;
+use std::num::NonZeroUsize;
 
-use artifact_store::OutputKind;
+use artifact_store::{ActionRecord, Digest, OutputKind};
 use serde_json::json;
 
-use crate::algorithm::engine_type;
+use crate::astrasim;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
-use crate::et::build::{NodeIds, Pipeline, Sequence, SequenceItem, SingleCollective};
-use crate::et::{Bundle, lower_bundle};
-use crate::recipe::{Item, Point, Workload};
+use crate::et::graph::deepflow_manifest;
+use crate::et::{Bundle, manifest};
+use crate::lint;
+use crate::recipe::{ExistingTraces, GraphFile, ManifestForm, Point, Workload};
 
-use super::Produced;
+use super::traces::{FromGraph, Traces, traces};
+use super::{Context, Produced, Sources};
 
-pub(super) const VERSION: u32 = 1;
+pub(super) const VERSION: u32 = 2;
 pub(super) const TREE: &str = "et";
 pub(super) const MANIFEST: &str = "manifest.json";
+pub(super) const GROUPS: &str = "comm_groups.json";
+/// How the ranks of a graph lie on hardware.
+pub(super) const PLACEMENT: &str = "placement.json";
+/// The name of the input that is the graph, whatever the file is called.
+const GRAPH: &str = "graph";
+/// What is worth telling the user about a graph: a JSON list of sentences. Nothing reads it but people.
+const NOTICES: &str = "notices.json";
 
-pub(super) fn preimage(point: &Point) -> Result<Preimage> {
-    Ok(Preimage::new(StepKind::Et.as_str(), VERSION, json!({ "workload": *point.workload })))
+pub(super) fn preimage(sources: &Sources, point: &Point) -> Result<Preimage> {
+    let workload = match &*point.workload {
+        Workload::Et(ExistingTraces { ranks, key, .. }) => {
+            json!({ "kind": "et", "ranks": ranks, "key": key })
+        }
+        Workload::Graph(GraphFile { convert, manifest, .. }) => {
+            let mut workload = json!({ "kind": "graph", "convert": convert });
+            if *manifest != ManifestForm::default() {
+                workload["manifest"] = json!(manifest);
+            }
+            workload
+        }
+        generated => json!(generated),
+    };
+    let mut params = json!({ "workload": workload });
+    if !point.edits.is_empty() {
+        params["edits"] = json!(*point.edits);
+    }
+    let mut preimage = Preimage::new(StepKind::Et.as_str(), VERSION, params);
+    match &*point.workload {
+        Workload::Et(existing) => {
+            preimage = preimage.input("traces", sources.bundle(&existing.traces)?.tree.digest());
+            if let Some(groups) = &existing.groups {
+                preimage = preimage.input(GROUPS, sources.file(groups)?.blob.digest());
+            }
+        }
+        Workload::Graph(file) => {
+            preimage = preimage.input(GRAPH, sources.file(&file.graph)?.blob.digest());
+        }
+        _ => {}
+    }
+    Ok(preimage)
 }
 
-pub(super) fn execute(point: &Point) -> Result<Produced> {
-    let (prefix, bundle) = bundle(&point.workload)?;
+pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
+    let Traces { prefix, bundle, groups, graph } = traces(&context.sources, point)?;
+    if let (Workload::Et(existing), true) = (&*point.workload, context.lints()) {
+        let source = &context.sources.bundle(&existing.traces)?.prefix;
+        let linted = lint::lint_files(source, &bundle.files, &bundle.file_of_rank, &groups);
+        let warnings = lint::refuse(&linted.findings)?;
+        context.notify(source, warnings.iter().map(ToString::to_string));
+    }
     let mut produced = Produced::default();
     let names = (0..).map(|rank| Bundle::file_name(prefix, rank));
     produced.tree(TREE, &bundle.files, names.zip(bundle.file_of_rank.iter().map(|f| *f as usize)))?;
-    produced.output(OutputKind::Blob, MANIFEST, bundle.manifest());
+    let groups = astrasim::group_numbers(&groups);
+    let manifest = match (&*point.workload, &graph) {
+        (Workload::Graph(GraphFile { manifest: ManifestForm::Df, .. }), Some(graph)) => {
+            deepflow_manifest(&bundle, graph.ranks)?
+        }
+        _ => manifest(&bundle, &groups, |bytes| Digest::of(bytes).to_string(), NonZeroUsize::MIN)?,
+    };
+    produced.output(OutputKind::Blob, MANIFEST, manifest);
+    if let Some(groups) = astrasim::write_groups(&groups) {
+        produced.output(OutputKind::Blob, GROUPS, groups);
+    }
+    if let Some(FromGraph { placement, notices, .. }) = graph {
+        produced.output(OutputKind::Blob, PLACEMENT, placement.encode());
+        produced.output(OutputKind::Blob, NOTICES, json!(notices).to_string().into_bytes());
+        context.notify(source_of_notices(point), notices);
+    }
     Ok(produced)
 }
 
-/// The traces of a workload, and the prefix of their names.
-fn bundle(workload: &Workload) -> Result<(&'static str, Bundle)> {
-    Ok(match workload {
-        Workload::Collective { collective, ranks, size } => {
-            let name = collective.name();
-            let single = SingleCollective {
-                name: name.to_owned(),
-                kind: engine_type(*collective),
-                size_bytes: size.0,
-                ranks: *ranks,
-                ids: NodeIds::Zero,
-            };
-            (name, single.build()?)
+/// Says again what was worth saying when a graph was converted.
+pub(super) fn recall(context: &Context, point: &Point, record: &ActionRecord) -> Result<()> {
+    match record.outputs.get(NOTICES) {
+        Some(notices) => {
+            context.notify(source_of_notices(point), context.notices(notices.digest)?.iter().cloned());
+            Ok(())
         }
-        Workload::Sequence { ranks, items } => {
-            let item = |item: &Item| SequenceItem {
-                name: item.name.clone(),
-                kind: engine_type(item.collective),
-                size_bytes: item.size.0,
-                delay_ns: item.delay.0,
-                after: item.after.clone(),
-            };
-            ("sequence", Sequence { ranks: *ranks, items: items.iter().map(item).collect() }.build()?)
-        }
-        Workload::Pipeline { ranks, microbatches, compute, size } => {
-            let pipeline = Pipeline {
-                compute_ns: vec![compute.0; *ranks as usize],
-                microbatches: *microbatches,
-                message_bytes: size.0,
-            };
-            ("pipeline", pipeline.build()?)
-        }
-    })
+        None => Ok(()),
+    }
 }
 
-/// The traces of a workload as the engine takes them.
-pub(super) fn lowered(workload: &Workload) -> Result<astra_engine::Workload> {
-    let (prefix, bundle) = bundle(workload)?;
-    lower_bundle(prefix, &bundle.files, &bundle.file_of_rank, &BTreeMap::new())
+/// The graph file, as written in the recipe.
+pub(super) fn source_of_notices(point: &Point) -> &str {
+    match &*point.workload {
+        Workload::Graph(file) => &file.graph,
+        _ => "traces",
+    }
 }

@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
 use crate::recipe::Point;
 
+use super::placement::Placement;
 use super::{Inputs, configs, et, hw, run};
 
 /// Names and contents of a point's files, from the keys of its `hw`, `et`, `configs` and `run` steps. Files of steps
@@ -32,7 +33,9 @@ pub fn point_files(
         (records.optional(StepKind::Hw, hw::OUTPUT), records.optional(StepKind::Configs, configs::NETWORK))
     {
         let spec = NetworkSpec::from_bytes(&content(store, &spec)?)?;
-        let names = configs::files(Arc::new(spec), point)?;
+        let placement = records.optional(StepKind::Et, et::PLACEMENT);
+        let placement = placement.map(|digest| Placement::decode(&content(store, &digest)?)).transpose()?;
+        let names = configs::files(Arc::new(spec), point, placement.as_ref())?;
         files.push((names.network_name, network));
         files.push((names.system_name, records.output(StepKind::Configs, configs::SYSTEM)?));
         let remote_memory = records.output(StepKind::Configs, configs::REMOTE_MEMORY)?;
@@ -42,6 +45,8 @@ pub fn point_files(
         let tree = Tree::decode(&content(store, &tree)?)?;
         files.extend(tree.entries().iter().map(|entry| (entry.name.clone(), entry.digest)));
         files.push((et::MANIFEST.to_owned(), records.output(StepKind::Et, et::MANIFEST)?));
+        files
+            .extend(records.optional(StepKind::Et, et::GROUPS).map(|groups| (et::GROUPS.to_owned(), groups)));
     }
     if let Some(result) = records.optional(StepKind::Run, run::OUTPUT) {
         files.push((run::OUTPUT.to_owned(), result));

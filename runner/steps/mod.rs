@@ -10,8 +10,11 @@ mod context;
 mod et;
 mod files;
 mod hw;
+mod ingest;
+mod placement;
 mod recorded;
 mod run;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,16 +25,17 @@ use artifact_store::{
     ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
 };
 
-use crate::derivation::{Preimage, StepKind};
+use crate::derivation::{Preimage, RanksFrom, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
 pub use again::make_again;
 pub use check::check;
-pub use context::{Context, Sources, provenance};
+pub use context::{Context, Finish, provenance};
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
+pub use ingest::{Source, Sources, TraceSource};
 pub use recorded::{RecordedRun, recorded_run, runs_of_result};
 pub use run::simulation_error;
 
@@ -43,6 +47,11 @@ pub fn version(kind: StepKind) -> u32 {
         StepKind::Configs => configs::VERSION,
         StepKind::Run => run::VERSION,
     }
+}
+
+/// What says how many ranks a point has.
+pub fn ranks_from(point: &Point) -> RanksFrom {
+    if point.workload.ranks().is_some() { RanksFrom::Recipe } else { RanksFrom::Traces }
 }
 
 /// A step with its key made.
@@ -150,7 +159,7 @@ impl Produced {
 pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Derivation> {
     let preimage = match kind {
         StepKind::Hw => hw::preimage(context, point),
-        StepKind::Et => et::preimage(point),
+        StepKind::Et => et::preimage(&context.sources, point),
         StepKind::Configs => configs::preimage(context, point, inputs),
         StepKind::Run => run::preimage(point, inputs),
     }?;
@@ -170,20 +179,21 @@ pub fn execute(
 ) -> Result<Produced> {
     match kind {
         StepKind::Hw => hw::execute(context, point),
-        StepKind::Et => et::execute(point),
+        StepKind::Et => et::execute(context, point),
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel),
     }
 }
 
-/// Takes from a known step what a build says of it: the notices of a hardware file, the finish time of a run.
+/// Takes from a known step what a build says of it: the notices of a hardware file or a graph, the finish time of a run.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] when that is damaged or gone: then the step is not known after all.
 pub fn recall(context: &Context, point: &Point, kind: StepKind, record: &ActionRecord) -> Result<()> {
     match kind {
         StepKind::Hw => hw::recall(context, point, record),
+        StepKind::Et => et::recall(context, point, record),
         StepKind::Run => run::recall(context, record),
-        StepKind::Et | StepKind::Configs => Ok(()),
+        StepKind::Configs => Ok(()),
     }
 }

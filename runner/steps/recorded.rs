@@ -81,8 +81,10 @@ pub(super) fn simulation_of(
     let network = run::read_network(&input(configs::NETWORK)?)?;
     let system = run::read_system(&input(configs::SYSTEM)?)?;
     let traces = Tree::decode(&input(et::TREE)?)?;
-    let workload = run::lowered(&traces, |entry| read(store, &entry.digest, &entry.name))?;
-    let (network, system, _) = run::prepare(&network, &system, &engine, &workload)?;
+    let groups =
+        preimage.inputs.get(et::GROUPS).map(|digest| read(store, &digest.0, et::GROUPS)).transpose()?;
+    let workload = run::lowered(&traces, groups.as_deref(), |entry| read(store, &entry.digest, &entry.name))?;
+    let (network, system) = run::prepare(&network, &system, &engine)?;
     Ok((Simulation { network, system, workload }, engine_version))
 }
 

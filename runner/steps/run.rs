@@ -1,7 +1,8 @@
 //! Step `run`: configuration files and traces → per-rank times.
 //!
-//! Reads: `network.yml`, `system.json`, the tree `et`. Writes: `result.json`. In its key: the digests of those
-//! three and the identity of the engine with dialect, network model and queues per dimension. Only a simulation in which every rank
+//! Reads: `network.yml`, `system.json`, the tree `et` and, where the traces use groups, `comm_groups.json`. Writes:
+//! `result.json`. In its key: the digests of those and the identity of the engine with dialect, network model and queues
+//! per dimension. Only a simulation in which every rank
 //! finished is recorded.
 
 use std::collections::{BTreeMap, HashMap};
@@ -9,10 +10,10 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use artifact_store::{ActionRecord, Digest, OutputKind, Tree, TreeEntry};
-use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
+use astra_engine::{Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
-use crate::astrasim::{NetworkFile, SystemFile, SystemOptions};
+use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
@@ -61,10 +62,15 @@ pub(super) fn engine_of(identity: &Value) -> Option<(Engine, u64)> {
 }
 
 pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
-    Ok(Preimage::new(StepKind::Run.as_str(), VERSION, json!({ "engine": engine_identity(&point.engine) }))
+    let params = json!({ "engine": engine_identity(&point.engine) });
+    let preimage = Preimage::new(StepKind::Run.as_str(), VERSION, params)
         .input(et::TREE, inputs.output(StepKind::Et, et::TREE)?)
         .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
-        .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?))
+        .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?);
+    Ok(match inputs.optional(StepKind::Et, et::GROUPS) {
+        Some(groups) => preimage.input(et::GROUPS, groups),
+        None => preimage,
+    })
 }
 
 pub(super) fn execute(
@@ -75,22 +81,26 @@ pub(super) fn execute(
 ) -> Result<Produced> {
     let network = context.network(inputs.output(StepKind::Configs, configs::NETWORK)?)?;
     let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
-    let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?)?;
-    let (network, system, warnings) = prepare(&network, &system, &point.engine, &workload)?;
-    context.notify("traces", warnings.iter().map(Notice::to_string));
+    let groups = inputs.optional(StepKind::Et, et::GROUPS);
+    let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?, groups)?;
+    let (network, system) = prepare(&network, &system, &point.engine)?;
+    if context.lints() {
+        let warnings = lint::refuse(&lint::lint(&network, &system, &workload))?;
+        context.notify("traces", warnings.iter().map(Notice::to_string));
+    }
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
-    let produced = produced(&report)?;
-    let digest = output_of(StepKind::Run, &produced.record, OUTPUT)?;
-    context.note_finish(digest, report.finish());
+    let result = RunResult::from_engine(&report)?;
+    let produced = produced(&result);
+    context.note_finish(output_of(StepKind::Run, &produced.record, OUTPUT)?, &result);
     Ok(produced)
 }
 
 /// What the step writes.
-pub(super) fn produced(report: &astra_engine::Report) -> Result<Produced> {
+pub(super) fn produced(result: &RunResult) -> Produced {
     let mut produced = Produced::default();
-    produced.output(OutputKind::Blob, OUTPUT, RunResult::from_engine(report)?.encode());
-    Ok(produced)
+    produced.output(OutputKind::Blob, OUTPUT, result.encode());
+    produced
 }
 
 pub(super) fn read_network(network_yml: &[u8]) -> Result<NetworkFile> {
@@ -101,13 +111,12 @@ pub(super) fn read_system(system_json: &[u8]) -> Result<SystemFile> {
     Ok(SystemFile::parse(system_json, configs::SYSTEM)?.0)
 }
 
-/// What the engine is to simulate, from the configuration files, checked against the traces, and what is worth saying.
+/// The network and the system that the engine is to simulate, from the configuration files.
 pub(super) fn prepare(
     network: &NetworkFile,
     system: &SystemFile,
     engine: &Engine,
-    workload: &Workload,
-) -> Result<(Network, System, Vec<Notice>)> {
+) -> Result<(Network, System)> {
     let network = network.network(engine.network);
     if !system.custom.is_empty() {
         let error = Error::input("names files of custom collectives, which a build does not read");
@@ -116,28 +125,32 @@ pub(super) fn prepare(
     let options =
         SystemOptions { queues_per_dimension: engine.queues_per_dimension, ..SystemOptions::default() };
     let system = system.system(engine.dialect, &options, RemoteMemory::None)?;
-    let warnings = lint::refuse(&lint::lint(&network, &system, workload))?;
-    Ok((network, system, warnings))
+    Ok((network, system))
 }
 
 /// Takes over the finish time of a known run.
 pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
     let digest = output_of(StepKind::Run, record, OUTPUT)?;
     let result = RunResult::decode(&context.content(&digest)?)?;
-    context.note_finish(digest, Nanos(result.finish_ns));
+    context.note_finish(digest, &result);
     Ok(())
 }
 
-/// The traces of all ranks, decoded once per tree.
-fn workload(context: &Context, tree: Digest) -> Result<Arc<Workload>> {
-    context.workloads.get_or(tree, || {
+/// The traces of all ranks with their groups, decoded once.
+fn workload(context: &Context, tree: Digest, groups: Option<Digest>) -> Result<Arc<Workload>> {
+    context.workloads.get_or((tree, groups), || {
         let tree = Tree::decode(&context.content(&tree)?)?;
-        lowered(&tree, |entry| context.content(&entry.digest))
+        let groups = groups.map(|groups| context.content(&groups)).transpose()?;
+        lowered(&tree, groups.as_deref(), |entry| context.content(&entry.digest))
     })
 }
 
-/// The traces in a tree, whose distinct files are read once each.
-pub(super) fn lowered(tree: &Tree, read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>) -> Result<Workload> {
+/// The traces in a tree, whose distinct files are read once each, with the groups in a file.
+pub(super) fn lowered(
+    tree: &Tree,
+    groups: Option<&[u8]>,
+    read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>,
+) -> Result<Workload> {
     let mut positions: HashMap<Digest, u32> = HashMap::new();
     let mut files = Vec::new();
     let mut file_of_rank = vec![0; tree.entries().len()];
@@ -152,7 +165,9 @@ pub(super) fn lowered(tree: &Tree, read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>
         }
         file_of_rank[rank] = file;
     }
-    lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
+    let workload = lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())?;
+    let groups = groups.map(|groups| astrasim::read_groups(groups, et::GROUPS)).transpose()?;
+    Ok(Workload { groups: groups.unwrap_or_default(), ..workload })
 }
 
 /// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below

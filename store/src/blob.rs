@@ -17,6 +17,11 @@ impl Blob {
         Self { digest: Digest::of(&bytes), bytes }
     }
 
+    /// Bytes that have just been compared with their name.
+    pub(crate) fn verified(digest: Digest, bytes: Arc<[u8]>) -> Self {
+        Self { digest, bytes }
+    }
+
     /// The name of the bytes.
     pub fn digest(&self) -> Digest {
         self.digest

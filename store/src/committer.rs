@@ -307,6 +307,7 @@ fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core, arrival: &mut
     let mut preimages = change.table(Table::Preimages)?;
     let mut chunks = change.table(Table::Chunks)?;
     let mut provenance = change.table(Table::Provenance)?;
+    let mut signatures = change.table(Table::Signatures)?;
     for action in actions {
         let key = &action.key;
         let row = action.record.encode_row(key);
@@ -317,7 +318,13 @@ fn write_actions(change: &Change<'_>, batch: &[Item], core: &Core, arrival: &mut
         if before.flatten().as_ref() != Some(&action.record) {
             arrival.actions.push(*key);
             records.insert(key.as_bytes(), &row)?;
-            provenance.insert(key.as_bytes(), &action.provenance)?;
+            match &action.provenance {
+                Some(row) => provenance.insert(key.as_bytes(), row)?,
+                None => drop(provenance.remove(key.as_bytes())?),
+            }
+        }
+        for signature in &action.signatures {
+            signatures.insert(&signature.row_key(key), signature.bytes())?;
         }
         if !preimages.contains(key.as_bytes())? {
             preimages.insert(key.as_bytes(), action.preimage.head())?;

@@ -50,6 +50,8 @@ pub(crate) enum Table {
     Preimages,
     /// Action key → provenance.
     Provenance,
+    /// Action key, then the signer's public key → signature of the record.
+    Signatures,
     /// Action key → deletion count at which everything its closure lists was there.
     Checks,
     /// Name → root.
@@ -67,12 +69,13 @@ pub(crate) enum Table {
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl Table {
-    pub(crate) const ALL: [Self; 11] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Blobs,
         Self::Chunks,
         Self::Actions,
         Self::Preimages,
         Self::Provenance,
+        Self::Signatures,
         Self::Checks,
         Self::Roots,
         Self::History,
@@ -88,6 +91,7 @@ impl Table {
             Self::Actions => "actions",
             Self::Preimages => "preimages",
             Self::Provenance => "provenance",
+            Self::Signatures => "signatures",
             Self::Checks => "checks",
             Self::Roots => "roots",
             Self::History => "history",

@@ -38,9 +38,14 @@ impl Encoder {
         self.0.extend_from_slice(id);
     }
 
+    /// Bytes with their length before them.
+    pub(crate) fn bytes(&mut self, bytes: &[u8]) {
+        self.u64(bytes.len() as u64);
+        self.0.extend_from_slice(bytes);
+    }
+
     pub(crate) fn text(&mut self, text: &str) {
-        self.u64(text.len() as u64);
-        self.0.extend_from_slice(text.as_bytes());
+        self.bytes(text.as_bytes());
     }
 
     pub(crate) fn finish(self) -> Vec<u8> {
@@ -81,7 +86,7 @@ impl<'a> Decoder<'a> {
         Ok(taken)
     }
 
-    fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
+    pub(crate) fn array<const N: usize>(&mut self) -> Result<[u8; N]> {
         let (taken, rest) =
             self.rest.split_first_chunk::<N>().ok_or_else(|| self.wrong("they end too early"))?;
         self.rest = rest;
@@ -110,9 +115,14 @@ impl<'a> Decoder<'a> {
         }
     }
 
-    pub(crate) fn text(&mut self) -> Result<&'a str> {
+    /// Bytes with their length before them.
+    pub(crate) fn bytes(&mut self) -> Result<&'a [u8]> {
         let len = self.count(1)?;
-        let bytes = self.take(len)?;
+        self.take(len)
+    }
+
+    pub(crate) fn text(&mut self) -> Result<&'a str> {
+        let bytes = self.bytes()?;
         std::str::from_utf8(bytes).map_err(|_| self.wrong("a name is not UTF-8"))
     }
 

@@ -29,6 +29,8 @@ pub enum ErrorKind {
     Corrupt,
     /// The disk is full.
     Full,
+    /// The other side of a transfer cannot be reached, or is not what it should be.
+    Remote,
     /// An argument is malformed: a digest, a tree, a record, a name.
     Invalid,
     /// The system failed in another way.

@@ -9,7 +9,7 @@ use std::io::{self, Write};
 use std::path::Path;
 
 /// The version that this program writes; it reads those before, too. Format 1 had no history of roots, no notes, and
-/// did not know when something was written or used; in format 2 rows of records had no check.
+/// did not know when something was written or used; format 2 had no signatures, and its rows of records no check.
 pub(crate) const VERSION: u32 = 3;
 
 const FILE: &str = "FORMAT";

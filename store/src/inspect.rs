@@ -5,6 +5,7 @@ use crate::digest::{ActionKey, Digest, HexPrefix};
 use crate::error::{Error, Result};
 use crate::gc::every_key;
 use crate::payload::Head;
+use crate::record::ActionRecord;
 use crate::store::Store;
 
 /// How much is in a store.
@@ -86,6 +87,33 @@ impl Store {
             Ok(true)
         })?;
         Ok(blobs)
+    }
+
+    /// The lengths of these committed blobs in bytes, in the order given; `None` for one that is not there.
+    ///
+    /// # Errors
+    /// The file cannot be read.
+    pub fn lens(&self, digests: &[Digest]) -> Result<Vec<Option<u64>>> {
+        let heads = self.core().db.view()?.table(Table::Blobs)?;
+        let len = |digest: &Digest| {
+            Ok(heads.get(digest.as_bytes())?.as_deref().and_then(Head::read).map(|head| head.len))
+        };
+        digests.iter().map(len).collect()
+    }
+
+    /// Shows the committed records of these actions, in the order given; `None` where there is none, or one that cannot
+    /// be read.
+    pub(crate) fn for_each_record(
+        &self,
+        keys: &[ActionKey],
+        visit: &mut dyn FnMut(&ActionKey, Option<ActionRecord>) -> Result<()>,
+    ) -> Result<()> {
+        let view = self.core().db.view()?;
+        let rows = view.table(Table::Actions)?;
+        keys.iter().try_for_each(|key| {
+            let record = rows.get(key.as_bytes())?.and_then(|row| ActionRecord::decode_row(&key, &row).ok());
+            visit(key, record)
+        })
     }
 
     /// The committed actions whose keys begin so, ascending.

@@ -7,8 +7,11 @@
 //! A build opens a [`Store`], takes a [`Session`], asks [`Store::hit`] before it does anything, takes a
 //! [`Claim`] for what it does itself, and hands results over with [`Store::publish`].
 
+#![forbid(unsafe_code)]
+
 mod arrivals;
 mod blob;
+pub mod bundle;
 mod claim;
 mod closure;
 mod committer;
@@ -37,6 +40,7 @@ mod publish;
 mod quarantine;
 mod rebuild;
 mod record;
+pub mod remote;
 mod root;
 mod roots;
 mod sharing;
@@ -44,6 +48,7 @@ mod staged;
 mod store;
 mod tally;
 mod tree;
+pub mod trust;
 mod usage;
 mod verify;
 

@@ -243,12 +243,25 @@ pub(crate) fn holder(lock: &Path) -> Option<String> {
 fn holder_but(lock: &Path, but: Option<u32>) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let inode = format!(":{}", std::fs::metadata(lock).ok()?.ino());
-    let table = std::fs::read_to_string("/proc/locks").ok()?;
+    // The table changes while it is read, so that a look can miss a line.
+    (0..LOOKS_FOR_HOLDER).find_map(|_| {
+        let table = std::fs::read_to_string("/proc/locks").ok()?;
+        holders_in(&table, &inode, but)
+    })
+}
+
+/// How often the system's table of locks is read before a lock is taken to have no holder.
+#[cfg(target_os = "linux")]
+const LOOKS_FOR_HOLDER: u32 = 4;
+
+/// Who holds the lock of a file, by a table of all locks.
+#[cfg(target_os = "linux")]
+fn holders_in(table: &str, inode: &str, but: Option<u32>) -> Option<String> {
     // A line reads `7: FLOCK  ADVISORY  READ 4711 fd:01:123456 0 EOF`; who waits is marked with `->`.
     let mut holders: Vec<u32> = table
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| fields.get(5).is_some_and(|id| id.ends_with(&inode)))
+        .filter(|fields| fields.get(5).is_some_and(|id| id.ends_with(inode)))
         .filter_map(|fields| fields.get(4)?.parse().ok())
         .filter(|pid| Some(*pid) != but)
         .collect();

@@ -237,7 +237,7 @@ mod tests {
         // The length of the note.
         row.drain(46..54);
         change.table(Table::Roots).unwrap().insert(b"name", &row).unwrap();
-        for table in [Table::History, Table::LastUse, Table::Arrivals] {
+        for table in [Table::Signatures, Table::History, Table::LastUse, Table::Arrivals] {
             change.remove_table(table).unwrap();
         }
         change.commit().unwrap();
@@ -284,6 +284,23 @@ mod tests {
         let store = Store::open(directory.path(), &Options::default()).unwrap();
         assert!(store.hit(&key).unwrap().is_some());
         assert_eq!(store.damaged(), 0);
+    }
+
+    #[test]
+    fn a_store_of_format_2_gets_a_place_for_signatures() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), &Options::default()).unwrap();
+        let action = crate::NewAction::received(b"step".to_vec(), crate::ActionRecord::default());
+        let key = *action.key();
+        store.publish(Publication { action: Some(action), ..Publication::default() }).wait().unwrap();
+        let change = store.core().db.try_begin().unwrap().unwrap();
+        change.remove_table(Table::Signatures).unwrap();
+        change.commit().unwrap();
+        drop(store);
+        std::fs::write(directory.path().join("FORMAT"), "format 2\n").unwrap();
+        let store = Store::open(directory.path(), &Options::default()).unwrap();
+        assert_eq!(store.signatures(&key).unwrap(), []);
+        assert!(store.hit(&key).unwrap().is_some());
     }
 
     #[test]

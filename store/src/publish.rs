@@ -12,6 +12,7 @@ use crate::lease::Session;
 use crate::payload::Payload;
 use crate::record::{ActionRecord, Provenance};
 use crate::root::Root;
+use crate::trust::Signature;
 use std::fmt;
 use std::sync::Arc;
 
@@ -34,13 +35,32 @@ pub struct NewAction {
     key: ActionKey,
     preimage: Vec<u8>,
     record: ActionRecord,
-    provenance: Provenance,
+    provenance: Option<Provenance>,
+    signatures: Vec<Signature>,
 }
 
 impl NewAction {
     /// An action that gave a record. Its key is derived from the preimage here, so that the two cannot disagree.
     pub fn new(preimage: Vec<u8>, record: ActionRecord, provenance: Provenance) -> Self {
-        Self { key: ActionKey::of_preimage(&preimage), preimage, record, provenance }
+        Self { provenance: Some(provenance), ..Self::received(preimage, record) }
+    }
+
+    /// An action that somebody else says gave a record; who ran it is not known.
+    pub fn received(preimage: Vec<u8>, record: ActionRecord) -> Self {
+        let key = ActionKey::of_preimage(&preimage);
+        Self { key, preimage, record, provenance: None, signatures: Vec::new() }
+    }
+
+    /// Says who ran it, if that is known.
+    #[must_use]
+    pub fn with_provenance(self, provenance: Option<Provenance>) -> Self {
+        Self { provenance, ..self }
+    }
+
+    /// Adds signatures of the record, to be kept beside it.
+    #[must_use]
+    pub fn with_signatures(self, signatures: Vec<Signature>) -> Self {
+        Self { signatures, ..self }
     }
 
     /// The name of the computation.
@@ -69,7 +89,8 @@ pub(crate) struct PreparedAction {
     pub(crate) key: ActionKey,
     pub(crate) record: ActionRecord,
     pub(crate) preimage: Payload,
-    pub(crate) provenance: Vec<u8>,
+    pub(crate) provenance: Option<Vec<u8>>,
+    pub(crate) signatures: Vec<Signature>,
 }
 
 impl Prepared {
@@ -88,11 +109,12 @@ impl Prepared {
                 prepared.push(PreparedBlob { blob, payload });
             }
         }
-        let action = action.map(|NewAction { key, preimage, record, provenance }| PreparedAction {
-            key,
-            record,
-            preimage: Payload::new(preimage.into()),
-            provenance: provenance.encode(),
+        let action = action.map(|action| PreparedAction {
+            key: action.key,
+            record: action.record,
+            preimage: Payload::new(action.preimage.into()),
+            provenance: action.provenance.map(|provenance| provenance.encode()),
+            signatures: action.signatures,
         });
         Ok(Self { blobs: prepared, action, roots, _claim: claim, _session: session })
     }

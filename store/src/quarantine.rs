@@ -12,6 +12,7 @@ use crate::options::Notice;
 use crate::payload;
 use crate::record::ActionRecord;
 use crate::store::Core;
+use crate::trust;
 use std::sync::atomic::Ordering;
 
 /// Notices what is damaged and removes it, unless it is whole by now.
@@ -59,13 +60,19 @@ pub(crate) fn remove_blobs(change: &Change<'_>, digests: &[Digest]) -> Result<Ve
     remove_payloads(change, Table::Blobs, digests.iter().map(Digest::as_bytes))
 }
 
-/// Removes the rows of actions: records, preimages, provenance, remembered checks. Says of each whether it had a record.
+/// Removes the rows of actions: records, preimages, provenance, signatures, remembered checks.
+/// Says of each whether it had a record.
 pub(crate) fn remove_actions(change: &Change<'_>, keys: &[ActionKey]) -> Result<Vec<bool>> {
     let mut records = change.table(Table::Actions)?;
     let were_there = keys.iter().map(|key| records.remove(key.as_bytes())).collect::<Result<_>>()?;
     for table in [Table::Provenance, Table::Checks] {
         let mut rows = change.table(table)?;
         keys.iter().try_for_each(|key| rows.remove(key.as_bytes()).map(drop))?;
+    }
+    let mut signatures = change.table(Table::Signatures)?;
+    for key in keys {
+        let (first, last) = trust::rows_of(key);
+        signatures.remove_range(&first[..]..=&last[..])?;
     }
     remove_payloads(change, Table::Preimages, keys.iter().map(ActionKey::as_bytes))?;
     Ok(were_there)

@@ -14,5 +14,6 @@ mod publishing;
 mod read_only;
 mod retention;
 mod round_trips;
+mod sharing;
 mod unreadable;
 mod verifying;

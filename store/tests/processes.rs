@@ -39,6 +39,7 @@ fn second_process() {
     let notes = PathBuf::from(std::env::var(NOTES).unwrap());
     match part.as_str() {
         "run the steps" => run_the_steps(&store, &notes),
+        "push what overlaps" => crate::sharing::pushers::push_what_overlaps(&store, &notes),
         "write until killed" => write_until_killed(&store),
         "collect until killed" => crate::kills::collect_until_killed(&store),
         "build 0" | "build 1" => crate::kills::build_until_killed(&store, &notes, &part["build ".len()..]),

@@ -84,6 +84,28 @@ fn a_timeline_can_be_followed_from_the_action_of_a_run_and_from_no_other() {
 }
 
 #[test]
+fn a_recipe_names_its_own_run_also_where_another_gave_the_same_result() {
+    let sandbox = built(PIPELINE, RING_OF_4);
+    let unaware = with(
+        &with(PIPELINE, "\"name\": \"pipeline\"", "\"name\": \"unaware\""),
+        "\"workload\"",
+        "\"engine\": { \"network\": \"congestion_unaware\" }, \"workload\"",
+    );
+    sandbox.write("unaware.json", &unaware);
+    sandbox.run("build unaware.json").succeeds();
+    let result = |recipe: &str| {
+        sandbox.run(&format!("show {recipe} --json")).succeeds().value()["points"][0]["result"].clone()
+    };
+    assert_eq!(result("pipeline"), result("unaware"), "nothing queues");
+    sandbox.run("show pipeline --links").succeeds();
+    sandbox.run("show unaware --links").exits(2).says(&["links exist only in congestion_aware"]);
+    sandbox.run("show unaware --trace t.json").succeeds();
+    let result = result("unaware");
+    let ambiguous = format!("show {} --trace t.json", result.as_str().unwrap());
+    sandbox.run(&ambiguous).exits(2).says(&["2 runs gave the result", "name one of them"]);
+}
+
+#[test]
 fn a_selection_limits_what_is_written() {
     let sandbox = built(PIPELINE, RING_OF_4);
     sandbox.run("show pipeline --trace t.json --ranks 1-2 --from 7.2us --to 7300").succeeds();

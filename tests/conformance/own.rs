@@ -1,10 +1,10 @@
 //! A compact table of hardware, requests and files that holds without the reference data.
 
 use astra_engine::{Dialect, NetworkModel};
-use astra_policy::{Collective, DecidedBy};
+use astra_policy::Collective;
 use astra_store::astrasim::{
-    Algorithms, ConfigFiles, ConfigRequest, DecisionTable, PolicyChoices, SystemOverrides, check_algorithms,
-    check_network, decide, layout, write,
+    Algorithms, ConfigFiles, ConfigRequest, DecidedBy, DecisionTable, PolicyChoices, SystemOverrides,
+    check_algorithms, check_network, decide, layout, write,
 };
 use astra_store::hw::{Axis, Document, NetworkSpec};
 use astra_store::{Error, Result};

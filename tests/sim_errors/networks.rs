@@ -47,6 +47,15 @@ fn a_switch_works_alone_and_among_other_dimensions() {
 }
 
 #[test]
+fn a_network_with_more_ranks_than_anybody_has_traces_is_told_by_the_first_that_is_missing() {
+    let most = dimensions("FullyConnected", &[u32::MAX], "");
+    let inputs = everywhere(2, &[collective(AllReduce, 1000)]).network(most).aware();
+    fails_in_both(&inputs, 3, "w.2.et: there is no such file");
+    let custom = inputs.set("all-reduce-implementation-custom", json!(["x"]));
+    fails_in_both(&custom.file("x.0.et", trace(&[compute()])), 3, "w.2.et: there is no such file");
+}
+
+#[test]
 fn grids_are_squares() {
     for topology in ["Torus2D", "Mesh2D", "KingMesh2D"] {
         let said = format!("dimension 0: {topology} of 8 NPUs; it is a square, for example of 4 or 9");

@@ -101,7 +101,10 @@ fn a_roofline_without_a_finite_time_is_an_error() {
             .set("roofline-enabled", json!(1))
             .set("peak-perf", json!(1))
     };
-    work(0).fails(1, "rank 0, node 1 `k`, at 0 ns: the roofline model gives no finite time");
+    work(0).fails(3, "rank 0, node 1 `k`: the roofline model gives no finite time");
+    work(0)
+        .with("--no-lint")
+        .fails(1, "rank 0, node 1 `k`, at 0 ns: the roofline model gives no finite time");
     // So many operations a byte are bound by the peak of 10^12 a second.
     work(1_000_000_000).takes(1_000_000);
 }
@@ -123,6 +126,11 @@ fn ranks_that_disagree_are_refused_before_the_run_where_it_is_certain() {
 fn a_stall_ends_with_one_and_is_told_as_text_and_as_json() {
     let rank = |peer| vec![Node::recv(1, "r", peer, 8, 5), Node::send(2, "s", peer, 8, 5).after([1])];
     let both = each(&[rank(1), rank(0)]);
+    both.fails(
+        3,
+        "rank 0, node 1 `r`: can never complete: node 1 `r` of rank 0 waits for node 2 `s` of rank 1",
+    );
+    let both = both.with("--no-lint");
     both.fails(1, "error: the simulation stalled at 0 ns: 2 of 2 rank(s) never finished\n  cycle: ");
     let output = both.with("--json").run();
     let told: Json = serde_json::from_slice(&output.stdout).unwrap();
@@ -143,7 +151,7 @@ fn a_long_stall_takes_twenty_lines_unless_more_is_asked_for() {
             let from = (rank + ranks - 1) % ranks;
             vec![Node::recv(1, "r", from, 8, 5), Node::send(2, "s", (rank + 1) % ranks, 8, 5).after([1])]
         };
-        each(&(0..ranks).map(rank).collect::<Vec<_>>())
+        each(&(0..ranks).map(rank).collect::<Vec<_>>()).with("--no-lint")
     };
     let lines = |inputs: Inputs| String::from_utf8(inputs.run().stderr).unwrap().lines().count();
     assert!(lines(ring_of(32)) <= 20);

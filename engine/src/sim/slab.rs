@@ -116,7 +116,7 @@ impl<K: Key, V> KeyedSlab<K, V> {
         if let Some(id) = self.find_in(bucket, key) {
             return (id, false);
         }
-        if self.entries.len() - self.free.len() >= self.buckets.len() {
+        if self.len() >= self.buckets.len() {
             self.grow();
             bucket = self.bucket(key);
         }

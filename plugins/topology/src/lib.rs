@@ -1,155 +1,162 @@
-//! The default policy: the user's choices first, then an algorithm that suits the topology of the dimension.
+//! The default policy: on every dimension the algorithm that suits its topology.
 //!
-//! A pure function of the request, after the public defaults of DeepFlow's ASTRA-sim integration (December 2025). Where
-//! the simulator asked about lacks the algorithm that DeepFlow would name, it is `ring`.
-//! It must never look at the collective's size or at another dimension.
+//! A pure function of dialect and topology, after the public defaults of DeepFlow's ASTRA-sim integration (December
+//! 2025). Where the simulator asked about lacks the algorithm that DeepFlow would name, it is `ring`. It must never look
+//! at the collective's size or at another dimension.
+#![forbid(unsafe_code)]
 
-use astra_policy::{Choice, DecidedBy, Dialect, Dimension, Request};
+use astra_policy::{Algorithm, Answer, Dialect, Dimension, Policy, Refusal, Request, Topology};
 
 /// Version of the rules: raised whenever some request would be answered otherwise, reasons included.
 pub const VERSION: u32 = 2;
 
-/// The algorithm of every dimension of the request, in its order.
-pub fn decide(request: &Request) -> Vec<Choice> {
-    request.dimensions.iter().map(|dimension| choose(request, dimension)).collect()
-}
+/// The policy `topology`.
+#[derive(Clone, Copy, Debug)]
+pub struct ByTopology;
 
-fn choose(request: &Request, dimension: &Dimension) -> Choice {
-    let (algorithm, decided_by, reason) = match (&dimension.fixed, &request.global) {
-        (Some(fixed), _) => {
-            let reason = format!("override of dimension `{}` for {}", dimension.id, request.collective);
-            (fixed.clone(), DecidedBy::DimensionOverride, reason)
-        }
-        (None, Some(global)) => {
-            (global.clone(), DecidedBy::GlobalChoice, format!("chosen for every {}", request.collective))
-        }
-        (None, None) => {
-            let topology = &dimension.topology;
-            let (best, algorithm) = (default_for(topology), default_in(request.dialect, topology));
-            let lacks =
-                if best == algorithm { String::new() } else { format!(", as astra-sim has no {best}") };
-            (algorithm.to_owned(), DecidedBy::Policy, format!("default for {topology}{lacks}"))
-        }
-    };
-    Choice { algorithm, decided_by, reason }
-}
+impl Policy for ByTopology {
+    const NAME: &'static str = "topology";
+    const VERSION: &'static str = "2";
+    const DESCRIPTION: &'static str =
+        "on every dimension the algorithm that suits its topology, as DeepFlow does";
 
-/// The algorithm that suits a topology best of those that the simulator has.
-fn default_in(dialect: Dialect, topology: &str) -> &'static str {
-    match (dialect, default_for(topology)) {
-        (Dialect::AstraSim, "mesh" | "hypercube" | "torus2d") => "ring",
-        (_, algorithm) => algorithm,
+    fn open(config: &str) -> Result<Self, Refusal> {
+        if config.trim().is_empty() { Ok(Self) } else { Err("takes no configuration".into()) }
+    }
+
+    fn decide(&self, request: &Request) -> Result<Option<Answer>, Refusal> {
+        let mut algorithms = Vec::with_capacity(request.dimensions.len());
+        let mut reasons: Vec<String> = Vec::new();
+        for dimension in &request.dimensions {
+            let (algorithm, reason) = default_for(request.dialect, dimension.topology);
+            if !dimension.allowed.contains(algorithm) {
+                return Err(impossible(request, dimension, algorithm).into());
+            }
+            algorithms.push(algorithm);
+            if !reasons.contains(&reason) {
+                reasons.push(reason);
+            }
+        }
+        Ok(Some(Answer::of(algorithms).because(reasons.join("; "))))
     }
 }
 
-/// The algorithm that suits a topology; a topology without an algorithm of its own gets `ring`.
-fn default_for(topology: &str) -> &'static str {
+/// The rules name one algorithm for a topology; putting another in its place is the user's decision.
+fn impossible(request: &Request, dimension: &Dimension, algorithm: Algorithm) -> String {
+    let Dimension { id, topology, npus, .. } = dimension;
+    let collective = request.collective;
+    format!(
+        "{algorithm}, the default for {topology}, cannot run {collective} on dimension `{id}` of {npus} NPUs"
+    )
+}
+
+/// The algorithm that suits a topology best of those that the simulator has, and why.
+pub fn default_for(dialect: Dialect, topology: Topology) -> (Algorithm, String) {
+    let best = best_for(topology);
+    match (dialect, best) {
+        (Dialect::AstraSim, Algorithm::Mesh | Algorithm::HyperCube | Algorithm::Torus2D) => {
+            (Algorithm::Ring, format!("default for {topology}, as astra-sim has no {best}"))
+        }
+        _ => (best, format!("default for {topology}")),
+    }
+}
+
+/// What DeepFlow uses; a topology without an algorithm of its own gets `ring`.
+fn best_for(topology: Topology) -> Algorithm {
     match topology {
-        "FullyConnected" => "direct",
-        "Switch" => "halvingDoubling",
-        "Mesh" => "mesh",
-        "HyperCube" => "hypercube",
-        "Torus2D" | "Mesh2D" | "KingMesh2D" => "torus2d",
-        _ => "ring",
+        Topology::FullyConnected => Algorithm::Direct,
+        Topology::Switch => Algorithm::HalvingDoubling,
+        Topology::Mesh => Algorithm::Mesh,
+        Topology::HyperCube => Algorithm::HyperCube,
+        Topology::Torus2D | Topology::Mesh2D | Topology::KingMesh2D => Algorithm::Torus2D,
+        Topology::Ring | Topology::Bus | Topology::BinaryTree | Topology::DoubleBinaryTree => Algorithm::Ring,
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
-    use astra_policy::Collective;
+    use astra_policy::{AlgorithmSet, Collective, NetworkModel};
 
-    fn dimension(topology: &str, fixed: Option<&str>) -> Dimension {
-        Dimension {
+    fn request(dialect: Dialect, dimensions: &[(Topology, &[Algorithm])]) -> Request {
+        let dimension = |&(topology, allowed): &(Topology, &[Algorithm])| Dimension {
             id: "d".into(),
-            topology: topology.into(),
+            topology,
             npus: 4,
-            bandwidth_gib_per_s: 100.0,
+            bandwidth_bytes_per_s: 1e11,
             latency_ns: 500.0,
-            fixed: fixed.map(str::to_owned),
+            allowed: allowed.iter().copied().collect::<AlgorithmSet>(),
+        };
+        Request {
+            collective: Collective::AllReduce,
+            element_bytes: 4,
+            payload_bytes: 1 << 20,
+            ranks: 4,
+            group: None,
+            dimensions: dimensions.iter().map(dimension).collect(),
+            endpoint_delay_ns: 10,
+            dataset_splits: 1,
+            active_chunks: 1,
+            network_model: NetworkModel::CongestionAware,
+            dialect,
         }
     }
 
-    fn algorithms(global: Option<&str>, dimensions: Vec<Dimension>) -> Vec<(String, DecidedBy)> {
-        let request = Request {
-            collective: Collective::AllReduce,
-            dialect: Dialect::AstraSim,
-            global: global.map(str::to_owned),
-            dimensions,
-        };
-        decide(&request).into_iter().map(|choice| (choice.algorithm, choice.decided_by)).collect()
-    }
-
-    /// Every kind of answer: the default of every topology a network file can name, for DeepFlow and behind a slash for
-    /// ASTRA-sim, an override and a global choice.
+    /// The default of every topology: for DeepFlow, and behind a slash for ASTRA-sim.
     const GOLDEN: &str = "\
 version 2
-Ring: ring, Policy, default for Ring
-FullyConnected: direct, Policy, default for FullyConnected
-Switch: halvingDoubling, Policy, default for Switch
-Mesh: mesh, Policy, default for Mesh
-HyperCube: hypercube, Policy, default for HyperCube
-Torus2D: torus2d, Policy, default for Torus2D
-Mesh2D: torus2d, Policy, default for Mesh2D
-KingMesh2D: torus2d, Policy, default for KingMesh2D
-Bus: ring, Policy, default for Bus
-BinaryTree: ring, Policy, default for BinaryTree
-DoubleBinaryTree: ring, Policy, default for DoubleBinaryTree
-/Ring: ring, Policy, default for Ring
-/FullyConnected: direct, Policy, default for FullyConnected
-/Switch: halvingDoubling, Policy, default for Switch
-/Mesh: ring, Policy, default for Mesh, as astra-sim has no mesh
-/HyperCube: ring, Policy, default for HyperCube, as astra-sim has no hypercube
-/Torus2D: ring, Policy, default for Torus2D, as astra-sim has no torus2d
-/Mesh2D: ring, Policy, default for Mesh2D, as astra-sim has no torus2d
-/KingMesh2D: ring, Policy, default for KingMesh2D, as astra-sim has no torus2d
-/Bus: ring, Policy, default for Bus
-all_reduce: f, DimensionOverride, override of dimension `d` for all_reduce; g, GlobalChoice, chosen for every all_reduce
-all_gather: f, DimensionOverride, override of dimension `d` for all_gather; g, GlobalChoice, chosen for every all_gather
-reduce_scatter: f, DimensionOverride, override of dimension `d` for reduce_scatter; g, GlobalChoice, chosen for every reduce_scatter
-all_to_all: f, DimensionOverride, override of dimension `d` for all_to_all; g, GlobalChoice, chosen for every all_to_all
+Ring: ring, default for Ring / ring, default for Ring
+FullyConnected: direct, default for FullyConnected / direct, default for FullyConnected
+Switch: halvingDoubling, default for Switch / halvingDoubling, default for Switch
+Mesh: mesh, default for Mesh / ring, default for Mesh, as astra-sim has no mesh
+HyperCube: hypercube, default for HyperCube / ring, default for HyperCube, as astra-sim has no hypercube
+Torus2D: torus2d, default for Torus2D / ring, default for Torus2D, as astra-sim has no torus2d
+Mesh2D: torus2d, default for Mesh2D / ring, default for Mesh2D, as astra-sim has no torus2d
+KingMesh2D: torus2d, default for KingMesh2D / ring, default for KingMesh2D, as astra-sim has no torus2d
+Bus: ring, default for Bus / ring, default for Bus
+BinaryTree: ring, default for BinaryTree / ring, default for BinaryTree
+DoubleBinaryTree: ring, default for DoubleBinaryTree / ring, default for DoubleBinaryTree
 ";
 
     #[test]
     fn an_answer_that_changes_raises_the_version() {
-        let text = |request: Request| {
-            let choices = decide(&request).into_iter();
-            let choices = choices.map(|Choice { algorithm, decided_by, reason }| {
-                format!("{algorithm}, {decided_by:?}, {reason}")
-            });
-            choices.collect::<Vec<_>>().join("; ")
+        let text = |dialect, topology| {
+            let (algorithm, reason) = default_for(dialect, topology);
+            format!("{algorithm}, {reason}")
         };
-        let mut table = format!("version {VERSION}\n");
-        for line in GOLDEN.lines().skip(1) {
-            let name = line.split(':').next().unwrap();
-            let request = match Collective::from_name(name) {
-                None => Request {
-                    collective: Collective::AllReduce,
-                    dialect: if name.starts_with('/') { Dialect::AstraSim } else { Dialect::DeepFlow },
-                    global: None,
-                    dimensions: vec![dimension(name.trim_start_matches('/'), None)],
-                },
-                Some(collective) => Request {
-                    collective,
-                    dialect: Dialect::AstraSim,
-                    global: Some("g".to_owned()),
-                    dimensions: vec![dimension("Switch", Some("f")), dimension("Switch", None)],
-                },
-            };
-            table += &format!("{name}: {}\n", text(request));
+        let mut table = format!("version {}\n", ByTopology::VERSION);
+        for topology in Topology::ALL {
+            let [deepflow, astra_sim] = [Dialect::DeepFlow, Dialect::AstraSim].map(|d| text(d, topology));
+            table += &format!("{topology}: {deepflow} / {astra_sim}\n");
         }
-        assert_eq!(table, GOLDEN, "the rules changed: raise VERSION and write both here");
+        assert_eq!(table, GOLDEN, "the rules changed: raise both VERSIONs and write the answers here");
+        assert_eq!(ByTopology::VERSION, VERSION.to_string());
     }
 
     #[test]
-    fn a_dimension_override_wins_over_a_global_choice_which_wins_over_the_default() {
-        let dimensions = vec![dimension("Switch", Some("direct")), dimension("Switch", None)];
+    fn every_dimension_is_answered_by_its_own_topology() {
+        let all = Algorithm::ALL.as_slice();
+        let request = request(Dialect::DeepFlow, &[(Topology::Torus2D, all), (Topology::Switch, all)]);
+        let answer = ByTopology.decide(&request).unwrap().unwrap();
         assert_eq!(
-            algorithms(Some("ring"), dimensions),
-            [
-                ("direct".to_owned(), DecidedBy::DimensionOverride),
-                ("ring".to_owned(), DecidedBy::GlobalChoice)
-            ]
+            answer.dimensions,
+            Answer::of([Algorithm::Torus2D, Algorithm::HalvingDoubling]).dimensions
         );
+        assert_eq!(answer.reason, "default for Torus2D; default for Switch");
+    }
+
+    #[test]
+    fn a_default_that_cannot_run_the_collective_is_refused_not_replaced() {
+        let request = request(Dialect::AstraSim, &[(Topology::Switch, &[Algorithm::Ring])]);
+        let refusal = ByTopology.decide(&request).unwrap_err().to_string();
+        assert!(
+            refusal.contains("halvingDoubling, the default for Switch, cannot run all_reduce"),
+            "{refusal}"
+        );
+    }
+
+    #[test]
+    fn a_configuration_is_refused() {
+        assert!(ByTopology::open("ring").is_err());
     }
 }

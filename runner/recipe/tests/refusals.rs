@@ -52,8 +52,8 @@ fn an_unknown_key_has_place_path_and_suggestion() {
 }"#;
     assert_eq!(
         whole(text),
-        "r.json:4:17: workload.rank: unknown key `rank`, expected one of `kind`, `collective`, `ranks`, `size` \
-         [did you mean `ranks`?]"
+        "r.json:4:17: workload.rank: unknown key `rank`, expected one of `kind`, `collective`, `ranks`, `size`, \
+         `edits` [did you mean `ranks`?]"
     );
     assert!(option(r#""engin":{}"#).ends_with("[did you mean `engine`?]"));
 }
@@ -79,7 +79,9 @@ fn required_keys_are_named_with_what_belongs_there() {
     assert!(message.contains("hw: missing: the path of a hardware file is needed here"), "{message}");
     let message = with(r#","name":"t","hw":"a.yaml""#);
     assert!(message.contains("workload: missing: what the ranks do"), "{message}");
-    assert!(workload("{}").contains("workload.kind: missing: one of `collective`, `sequence`, `pipeline`"));
+    assert!(
+        workload("{}").contains("workload.kind: missing: one of `collective`, `sequence`, `pipeline`, `et`")
+    );
     for (kind, key) in [
         (r#""kind":"collective","ranks":8,"size":1"#, "collective"),
         (r#""kind":"collective","collective":"all_reduce","size":1"#, "ranks"),
@@ -88,6 +90,8 @@ fn required_keys_are_named_with_what_belongs_there() {
         (r#""kind":"pipeline","ranks":8,"compute":1000,"size":1"#, "microbatches"),
         (r#""kind":"pipeline","ranks":8,"microbatches":1,"size":1"#, "compute"),
         (r#""kind":"pipeline","ranks":8,"microbatches":1,"compute":1000"#, "size"),
+        (r#""kind":"et","traces":"t""#, "ranks"),
+        (r#""kind":"et","ranks":8"#, "traces"),
     ] {
         let message = workload(&format!("{{{kind}}}"));
         assert!(message.starts_with(&format!("workload.{key}: missing: ")), "{message}");
@@ -113,10 +117,9 @@ fn an_absolute_hardware_path_is_refused() {
 #[test]
 fn a_workload_kind_that_is_not_there_lists_those_that_are() {
     assert_eq!(
-        workload(r#"{"kind":"graph","ranks":8}"#),
-        "workload.kind: this version has no workload kind `graph`; it has `collective`, `sequence`, `pipeline`"
+        workload(r#"{"kind":"training","ranks":8}"#),
+        "workload.kind: this version has no workload kind `training`; it has `collective`, `sequence`, `pipeline`, `et`, `graph`"
     );
-    assert!(workload(r#"{"kind":"et"}"#).contains("no workload kind `et`"));
     assert!(workload(r#"{"kind":"pipelin"}"#).ends_with("[did you mean `pipeline`?]"));
     assert!(workload("7").contains("workload: expected an object, found `7`"));
 }
@@ -225,11 +228,11 @@ fn options_are_checked_word_by_word() {
         (r#""engine":{"network":"congestion-aware"}"#, "engine.network: unknown network model"),
         (
             r#""engine":{"queues_per_dimension":0}"#,
-            "engine.queues_per_dimension: expected a whole number from 1 to",
+            "engine.queues_per_dimension: expected a whole number from 1 to 1024, found `0`",
         ),
         (
             r#""engine":{"queues_per_dimension":1025}"#,
-            "engine.queues_per_dimension: expected at most 1024, found 1025",
+            "engine.queues_per_dimension: expected a whole number from 1 to 1024, found `1025`",
         ),
         (
             r#""engine":{"dialect":"deep-flow"}"#,
@@ -267,4 +270,44 @@ fn algorithms_that_both_sections_fix_are_refused_with_both_keys() {
     let different =
         r#""policy":{"collectives":{"all_gather":"ring"}},"system":{"all-reduce-implementation":["direct"]}"#;
     recipe(&format!("{WORKLOAD},{different}")).unwrap();
+}
+
+#[test]
+fn existing_traces_are_named_by_relative_paths_and_keyed_in_two_ways() {
+    let traces = |rest: &str| workload(&format!(r#"{{"kind":"et","ranks":8,{rest}}}"#));
+    assert!(traces(r#""traces":"/t""#).contains("workload.traces: `/t` is an absolute path"));
+    assert!(
+        traces(r#""traces":"t","groups":"/g.json""#).contains("workload.groups: `/g.json` is an absolute")
+    );
+    let message = traces(r#""traces":"t","key":"canonic""#);
+    assert!(
+        message.contains("workload.key: unknown key `canonic`, expected one of `content`, `canonical`"),
+        "{message}"
+    );
+}
+
+#[test]
+fn an_edit_changes_one_thing() {
+    let edits = |edits: &str| {
+        let kind = r#""kind":"collective","collective":"all_reduce","ranks":8,"size":1024"#;
+        workload(&format!(r#"{{{kind},"edits":{edits}}}"#))
+    };
+    for (text, message) in [
+        ("{}", "workload.edits: expected a list, found an object"),
+        ("[{}]", "workload.edits[0]: expected exactly one of `scale_durations`, `scale_sizes`, `delay`"),
+        (r#"[{"scale_sizes":1,"delay":1000}]"#, "workload.edits[0]: expected exactly one of"),
+        (
+            r#"[{"scale_durations":-1}]"#,
+            "workload.edits[0].scale_durations: expected a factor from 0 to 1000000",
+        ),
+        (r#"[{"scale_durations":"2"}]"#, "scale_durations: expected a factor"),
+        (r#"[{"scale_sizes":2,"ranks":[1]}]"#, "workload.edits[0].ranks: sizes are scaled on all ranks"),
+        (r#"[{"delay":1500}]"#, "workload.edits[0].delay: `1500` is not a whole number of microseconds"),
+        (r#"[{"scale_sizes":2,"before":"x"}]"#, "workload.edits[0].before: only a `delay`"),
+        (r#"[{"scale_durations":2,"ranks":[]}]"#, "workload.edits[0].ranks: an empty list"),
+        (r#"[{"scale_durations":2,"ranks":[0,-1]}]"#, "workload.edits[0].ranks[1]: expected a rank"),
+        (r#"[{"scale_duration":2}]"#, "did you mean `scale_durations`?"),
+    ] {
+        assert!(edits(text).contains(message), "{text}: {}", edits(text));
+    }
 }

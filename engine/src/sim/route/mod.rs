@@ -130,6 +130,7 @@ impl Routes {
         let begin = self.kept.len() as u32;
         self.keep(links, source, destination)?;
         self.kept.push(NONE);
+        check_kept(self.kept.len())?;
         self.begins.find_or_insert(ends, || begin);
         Ok(Way::new(begin, NONE))
     }
@@ -199,6 +200,14 @@ impl Routes {
         };
         (link, Way::new(at, destination))
     }
+}
+
+/// Whether a place in this many links of kept routes, and one behind it, can be told from `NONE`.
+///
+/// # Errors
+/// That it cannot.
+const fn check_kept(links: usize) -> Result<(), RouteProblem> {
+    if links < NONE as usize { Ok(()) } else { Err(RouteProblem::TooManyLinks) }
 }
 
 #[cfg(test)]

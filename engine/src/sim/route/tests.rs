@@ -200,3 +200,10 @@ fn the_link_of_a_port_leads_where_the_step_does() {
         }
     }
 }
+
+#[test]
+fn more_links_of_kept_routes_than_can_be_numbered_are_an_error() {
+    let most = u32::MAX as usize - 1;
+    assert_eq!(check_kept(most), Ok(()));
+    assert_eq!(check_kept(most + 1), Err(RouteProblem::TooManyLinks));
+}

@@ -1,0 +1,56 @@
+//! `astra-store plugin`.
+
+mod check;
+mod ls;
+mod new;
+mod show;
+
+use std::path::Path;
+
+use clap::{Args, Subcommand};
+
+use crate::error::{Error, Result};
+use crate::files;
+use crate::policy::{SHIPPED, Shipped, Source};
+
+use super::ui::Ui;
+
+/// Policies: the plugins that choose the algorithm of a collective.
+#[derive(Debug, Args)]
+pub(super) struct PluginArgs {
+    #[command(subcommand)]
+    command: Command,
+}
+
+#[derive(Debug, Subcommand)]
+enum Command {
+    Ls(ls::LsArgs),
+    Show(show::ShowArgs),
+    Check(check::CheckArgs),
+    New(new::NewArgs),
+}
+
+pub(super) fn run(ui: &Ui, args: &PluginArgs) -> Result<()> {
+    match &args.command {
+        Command::Ls(args) => ls::run(ui, args),
+        Command::Show(args) => show::run(ui, args),
+        Command::Check(args) => check::run(ui, args),
+        Command::New(args) => new::run(ui, args),
+    }
+}
+
+/// The policy that a word on the command line means: the name of a shipped one, else a file.
+fn source(word: &str) -> Result<Source> {
+    if let Some(shipped) = Shipped::named(word) {
+        return Ok(Source::Shipped(shipped));
+    }
+    let path = Path::new(word);
+    if path.exists() || word.contains(['/', '.']) {
+        let bytes = files::read(path)?.into();
+        return Ok(Source::Library { name: word.to_owned(), bytes });
+    }
+    let names = SHIPPED.map(|shipped| shipped.name);
+    Err(Error::input(format!("there is no policy and no file `{word}`"))
+        .suggest(word, names)
+        .hint(format!("policies that ship: {}; others are named by their file", names.join(", "))))
+}

@@ -1,0 +1,32 @@
+//! Policies: plugins that choose the algorithm of a collective on each network dimension.
+//!
+//! A [`Session`] asks one policy questions and judges its answers; what was decided is a plain [`Ruling`]. Code that came
+//! as a file runs in a helper process (`helper`, `serve`) unless somebody debugs it. Depends on the interface
+//! (`astra_policy`) and on what algorithms can do; it must never know of stores, recipes or derivations.
+
+mod abi_v1;
+mod about;
+mod check;
+mod helper;
+mod isolation;
+mod judge;
+mod questions;
+mod scaffold;
+mod serve;
+mod session;
+mod shipped;
+mod trouble;
+mod wire;
+mod words;
+
+pub use about::About;
+pub use check::{Conduct, Timing, check};
+pub(crate) use helper::COMMAND;
+pub use helper::Limits;
+pub use judge::{Decided, Ruling};
+pub use questions::sample as sample_questions;
+pub use scaffold::{Language, is_fit, scaffold};
+pub use serve::serve;
+pub use session::{Isolation, Session, Source};
+pub use shipped::{SHIPPED, Shipped};
+pub use words::{allowed, dialect, network_model, topology};

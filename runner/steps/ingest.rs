@@ -1,0 +1,134 @@
+//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, read once when a build begins.
+//!
+//! Afterwards only these bytes count, whatever happens to the files. Paths are for messages; nothing keyed depends on them.
+
+use std::collections::BTreeMap;
+use std::collections::btree_map::Entry;
+use std::path::Path;
+use std::sync::Arc;
+
+use artifact_store::{Blob, Digest, Tree, TreeEntry};
+
+use crate::error::{Error, Result};
+use crate::et::Bundle;
+use crate::files;
+use crate::hw::Document;
+use crate::recipe::{ExistingTraces, Recipe, Workload};
+use crate::traces::TraceFiles;
+
+use super::context::Memo;
+
+/// A file that a recipe names.
+#[derive(Clone, Debug)]
+pub struct Source {
+    /// Its path as the user can open it, for messages only: it differs between machines.
+    pub path: String,
+    /// The bytes.
+    pub blob: Blob,
+}
+
+/// Existing traces that a recipe names.
+#[derive(Debug)]
+pub struct TraceSource {
+    /// What the files are called in front of the rank, for messages only.
+    pub prefix: String,
+    /// The distinct files.
+    pub files: Vec<Blob>,
+    /// For each rank the index of its file.
+    pub file_of_rank: Vec<u32>,
+    /// The tree that names the files of all ranks; its digest stands for the bundle in keys.
+    pub tree: Blob,
+}
+
+/// A recipe and the files it names, as they were when they were read.
+#[derive(Debug)]
+pub struct Sources {
+    /// The recipe in canonical form.
+    pub recipe: Blob,
+    /// Hardware files, graphs and group files, under the names by which the recipe calls them.
+    pub files: BTreeMap<String, Source>,
+    /// Existing traces, likewise.
+    pub traces: BTreeMap<String, TraceSource>,
+    documents: Memo<String, Document>,
+}
+
+impl Sources {
+    /// Reads the files a recipe names.
+    ///
+    /// # Errors
+    /// When one cannot be read.
+    pub fn read(recipe: &Recipe) -> Result<Self> {
+        let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
+        let workloads = recipe.workloads_with_files();
+        let mut sources = BTreeMap::new();
+        let beside_traces = workloads.iter().filter_map(|workload| match workload {
+            Workload::Et(existing) => existing.groups.clone(),
+            Workload::Graph(file) => Some(file.graph.clone()),
+            _ => None,
+        });
+        for name in recipe.sources().into_iter().chain(beside_traces) {
+            if sources.contains_key(&name) {
+                continue;
+            }
+            let path = beside.join(&name);
+            let bytes = files::read_or_hint(&path, "paths in a recipe are relative to the recipe")?;
+            sources.insert(name, Source { path: path.display().to_string(), blob: Blob::new(bytes) });
+        }
+        let mut traces = BTreeMap::new();
+        for workload in workloads {
+            let Workload::Et(ExistingTraces { traces: name, .. }) = workload else { continue };
+            if let Entry::Vacant(entry) = traces.entry(name) {
+                let source = TraceSource::read(&beside.join(entry.key()))?;
+                entry.insert(source);
+            }
+        }
+        let recipe = Blob::new(recipe.canonical());
+        Ok(Self { recipe, files: sources, traces, documents: Memo::new(64) })
+    }
+
+    /// Names and digests of everything that was read beside the recipe.
+    pub fn digests(&self) -> impl Iterator<Item = (&str, Digest)> {
+        let files = self.files.iter().map(|(name, source)| (name.as_str(), source.blob.digest()));
+        files.chain(self.traces.iter().map(|(name, source)| (name.as_str(), source.tree.digest())))
+    }
+
+    /// Recipe and files, to be kept in the store.
+    pub fn blobs(&self) -> Vec<Blob> {
+        let traces = self.traces.values().flat_map(|source| source.files.iter().chain([&source.tree]));
+        let files = self.files.values().map(|source| &source.blob);
+        std::iter::once(&self.recipe).chain(files).chain(traces).cloned().collect()
+    }
+
+    pub(super) fn file(&self, name: &str) -> Result<&Source> {
+        self.files.get(name).ok_or_else(|| not_a_source(name))
+    }
+
+    pub(super) fn bundle(&self, name: &str) -> Result<&TraceSource> {
+        self.traces.get(name).ok_or_else(|| not_a_source(name))
+    }
+
+    pub(super) fn document(&self, name: &str) -> Result<Arc<Document>> {
+        self.documents.get_or(name.to_owned(), || {
+            let Source { path, blob } = self.file(name)?;
+            Document::parse(blob.bytes(), path)
+        })
+    }
+}
+
+fn not_a_source(name: &str) -> Error {
+    Error::failed(format!("`{name}` is not among the sources of the recipe"))
+}
+
+impl TraceSource {
+    fn read(path: &Path) -> Result<Self> {
+        let TraceFiles { prefix, files, file_of_rank } =
+            TraceFiles::find(path).map_err(|e| e.hint("paths in a recipe are relative to the recipe"))?;
+        let files: Vec<Blob> = files.into_iter().map(Blob::new).collect();
+        let entry = |(rank, &file): (u32, &u32)| {
+            let blob = &files[file as usize];
+            TreeEntry { name: Bundle::file_name("trace", rank), digest: blob.digest(), len: blob.len() }
+        };
+        let tree = Tree::new((0..).zip(&file_of_rank).map(entry).collect())?;
+        Ok(Self { prefix, files, file_of_rank, tree: Blob::new(tree.encode()) })
+    }
+}

@@ -1,0 +1,82 @@
+//! Merging another store's directory: what both have built is here afterwards.
+
+use crate::closure::Closure;
+use crate::error::{Error, Result};
+use crate::options::Options;
+use crate::publish::Publication;
+use crate::record::OutputKind;
+use crate::remote::{Progress, PullOptions, PullReport, Selection, StoreRemote, pull};
+use crate::root::Root;
+use crate::store::Store;
+use std::path::Path;
+
+/// What came of another store.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct MergeReport {
+    /// Blobs, actions and where the two disagree.
+    pub pulled: PullReport,
+    /// Roots that were not here, by name.
+    pub roots: Vec<String>,
+    /// Roots that mean something else here, and still do, by name.
+    pub roots_kept: Vec<String>,
+}
+
+/// Brings everything that another store has: blobs, records with their provenance, and roots. Where the two disagree,
+/// this one stays as it is.
+///
+/// # Errors
+/// The directory is not a store, is this one, or cannot be read; this one cannot be written.
+pub fn import_dir(
+    store: &Store,
+    directory: &Path,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<MergeReport> {
+    let same = |path: &Path| path.canonicalize().map_err(|e| Error::io("look at the directory", path, &e));
+    if same(directory)? == same(store.directory())? {
+        return Err(Error::invalid("this is the store itself").at(directory).hint("name another store"));
+    }
+    let _session = store.session()?;
+    let other = Store::open(directory, &Options { read_only: true, ..store.core().options.clone() })?;
+    let _other_session = other.session()?;
+    let selection = Selection::everything(&other)?;
+    let roots = other.roots()?;
+    let options = PullOptions { compare_all: true, ..options.clone() };
+    let pulled = pull(store, &selection, &StoreRemote::new(other), &options, progress)?;
+    let mut report = MergeReport { pulled, ..MergeReport::default() };
+    let mut new = Vec::new();
+    for (name, root) in roots {
+        match store.root(&name)? {
+            Some(ours) if ours.target == root.target => {}
+            Some(_) => report.roots_kept.push(name),
+            None if is_whole(store, &root)? => {
+                report.roots.push(name.clone());
+                new.push((name, root));
+            }
+            // What it leads to did not come, which has been reported.
+            None => {}
+        }
+    }
+    if !new.is_empty() {
+        store.publish(Publication { roots: new, ..Publication::default() }).wait()?;
+    }
+    Ok(report)
+}
+
+/// Whether everything that a root names and lists is here.
+fn is_whole(store: &Store, root: &Root) -> Result<bool> {
+    if !store.missing(&[root.target])?.is_empty() {
+        return Ok(false);
+    }
+    if root.kind != OutputKind::Closure {
+        return Ok(true);
+    }
+    let list = store.get(&root.target)?;
+    let Some(closure) = list.and_then(|bytes| Closure::decode(&bytes).ok()) else { return Ok(false) };
+    for key in closure.actions() {
+        if store.hit(key)?.is_none() {
+            return Ok(false);
+        }
+    }
+    Ok(store.missing(closure.blobs())?.is_empty())
+}

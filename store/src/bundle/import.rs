@@ -1,0 +1,312 @@
+//! Reading a bundle: blobs into the store as they come, records only when the whole bundle has been checked.
+//!
+//! A bundle that is refused leaves at most blobs that nothing names. Actions wait in a temporary file beside the store's
+//! (or in memory, if they are few), so memory is bounded by the largest blob that is allowed.
+
+use super::item::{Item, MOST_ITEM_BYTES};
+use super::stream::Source;
+use super::{Header, item};
+use crate::blob::Blob;
+use crate::digest::{ActionKey, Digest};
+use crate::error::{Error, Result};
+use crate::inspect::Found;
+use crate::publish::{NewAction, Publication};
+use crate::remote::{Disagreement, Listing, Meter, Progress, Refusal, Selection, in_order, needs};
+use crate::store::Store;
+use crate::trust::TrustPolicy;
+use std::collections::HashSet;
+use std::io::{Read, Seek, SeekFrom, Write};
+use tempfile::SpooledTempFile;
+
+/// Blobs are published in batches of about so many bytes, or so many.
+const BATCH_BYTES: u64 = 32 << 20;
+const BATCH_BLOBS: usize = 4096;
+
+/// Actions of up to so many bytes in all wait in memory.
+const SPOOL_BYTES: usize = 16 << 20;
+
+/// How to import.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ImportOptions {
+    /// Whose records to use.
+    pub trust: TrustPolicy,
+    /// A bundle with a longer blob is refused: each has to be held in memory.
+    pub most_blob_bytes: u64,
+}
+
+impl Default for ImportOptions {
+    /// Every record is used; blobs of up to 2 GiB.
+    fn default() -> Self {
+        Self { trust: TrustPolicy::default(), most_blob_bytes: 2 << 30 }
+    }
+}
+
+/// What came of a bundle.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct ImportReport {
+    /// Blobs in the bundle.
+    pub blobs: u64,
+    /// Their bytes.
+    pub bytes: u64,
+    /// Records that were not here.
+    pub actions: u64,
+    /// Actions that were here.
+    pub actions_here: u64,
+    /// What the bundle was made of: root this, or a collection may take it away again.
+    pub selection: Selection,
+    /// Actions of which the bundle says something else than this store. What is whole here stays.
+    pub disagreements: Vec<Disagreement>,
+    /// Actions that were not used because nobody trusted has signed them, or one that they list.
+    pub left_out: Vec<Refusal>,
+}
+
+/// Brings what is in a bundle into the store. It is committed when this returns.
+///
+/// # Errors
+/// The bundle cannot be read, is damaged, of another format, not whole, or not what it says ([`Error::message`] tells
+/// where); then none of its records is used. Or the store cannot be written.
+pub fn import(
+    store: &Store,
+    input: impl Read,
+    options: &ImportOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<ImportReport> {
+    store.check_writable()?;
+    let _session = store.session()?;
+    // Who ran what here can be read once it is committed.
+    store.flush()?;
+    let mut meter = Meter::new(progress);
+    let mut source = Source::new(input)?;
+    let header = Header::read(&mut source)?;
+    meter.progress.actions_known = header.actions;
+    blobs(store, &mut source, &header, options, &mut meter)?;
+    let waiting = Waiting::read(store, &mut source, &header)?;
+    source.finish()?;
+    let Header { selection, blobs, bytes, .. } = header;
+    let report = ImportReport { blobs, bytes, selection, ..ImportReport::default() };
+    let mut import = Import { store, options, meter, report, waiting };
+    import.run()?;
+    store.flush()?;
+    Ok(import.report)
+}
+
+/// Publishes the blobs of a bundle.
+fn blobs(
+    store: &Store,
+    source: &mut Source<impl Read>,
+    header: &Header,
+    options: &ImportOptions,
+    meter: &mut Meter<'_>,
+) -> Result<()> {
+    let mut batch = Vec::new();
+    let (mut batch_bytes, mut all_bytes) = (0, 0u64);
+    let mut last: Option<Digest> = None;
+    for _ in 0..header.blobs {
+        let digest = Digest::from_bytes(source.array()?);
+        let len = source.u64()?;
+        if last.is_some_and(|last| last >= digest) {
+            return Err(source.wrong(&format!("blob {digest} is not in ascending order")));
+        }
+        let most = options.most_blob_bytes.min(header.bytes.saturating_sub(all_bytes));
+        let blob = Blob::new(source.bytes(len, most, &format_args!("blob {digest}"))?);
+        if blob.digest() != digest {
+            return Err(source.wrong(&format!("the bytes of blob {digest} hash to {}", blob.digest())));
+        }
+        (last, all_bytes, batch_bytes) = (Some(digest), all_bytes + len, batch_bytes + len);
+        batch.push(blob);
+        if batch_bytes >= BATCH_BYTES || batch.len() >= BATCH_BLOBS {
+            meter.moved(batch.len() as u64, batch_bytes);
+            publish(store, &mut batch);
+            batch_bytes = 0;
+        }
+    }
+    if all_bytes != header.bytes {
+        let said = header.bytes;
+        return Err(source.wrong(&format!("its blobs have {all_bytes} bytes and not {said} as it says")));
+    }
+    meter.moved(batch.len() as u64, batch_bytes);
+    publish(store, &mut batch);
+    Ok(())
+}
+
+fn publish(store: &Store, batch: &mut Vec<Blob>) {
+    if !batch.is_empty() {
+        // A failure is told by the flush at the end.
+        store.publish(Publication { blobs: std::mem::take(batch), ..Publication::default() });
+    }
+}
+
+/// The actions of a bundle, not yet believed.
+struct Waiting {
+    spool: SpooledTempFile,
+    /// Where each begins, and how long it is.
+    places: Vec<(u64, u64)>,
+}
+
+impl Waiting {
+    fn read(store: &Store, source: &mut Source<impl Read>, header: &Header) -> Result<Self> {
+        let mut spool = tempfile::spooled_tempfile_in(SPOOL_BYTES, store.directory());
+        let mut places = Vec::new();
+        let mut at = 0;
+        let mut last: Option<ActionKey> = None;
+        for number in 0..header.actions {
+            let len = source.u64()?;
+            let bytes = source.bytes(len, MOST_ITEM_BYTES, &format_args!("action {}", number + 1))?;
+            let item = Item::decode(&bytes).map_err(|e| source.wrong(e.message()))?;
+            if last.is_some_and(|last| last >= *item.entry.key()) {
+                return Err(source.wrong(&format!("action {} is not in ascending order", item.entry.key())));
+            }
+            last = Some(*item.entry.key());
+            spool.write_all(&bytes).map_err(|e| spool_failed(store, &e))?;
+            places.push((at, len));
+            at += len;
+        }
+        Ok(Self { spool, places })
+    }
+
+    fn get(&mut self, store: &Store, i: usize) -> Result<Item> {
+        let (at, len) = self.places[i];
+        // Fits: so many bytes were in memory before.
+        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
+        let read = self.spool.seek(SeekFrom::Start(at)).and_then(|_| self.spool.read_exact(&mut bytes));
+        read.map_err(|e| spool_failed(store, &e))?;
+        item::Item::decode(&bytes)
+    }
+}
+
+fn spool_failed(store: &Store, e: &std::io::Error) -> Error {
+    Error::io("keep the actions of a bundle in a temporary file", store.directory(), e)
+}
+
+struct Import<'a> {
+    store: &'a Store,
+    options: &'a ImportOptions,
+    meter: Meter<'a>,
+    report: ImportReport,
+    waiting: Waiting,
+}
+
+impl Import<'_> {
+    fn run(&mut self) -> Result<()> {
+        // All is checked before anything is published.
+        let order = self.check()?;
+        for i in order {
+            let item = self.waiting.get(self.store, i)?;
+            self.publish(item)?;
+        }
+        self.meter.tell();
+        Ok(())
+    }
+
+    /// Checks that everything that belongs to the actions is here. Gives the order in which to publish those that are
+    /// trusted: each after those that it lists.
+    fn check(&mut self) -> Result<Vec<usize>> {
+        let mut order = Vec::new();
+        let mut lists = Vec::new();
+        let (mut accepted, mut refused) = (HashSet::new(), HashSet::new());
+        for i in 0..self.waiting.places.len() {
+            let entry = self.waiting.get(self.store, i)?;
+            let key = *entry.entry.key();
+            if let Err(why) = self.trusted(&entry) {
+                refused.insert(key);
+                self.leave_out(key, why);
+                continue;
+            }
+            let needs = needs(entry.entry.record(), &|digest| self.store.get(digest))?;
+            let needs = needs.map_err(|lacking| not_whole(&key, &lacking.to_string()))?;
+            let digests: Vec<Digest> = needs.blobs.keys().copied().collect();
+            if let Some(missing) = self.store.missing(&digests)?.first() {
+                return Err(not_whole(&key, &format!("it needs blob {missing}, which is not there")));
+            }
+            if needs.lists {
+                lists.push(Listing { key, actions: needs.actions, of: i });
+            } else {
+                accepted.insert(key);
+                order.push(i);
+            }
+        }
+        let (ordered, circles) = in_order(lists);
+        if let Some(circle) = circles.first() {
+            return Err(not_whole(&circle.key, "it lists an action that lists it, or one that does"));
+        }
+        for Listing { key, actions, of: i } in ordered {
+            match self.listed(&key, &actions, &accepted, &refused)? {
+                None => {
+                    accepted.insert(key);
+                    order.push(i);
+                }
+                Some(untrusted) => {
+                    refused.insert(key);
+                    self.leave_out(key, format!("it lists action {untrusted}, which is left out"));
+                }
+            }
+        }
+        Ok(order)
+    }
+
+    fn trusted(&self, item: &Item) -> Result<(), String> {
+        let (key, record) = (item.entry.key(), item.entry.record());
+        self.options.trust.check(&self.options.trust.counting(&item.signatures, key, record))
+    }
+
+    /// The first of the actions listed that is not used; an error when one is nowhere.
+    fn listed(
+        &self,
+        key: &ActionKey,
+        actions: &[ActionKey],
+        accepted: &HashSet<ActionKey>,
+        refused: &HashSet<ActionKey>,
+    ) -> Result<Option<ActionKey>> {
+        for listed in actions.iter().filter(|listed| *listed != key && !accepted.contains(*listed)) {
+            if self.store.hit(listed)?.is_some() {
+                continue;
+            }
+            if refused.contains(listed) {
+                return Ok(Some(*listed));
+            }
+            return Err(not_whole(key, &format!("it lists action {listed}, which is not there")));
+        }
+        Ok(None)
+    }
+
+    fn publish(&mut self, item: Item) -> Result<()> {
+        let Item { entry, signatures, provenance } = item;
+        let key = *entry.key();
+        let ours = self.store.record(&key)?;
+        let is_here = ours.is_some() && self.store.hit(&key)?.is_some();
+        let differs = ours.as_ref().is_some_and(|ours| ours != entry.record());
+        if let Some(ours) = ours.filter(|_| differs) {
+            self.report.disagreements.push(Disagreement {
+                key,
+                ours,
+                our_provenance: self.store.provenance(&key)?,
+                theirs: entry.record().clone(),
+                their_provenance: provenance.clone(),
+                other: "the bundle".to_owned(),
+            });
+        }
+        self.meter.progress.actions += 1;
+        self.report.actions += u64::from(!is_here);
+        self.report.actions_here += u64::from(is_here);
+        let signatures = self.options.trust.counting(&signatures, &key, entry.record());
+        if is_here && (differs || signatures.is_empty()) {
+            return Ok(());
+        }
+        let (preimage, record) = entry.into_parts();
+        let action =
+            NewAction::received(preimage, record).with_provenance(provenance).with_signatures(signatures);
+        self.store.publish(Publication { action: Some(action), ..Publication::default() });
+        Ok(())
+    }
+
+    fn leave_out(&mut self, key: ActionKey, why: String) {
+        self.meter.progress.actions += 1;
+        self.report.left_out.push(Refusal { what: Found::Action(key), why });
+    }
+}
+
+fn not_whole(key: &ActionKey, why: &str) -> Error {
+    Error::invalid(format!("the bundle is refused because of action {key}: {why}")).hint(
+        "nothing of it is used; if it was made to leave out what another store has, import it there, else export it again",
+    )
+}

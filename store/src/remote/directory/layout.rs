@@ -1,0 +1,157 @@
+//! Where things lie in a directory that is a remote. Paths are made of digests and keys only, never of text that
+//! somebody else has written.
+
+use super::failed;
+use crate::digest::{ActionKey, Digest};
+use crate::error::{Error, ErrorKind, Result};
+use crate::trust::PublicKey;
+use std::fmt::Display;
+use std::fs;
+use std::io::{self, Write};
+use std::path::{Path, PathBuf};
+use std::sync::Arc;
+
+/// The version of the layout that this program reads and writes.
+const VERSION: u32 = 1;
+
+const FORMAT: &str = "FORMAT";
+const BLOBS: &str = "blobs";
+const ACTIONS: &str = "actions";
+const SIGNATURES: &str = "signatures";
+const TEMPORARY: &str = "tmp";
+
+/// The paths of a remote. Cheap to clone.
+#[derive(Clone, Debug)]
+pub(super) struct Layout(Arc<Path>);
+
+impl Layout {
+    pub(super) fn new(directory: &Path) -> Self {
+        Self(directory.into())
+    }
+
+    pub(super) fn directory(&self) -> &Path {
+        &self.0
+    }
+
+    /// The directory of the blobs whose digest begins with this byte.
+    pub(super) fn blobs_of(&self, part: u8) -> PathBuf {
+        self.0.join(format!("{BLOBS}/blake3/{part:02x}"))
+    }
+
+    /// The directory of the entries of actions whose key begins with this byte.
+    pub(super) fn actions_of(&self, part: u8) -> PathBuf {
+        self.0.join(format!("{ACTIONS}/{part:02x}"))
+    }
+
+    pub(super) fn blob(&self, digest: &Digest) -> PathBuf {
+        named(self.blobs_of(digest.as_bytes()[0]), digest)
+    }
+
+    pub(super) fn action(&self, key: &ActionKey) -> PathBuf {
+        named(self.actions_of(key.as_bytes()[0]), key)
+    }
+
+    pub(super) fn signature(&self, key: &ActionKey, signer: &PublicKey) -> PathBuf {
+        self.0.join(format!("{SIGNATURES}/{:02x}/{key}-{signer}", key.as_bytes()[0]))
+    }
+
+    /// Where writers have their directories.
+    pub(super) fn temporary(&self) -> PathBuf {
+        self.0.join(TEMPORARY)
+    }
+
+    /// Checks that the directory is a remote of this version.
+    pub(super) fn check_format(&self) -> Result<()> {
+        let path = self.0.join(FORMAT);
+        let text = match fs::read(&path) {
+            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+            Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                return Err(Error::new(
+                    ErrorKind::Remote,
+                    format!("this is not a remote: it has no file {FORMAT}"),
+                )
+                .at(&self.0)
+                .hint("name a directory that something has been pushed to"));
+            }
+            Err(e) => return Err(failed("read the file", &path, &e)),
+        };
+        let first = text.lines().next().unwrap_or_default();
+        if first.starts_with("format ") {
+            return Err(Error::new(ErrorKind::Remote, "this is a store and not a remote")
+                .at(&self.0)
+                .hint("import the store instead, or name another directory"));
+        }
+        match first.strip_prefix("remote ").and_then(|version| version.parse::<u32>().ok()) {
+            Some(VERSION) => Ok(()),
+            Some(newer) if newer > VERSION => Err(Error::new(
+                ErrorKind::NewerFormat,
+                format!("this remote has format {newer}; this program knows formats up to {VERSION}"),
+            )
+            .at(&self.0)
+            .hint("use a newer version of this program, or name another remote")),
+            _ => Err(Error::new(
+                ErrorKind::Remote,
+                format!("found {first:?} where `remote {VERSION}` was expected"),
+            )
+            .at(&path)
+            .hint("if this is a remote, restore the file; else name another directory")),
+        }
+    }
+
+    /// Makes the directory a remote unless it is one. Refuses to do so among somebody else's files.
+    pub(super) fn make(&self) -> Result<()> {
+        fs::create_dir_all(&self.0).map_err(|e| failed("create the directory", &self.0, &e))?;
+        let path = self.0.join(FORMAT);
+        if fs::exists(&path).map_err(|e| failed("look for the file", &path, &e))? {
+            return self.check_format();
+        }
+        for entry in fs::read_dir(&self.0).map_err(|e| failed("read the directory", &self.0, &e))? {
+            let name = entry.map_err(|e| failed("read the directory", &self.0, &e))?.file_name();
+            // Somebody else may be making it at this moment.
+            let ours = [FORMAT, BLOBS, ACTIONS, SIGNATURES, TEMPORARY].iter().any(|our| name == *our)
+                || name.to_string_lossy().starts_with(".tmp");
+            if !ours {
+                return Err(Error::new(
+                    ErrorKind::Remote,
+                    format!("this is not a remote: it has no file {FORMAT}, but contains {name:?}"),
+                )
+                .at(&self.0)
+                .hint("name a remote, an empty directory, or one that does not exist yet"));
+            }
+        }
+        let written = tempfile::NamedTempFile::new_in(&self.0).and_then(|mut file| {
+            writeln!(file, "remote {VERSION}\nmade by artifact-store {}", env!("CARGO_PKG_VERSION"))?;
+            file.as_file().sync_all()?;
+            #[cfg(unix)]
+            readable_by_all(file.as_file())?;
+            file.persist(&path).map_err(|e| e.error)
+        });
+        written.map(drop).map_err(|e| failed("write the file", &path, &e))
+    }
+}
+
+/// A temporary file is private; what a remote has is for everybody who may enter its directory.
+#[cfg(unix)]
+fn readable_by_all(file: &fs::File) -> io::Result<()> {
+    use std::os::unix::fs::PermissionsExt;
+    file.set_permissions(fs::Permissions::from_mode(0o444))
+}
+
+fn named(directory: PathBuf, name: &impl Display) -> PathBuf {
+    directory.join(name.to_string())
+}
+
+/// The names in one part of a remote; none if nothing was ever put there.
+pub(super) fn list(directory: &Path) -> Result<Vec<String>> {
+    let entries = match fs::read_dir(directory) {
+        Ok(entries) => entries,
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Vec::new()),
+        Err(e) => return Err(failed("read the directory", directory, &e)),
+    };
+    let mut names = Vec::new();
+    for entry in entries {
+        let entry = entry.map_err(|e| failed("read the directory", directory, &e))?;
+        names.extend(entry.file_name().into_string());
+    }
+    Ok(names)
+}

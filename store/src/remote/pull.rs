@@ -1,0 +1,383 @@
+//! Pulling: what a selection needs and a store lacks comes from a remote, and a record only when all that belongs to it
+//! is here.
+//!
+//! Nothing that a remote says is believed before it is checked, and what fails the check is left out with a reason: the
+//! rest is still of use. What is published is whole at every moment, so a pull that was interrupted goes on where it
+//! stopped. Memory holds a batch of entries, about 32 MiB of blobs (or one that is larger), and the names of what is
+//! known to be here.
+
+use crate::blob::Blob;
+use crate::digest::{ActionKey, Digest};
+use crate::error::Result;
+use crate::inspect::Found;
+use crate::publish::{NewAction, Publication};
+use crate::record::OutputKind;
+use crate::remote::checked::{self, Checked};
+use crate::remote::progress::Meter;
+use crate::remote::{
+    ActionEntry, Disagreement, Lacking, Listing, Needs, Progress, Refusal, Remote, Selection, Wanted,
+    in_order, needs,
+};
+use crate::store::Store;
+use crate::trust::{Signature, TrustPolicy};
+use std::collections::{BTreeMap, HashMap, HashSet};
+
+/// So many entries are held at a time.
+const BATCH_ACTIONS: usize = 512;
+
+/// Blobs are published in batches of about so many bytes.
+const BATCH_BYTES: u64 = 32 << 20;
+
+/// How to pull.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct PullOptions {
+    /// Whose records to use.
+    pub trust: TrustPolicy,
+    /// No longer blob is taken, whatever is claimed for it: it has to be held in memory.
+    pub most_blob_bytes: u64,
+    /// Compare records that are here already with the remote's.
+    pub compare_all: bool,
+}
+
+impl Default for PullOptions {
+    /// Every record is used; blobs of up to 2 GiB.
+    fn default() -> Self {
+        Self { trust: TrustPolicy::default(), most_blob_bytes: 2 << 30, compare_all: false }
+    }
+}
+
+/// What a pull came to.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct PullReport {
+    /// Blobs that came.
+    pub blobs: u64,
+    /// Their bytes, not compressed.
+    pub bytes: u64,
+    /// Records that came.
+    pub actions: u64,
+    /// Actions that were here.
+    pub actions_here: u64,
+    /// Actions of which the remote says something else than this store. What is whole here stays.
+    pub disagreements: Vec<Disagreement>,
+    /// What the remote does not have, or has and was not used.
+    pub left_out: Vec<Refusal>,
+}
+
+/// Brings a selection from a remote. What came is committed when this returns. Root it while a session of yours lives,
+/// or a collection may take it away again.
+///
+/// # Errors
+/// The remote cannot be used or the store not written. What came before stays, and is not asked for again.
+pub fn pull(
+    store: &Store,
+    selection: &Selection,
+    remote: &dyn Remote,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<PullReport> {
+    store.check_writable()?;
+    let _session = store.session()?;
+    // Who ran what here can be read once it is committed.
+    store.flush()?;
+    let mut pull = Pull {
+        store,
+        remote,
+        options,
+        meter: Meter::new(progress),
+        report: PullReport::default(),
+        here: HashSet::new(),
+        lens: HashMap::new(),
+        refused: HashMap::new(),
+    };
+    let pulled = pull.run(selection);
+    // Also after a failure: what came is whole.
+    store.flush()?;
+    pulled?;
+    pull.meter.tell();
+    Ok(pull.report)
+}
+
+struct Pull<'a> {
+    store: &'a Store,
+    remote: &'a dyn Remote,
+    options: &'a PullOptions,
+    meter: Meter<'a>,
+    report: PullReport,
+    /// Actions that are whole here.
+    here: HashSet<ActionKey>,
+    /// Lengths of blobs that came.
+    lens: HashMap<Digest, u64>,
+    /// Blobs that did not, and why.
+    refused: HashMap<Digest, String>,
+}
+
+/// An entry that may be used, if all that belongs to it can be had.
+struct Promise {
+    entry: ActionEntry,
+    signatures: Vec<Signature>,
+}
+
+impl Pull<'_> {
+    fn run(&mut self, selection: &Selection) -> Result<()> {
+        let mut loose = Needs::default();
+        let lists = selection.outputs.iter().filter(|(kind, _)| *kind != OutputKind::Blob);
+        self.blobs(lists.map(|(_, digest)| (*digest, None)).collect())?;
+        for (kind, digest) in &selection.outputs {
+            if let Err(lacking) = loose.add(*kind, *digest, None, &|digest| self.store.get(digest))? {
+                self.leave_out(Found::Blob(*digest), self.reason(&lacking));
+                loose.blobs.remove(digest);
+            }
+        }
+        self.blobs(loose.blobs.iter().map(|(digest, len)| (*digest, *len)).collect())?;
+        for digest in self.store.missing(&loose.blobs.into_keys().collect::<Vec<_>>())? {
+            self.leave_out(Found::Blob(digest), self.reason(&Lacking::Blob(digest)));
+        }
+        let mut to_do = selection.actions.clone();
+        to_do.extend(loose.actions);
+        let mut seen = HashSet::new();
+        let mut lists = Vec::new();
+        while !to_do.is_empty() {
+            let mut batch = Vec::new();
+            while let Some(key) = to_do.pop() {
+                if seen.insert(key) {
+                    batch.push(key);
+                }
+                if batch.len() == BATCH_ACTIONS {
+                    break;
+                }
+            }
+            lists.extend(self.actions(batch, &mut to_do)?);
+            self.meter.progress.actions_known = (seen.len() + to_do.len()) as u64;
+            self.meter.tell();
+        }
+        self.listing(lists)
+    }
+
+    /// Brings actions. Those with lists come back, and what they list is added to what is to do.
+    fn actions(
+        &mut self,
+        keys: Vec<ActionKey>,
+        to_do: &mut Vec<ActionKey>,
+    ) -> Result<Vec<Listing<(Promise, Needs)>>> {
+        let promises = self.promises(keys)?;
+        let lists_of = |promise: &Promise| {
+            let outputs = promise.entry.record().outputs.values();
+            let lists = outputs.filter(|output| output.kind != OutputKind::Blob);
+            lists.map(|output| (output.digest, Some(output.len))).collect::<Vec<_>>()
+        };
+        self.blobs(promises.iter().flat_map(lists_of).collect())?;
+        let mut plain = Vec::new();
+        let mut listing = Vec::new();
+        for promise in promises {
+            match needs(promise.entry.record(), &|digest| self.store.get(digest))? {
+                Err(lacking) => self.leave_out(Found::Action(*promise.entry.key()), self.reason(&lacking)),
+                Ok(needs) if needs.lists => {
+                    to_do.extend(&needs.actions);
+                    let (key, actions) = (*promise.entry.key(), needs.actions.clone());
+                    listing.push(Listing { key, actions, of: (promise, needs) });
+                }
+                Ok(needs) => plain.push((promise, needs)),
+            }
+        }
+        self.finish(plain)?;
+        Ok(listing)
+    }
+
+    /// Asks for the entries of those actions that are not here, and keeps what may be used.
+    fn promises(&mut self, keys: Vec<ActionKey>) -> Result<Vec<Promise>> {
+        let mut wanted = Vec::new();
+        for key in keys {
+            if self.store.hit(&key)?.is_some() {
+                self.here.insert(key);
+                self.report.actions_here += 1;
+                self.meter.progress.actions += 1;
+            }
+            if self.options.compare_all || !self.here.contains(&key) {
+                wanted.push(key);
+            }
+        }
+        let mut replies = Vec::with_capacity(wanted.len());
+        checked::get_actions(self.remote, &wanted, &mut |key, entry| {
+            replies.push((*key, entry));
+            Ok(())
+        })?;
+        let mut promises = Vec::new();
+        for (key, reply) in replies {
+            match self.promise(&key, reply)? {
+                Ok(promise) if !self.here.contains(&key) => promises.push(promise),
+                Ok(_) => {}
+                Err(_) if self.here.contains(&key) => {}
+                Err(why) => self.leave_out(Found::Action(key), why),
+            }
+        }
+        Ok(promises)
+    }
+
+    /// Whether an entry may be used, as far as it and its signatures alone can tell.
+    fn promise(&mut self, key: &ActionKey, reply: Checked<ActionEntry>) -> Result<Checked<Promise>> {
+        let entry = match reply {
+            Ok(entry) => entry,
+            Err(why) => return Ok(Err(why)),
+        };
+        let trust = &self.options.trust;
+        let signatures = match trust.trusted.is_empty() {
+            true => Vec::new(),
+            false => self.remote.get_signatures(key, &trust.trusted)?,
+        };
+        let signatures = trust.counting(&signatures, key, entry.record());
+        if let Err(why) = trust.check(&signatures) {
+            return Ok(Err(why));
+        }
+        self.compare(key, &entry)?;
+        Ok(Ok(Promise { entry, signatures }))
+    }
+
+    /// Notes when this store says something else.
+    fn compare(&mut self, key: &ActionKey, entry: &ActionEntry) -> Result<()> {
+        if let Some(ours) = self.store.record(key)?
+            && ours != *entry.record()
+        {
+            self.report.disagreements.push(Disagreement {
+                key: *key,
+                ours,
+                our_provenance: self.store.provenance(key)?,
+                theirs: entry.record().clone(),
+                their_provenance: self.remote.provenance(key)?,
+                other: self.remote.name(),
+            });
+        }
+        Ok(())
+    }
+
+    /// Brings actions with lists, each after those that it lists.
+    fn listing(&mut self, lists: Vec<Listing<(Promise, Needs)>>) -> Result<()> {
+        let (ordered, circles) = in_order(lists);
+        for Listing { key, actions, of } in ordered {
+            match actions.iter().find(|listed| **listed != key && !self.here.contains(listed)) {
+                None => self.finish(vec![of])?,
+                Some(lacking) => {
+                    let why = format!("it lists action {lacking}, which did not come");
+                    self.leave_out(Found::Action(key), why);
+                }
+            }
+        }
+        for circle in circles {
+            let why = "it lists an action that lists it, or one that does".to_owned();
+            self.leave_out(Found::Action(circle.key), why);
+        }
+        Ok(())
+    }
+
+    /// Brings the blobs of promises, then publishes the records that have all of theirs.
+    fn finish(&mut self, promises: Vec<(Promise, Needs)>) -> Result<()> {
+        let wanted = promises.iter().flat_map(|(_, needs)| needs.blobs.iter());
+        self.blobs(wanted.map(|(digest, len)| (*digest, *len)).collect())?;
+        for (promise, needs) in promises {
+            let key = *promise.entry.key();
+            match self.lacking(&needs)? {
+                Some(why) => self.leave_out(Found::Action(key), why),
+                None => self.publish(promise)?,
+            }
+        }
+        self.meter.tell();
+        Ok(())
+    }
+
+    /// Why these needs are not met.
+    fn lacking(&self, needs: &Needs) -> Result<Option<String>> {
+        let digests: Vec<Digest> = needs.blobs.keys().copied().collect();
+        if let Some(digest) = self.store.missing(&digests)?.first() {
+            return Ok(Some(self.reason(&Lacking::Blob(*digest))));
+        }
+        let lies = |(digest, claimed): (&Digest, &Option<u64>)| match (claimed, self.lens.get(digest)) {
+            (Some(claimed), Some(len)) if claimed != len => {
+                Some(format!("it says that blob {digest} has {claimed} bytes, which has {len}"))
+            }
+            _ => None,
+        };
+        Ok(needs.blobs.iter().find_map(lies))
+    }
+
+    fn reason(&self, lacking: &Lacking) -> String {
+        match lacking {
+            Lacking::Blob(digest) => match self.refused.get(digest) {
+                Some(why) => format!("it needs blob {digest}: {why}"),
+                None => lacking.to_string(),
+            },
+            Lacking::List(_) => lacking.to_string(),
+        }
+    }
+
+    fn publish(&mut self, promise: Promise) -> Result<()> {
+        let key = *promise.entry.key();
+        let (preimage, record) = promise.entry.into_parts();
+        let action = NewAction::received(preimage, record)
+            .with_provenance(self.remote.provenance(&key)?)
+            .with_signatures(promise.signatures);
+        self.store.publish(Publication { action: Some(action), ..Publication::default() });
+        self.here.insert(key);
+        self.report.actions += 1;
+        self.meter.progress.actions += 1;
+        Ok(())
+    }
+
+    /// Brings those of these blobs that are not here, as far as the remote has them.
+    fn blobs(&mut self, claims: Vec<(Digest, Option<u64>)>) -> Result<()> {
+        let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();
+        for (digest, len) in claims {
+            // No more is taken than the most modest claim says.
+            let most = len.unwrap_or(u64::MAX).min(self.options.most_blob_bytes);
+            let known = wanted.entry(digest).or_insert(most);
+            *known = most.min(*known);
+        }
+        let digests: Vec<Digest> = wanted.keys().copied().collect();
+        let missing = self.store.missing(&digests)?;
+        let missing: Vec<Wanted> = missing
+            .into_iter()
+            .filter(|digest| !self.refused.contains_key(digest))
+            .map(|digest| Wanted { digest, most_bytes: wanted[&digest] })
+            .collect();
+        let mut batch = Vec::new();
+        let mut bytes = 0;
+        // Borrowed apart from the rest: replies come while the remote is asked.
+        let (remote, store) = (self.remote, self.store);
+        checked::get_blobs(remote, &missing, &mut |wanted, reply| {
+            match reply {
+                Ok(blob) => {
+                    self.lens.insert(blob.digest(), blob.len());
+                    self.report.blobs += 1;
+                    self.report.bytes += blob.len();
+                    bytes += blob.len();
+                    batch.push(blob);
+                }
+                Err(why) => drop(self.refused.insert(wanted.digest, why)),
+            }
+            if bytes >= BATCH_BYTES {
+                let moved = publish_blobs(store, &mut batch, &mut bytes);
+                self.meter.moved(moved.0, moved.1);
+            }
+            Ok(())
+        })?;
+        let moved = publish_blobs(store, &mut batch, &mut bytes);
+        if moved.0 > 0 {
+            self.meter.moved(moved.0, moved.1);
+        }
+        Ok(())
+    }
+
+    fn leave_out(&mut self, what: Found, why: String) {
+        self.meter.progress.actions += u64::from(matches!(what, Found::Action(_)));
+        self.report.left_out.push(Refusal { what, why });
+    }
+}
+
+/// Publishes a batch and says how many blobs and bytes that were.
+fn publish_blobs(store: &Store, batch: &mut Vec<Blob>, bytes: &mut u64) -> (u64, u64) {
+    let moved = (batch.len() as u64, *bytes);
+    if !batch.is_empty() {
+        // A failure is told by the flush at the end.
+        store.publish(Publication { blobs: std::mem::take(batch), ..Publication::default() });
+        *bytes = 0;
+    }
+    moved
+}

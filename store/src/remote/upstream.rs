@@ -1,0 +1,105 @@
+//! Upstreams: remotes that a build asks, read-only, before it does something itself.
+//!
+//! What is found is checked and cached in the store, so that the build goes on as if it had always been there. A remote
+//! that fails is not asked again: a build must not wait for it at every step.
+
+use crate::digest::ActionKey;
+use crate::error::{Error, Result};
+use crate::remote::{Disagreement, PullOptions, Refusal, Remote, Selection, pull};
+use crate::store::Store;
+use std::sync::Arc;
+use std::sync::atomic::{AtomicBool, Ordering};
+
+/// Remotes in the order in which they are asked. May be used by many threads at once.
+pub struct Upstream {
+    remotes: Vec<(Arc<dyn Remote>, AtomicBool)>,
+    options: PullOptions,
+}
+
+/// What came from upstream.
+#[derive(Clone, Debug, Default)]
+pub struct Fetched {
+    /// Actions that were not here and are now, with everything that belongs to them: [`Store::hit`] finds them.
+    pub found: Vec<ActionKey>,
+    /// What some remote had and was not used.
+    pub left_out: Vec<Refusal>,
+    /// Actions of which a remote says something else than this store.
+    pub disagreements: Vec<Disagreement>,
+    /// Remotes that failed and are not asked again, by name.
+    pub failed: Vec<(String, Error)>,
+}
+
+impl Upstream {
+    /// Asks these remotes, the first first.
+    pub fn new(remotes: Vec<Arc<dyn Remote>>, options: PullOptions) -> Self {
+        let remotes = remotes.into_iter().map(|remote| (remote, AtomicBool::new(false))).collect();
+        Self { remotes, options }
+    }
+
+    /// Asks for actions that the store does not have, all at once where possible: a question costs a round trip, however
+    /// many actions are in it. What a remote does not have is not an error but a miss. Hold a session of the store.
+    ///
+    /// # Errors
+    /// The store cannot be read or written. What fails in a remote is part of what comes back.
+    pub fn fetch(&self, store: &Store, keys: &[ActionKey]) -> Result<Fetched> {
+        let mut fetched = Fetched::default();
+        let mut wanted = keys.to_vec();
+        for (remote, has_failed) in &self.remotes {
+            if wanted.is_empty() || has_failed.load(Ordering::Relaxed) {
+                continue;
+            }
+            match self.ask(store, remote.as_ref(), &wanted, &mut fetched) {
+                Ok(()) => {}
+                Err(Failure::Store(error)) => return Err(error),
+                Err(Failure::Remote(error)) => {
+                    if !has_failed.swap(true, Ordering::Relaxed) {
+                        fetched.failed.push((remote.name(), error));
+                    }
+                }
+            }
+            let mut still_wanted = Vec::new();
+            for key in wanted {
+                match store.hit(&key)? {
+                    Some(_) => fetched.found.push(key),
+                    None => still_wanted.push(key),
+                }
+            }
+            wanted = still_wanted;
+        }
+        Ok(fetched)
+    }
+
+    fn ask(
+        &self,
+        store: &Store,
+        remote: &dyn Remote,
+        keys: &[ActionKey],
+        fetched: &mut Fetched,
+    ) -> Result<(), Failure> {
+        let there = remote.has_actions(keys).map_err(Failure::Remote)?;
+        let there: Vec<ActionKey> =
+            keys.iter().zip(there).filter_map(|(key, there)| there.then_some(*key)).collect();
+        if there.is_empty() {
+            return Ok(());
+        }
+        let pulled = pull(store, &Selection::actions(there), remote, &self.options, &mut |_| {});
+        // Whoever cannot publish cannot build either.
+        store.flush().map_err(Failure::Store)?;
+        let report = pulled.map_err(Failure::Remote)?;
+        fetched.left_out.extend(report.left_out);
+        fetched.disagreements.extend(report.disagreements);
+        Ok(())
+    }
+}
+
+/// Whose fault it was.
+enum Failure {
+    Store(Error),
+    Remote(Error),
+}
+
+impl std::fmt::Debug for Upstream {
+    fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
+        f.debug_list().entries(self.remotes.iter().map(|(remote, _)| remote.name())).finish()
+    }
+}

@@ -1,0 +1,194 @@
+//! A bundle that is damaged or lies is refused as a whole, with the reason.
+
+use super::bundles::{export_all, import_all};
+use super::fresh;
+use crate::harness::{plain_step, publish_a_build};
+use artifact_store::bundle::{ImportOptions, contents, import};
+use artifact_store::remote::ActionEntry;
+use artifact_store::{ActionRecord, Blob, Digest, Error, ErrorKind, Output, OutputKind, Store};
+use std::io::Read;
+
+fn small_bundle() -> Vec<u8> {
+    let (_here, store) = fresh();
+    store.publish(plain_step("step", b"a few words of output, a few words of output"));
+    export_all(&store)
+}
+
+fn assert_refused(store: &Store, bundle: &[u8], why: &str) -> Error {
+    let error = import_all(store, bundle).unwrap_err();
+    assert!(error.to_string().contains(why), "{error}");
+    assert_eq!(store.stats().unwrap().actions, 0, "a record was used");
+    error
+}
+
+#[test]
+fn a_bundle_cut_anywhere_is_refused() {
+    let bundle = small_bundle();
+    let (_there, store) = fresh();
+    for at in 0..bundle.len() {
+        let error = assert_refused(&store, &bundle[..at], "");
+        assert!(error.hint_text().is_some(), "{error}");
+    }
+    assert_refused(&store, &bundle[..bundle.len() - 1], "it ends too early");
+    assert_refused(&store, &[&bundle[..], b"x"].concat(), "something follows its end");
+}
+
+#[test]
+fn a_bundle_with_any_bit_flipped_is_refused() {
+    let bundle = small_bundle();
+    let (_there, store) = fresh();
+    for at in 0..bundle.len() {
+        for bit in [0, 3, 7] {
+            let mut flipped = bundle.clone();
+            flipped[at] ^= 1 << bit;
+            assert_refused(&store, &flipped, "");
+        }
+    }
+}
+
+#[test]
+fn what_is_no_bundle_or_a_newer_one_is_said_so() {
+    let (_there, store) = fresh();
+    assert_refused(&store, b"", "this is not a bundle");
+    assert_refused(&store, b"PK\x03\x04 something else", "this is not a bundle");
+    let mut newer = small_bundle();
+    newer[4] = 9;
+    let error = assert_refused(&store, &newer, "this bundle has format 9");
+    assert_eq!(error.kind(), ErrorKind::NewerFormat);
+}
+
+/// Makes a bundle of a body that may be anything, with a right hash at the end.
+fn forge(body: &[u8]) -> Vec<u8> {
+    let mut bundle = [b"bndl\x01".to_vec(), zstd::stream::encode_all(body, 3).unwrap()].concat();
+    bundle.extend_from_slice(blake3::hash(&bundle).as_bytes());
+    bundle
+}
+
+/// A header without a selection.
+fn header(blobs: u64, bytes: u64, actions: u64) -> Vec<u8> {
+    [0, 0, blobs, bytes, actions].iter().flat_map(|n: &u64| n.to_le_bytes()).collect()
+}
+
+fn blob(digest: &Digest, len: u64, content: &[u8]) -> Vec<u8> {
+    [&digest.as_bytes()[..], &len.to_le_bytes(), content].concat()
+}
+
+/// An action without signatures and provenance.
+fn item(entry: &[u8]) -> Vec<u8> {
+    let item = [b"item\x01", &(entry.len() as u64).to_le_bytes()[..], entry, &[0; 16]].concat();
+    [&(item.len() as u64).to_le_bytes()[..], &item].concat()
+}
+
+fn entry(preimage: &[u8], output: Output) -> ActionEntry {
+    ActionEntry::new(preimage.to_vec(), ActionRecord { outputs: [("out".to_owned(), output)].into() })
+}
+
+#[test]
+fn counts_and_lengths_that_lie_are_refused_without_taking_memory() {
+    let (_there, store) = fresh();
+    let word = Digest::of(b"word");
+    let good = blob(&word, 4, b"word");
+    assert!(import_all(&store, &forge(&[header(1, 4, 0), good.clone()].concat())).is_ok());
+    let lies = [
+        (forge(&u64::MAX.to_le_bytes()), "it ends too early"),
+        (forge(&header(u64::MAX, 0, 0)), "it ends too early"),
+        (forge(&header(0, 0, u64::MAX)), "it ends too early"),
+        (
+            forge(&[header(1, u64::MAX, 0), blob(&word, u64::MAX, b"word")].concat()),
+            "at most 2147483648 are taken",
+        ),
+        (forge(&[header(1, 1 << 30, 0), blob(&word, 1 << 30, b"word")].concat()), "it ends too early"),
+        (forge(&[header(1, 3, 0), good.clone()].concat()), "is said to have 4 bytes; at most 3 are taken"),
+        (forge(&[header(1, 5, 0), good.clone()].concat()), "its blobs have 4 bytes and not 5"),
+        (forge(&[header(2, 8, 0), good.clone(), good.clone()].concat()), "not in ascending order"),
+        (forge(&[header(1, 4, 0), blob(&word, 4, b"w0rd")].concat()), "hash to"),
+        (forge(&[header(0, 0, 1), u64::MAX.to_le_bytes().to_vec()].concat()), "action 1 is said to have"),
+        (forge(&[header(0, 0, 1), item(b"no entry")].concat()), "not the entry of an action"),
+        (forge(&[header(1, 4, 0), good, b"more".to_vec()].concat()), "it has more than it says"),
+    ];
+    for (bundle, why) in &lies {
+        assert_refused(&store, bundle, why);
+    }
+    let mut wrong_hash = forge(&header(0, 0, 0));
+    let at = wrong_hash.len() - 32;
+    wrong_hash[at..].fill(7);
+    assert_refused(&store, &wrong_hash, "it ends with the hash 0707");
+}
+
+#[test]
+fn a_record_that_names_blobs_that_are_nowhere_or_no_list_is_refused() {
+    let (_there, store) = fresh();
+    let nowhere = Output { digest: Digest::of(b"nowhere"), len: 7, kind: OutputKind::Blob };
+    let bundle = forge(&[header(0, 0, 1), item(&entry(b"step", nowhere).encode())].concat());
+    assert_refused(&store, &bundle, &format!("needs blob {}, which is not there", Digest::of(b"nowhere")));
+    // A tree with a name that leaves its directory is no tree.
+    let tree = [&b"tree\x01\x01\0\0\0\0\0\0\0\x04\0\0\0\0\0\0\0../a"[..], &[7; 32], &[0; 8]].concat();
+    let digest = Digest::of(&tree);
+    let output = Output { digest, len: tree.len() as u64, kind: OutputKind::Tree };
+    let len = tree.len() as u64;
+    let body =
+        [header(1, len, 1), blob(&digest, len, &tree), item(&entry(b"step", output).encode())].concat();
+    assert_refused(&store, &forge(&body), &format!("needs blob {digest} to be a list, which it is not"));
+}
+
+#[test]
+fn one_bad_record_refuses_the_good_ones_with_it() {
+    let (_there, store) = fresh();
+    let good = Output { digest: Digest::of(b"word"), len: 4, kind: OutputKind::Blob };
+    let bad = Output { digest: Digest::of(b"nowhere"), len: 7, kind: OutputKind::Blob };
+    let mut entries = [entry(b"good", good), entry(b"bad", bad)];
+    entries.sort_by_key(|entry| *entry.key());
+    let items = entries.map(|entry| item(&entry.encode())).concat();
+    let body = [header(1, 4, 2), blob(&Digest::of(b"word"), 4, b"word"), items].concat();
+    assert_refused(&store, &forge(&body), "which is not there");
+    // What is left is a blob that nothing names.
+    assert_eq!(store.missing(&[Digest::of(b"word")]).unwrap(), []);
+}
+
+#[test]
+fn a_decompression_bomb_is_refused() {
+    let (_there, store) = fresh();
+    // Blobs of nothing but zeros, each with its right hash, as many as it takes.
+    let mut body = std::io::Cursor::new(header(100, 100 << 24, 0)).chain(std::io::Cursor::new(vec![]));
+    let mut start = Vec::new();
+    body.read_to_end(&mut start).unwrap();
+    let mut blobs: Vec<Blob> = (0..20).map(|i| Blob::new(vec![0; (16 << 20) + i])).collect();
+    blobs.sort_by_key(Blob::digest);
+    let mut encoder = zstd::stream::write::Encoder::new(b"bndl\x01".to_vec(), 3).unwrap();
+    std::io::Write::write_all(&mut encoder, &start).unwrap();
+    for one in &blobs {
+        std::io::Write::write_all(&mut encoder, &blob(&one.digest(), one.len(), one.bytes())).unwrap();
+    }
+    let bundle = encoder.finish().unwrap();
+    assert!(bundle.len() < 100_000);
+    assert_refused(&store, &bundle, "a decompression bomb");
+}
+
+#[test]
+fn a_blob_longer_than_allowed_is_refused_by_name() {
+    let (_here, store) = fresh();
+    publish_a_build(&store, "build", 1);
+    let bundle = export_all(&store);
+    let (_there, other) = fresh();
+    let options = ImportOptions { most_blob_bytes: 100_000, ..ImportOptions::default() };
+    let error = import(&other, &bundle[..], &options, &mut |_| {}).unwrap_err().to_string();
+    assert!(error.contains("300000 bytes; at most 100000 are taken"), "{error}");
+    assert_eq!(other.stats().unwrap().actions, 0);
+}
+
+#[test]
+fn an_input_that_fails_is_told_apart_from_one_that_is_damaged() {
+    struct Fails;
+    impl Read for Fails {
+        fn read(&mut self, _: &mut [u8]) -> std::io::Result<usize> {
+            Err(std::io::ErrorKind::TimedOut.into())
+        }
+    }
+    let bundle = small_bundle();
+    let (_there, store) = fresh();
+    let cut = bundle[..bundle.len() / 2].chain(Fails);
+    let error = import(&store, cut, &ImportOptions::default(), &mut |_| {}).unwrap_err();
+    assert!(error.to_string().starts_with("cannot read the bundle"), "{error}");
+    assert_eq!(error.kind(), ErrorKind::Io);
+    assert!(contents(&bundle[..20]).is_err());
+}
