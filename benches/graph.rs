@@ -5,7 +5,8 @@ use std::fmt::Write;
 use std::num::NonZeroUsize;
 use std::time::{Duration, Instant};
 
-use astra_store::et::graph::{ConvertOptions, Graph, convert, deepflow_manifest, manifest};
+use astra_store::et::graph::{ConvertOptions, Graph, convert, deepflow_manifest};
+use astra_store::et::manifest;
 
 const ROUNDS: u32 = 5;
 

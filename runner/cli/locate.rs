@@ -120,7 +120,7 @@ pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
     if let Some(recipe) = KnownRecipe::find(store, what)?
         && LatestBuild::load(store, &recipe)?.is_some()
     {
-        return only_run(store, &recipe);
+        return only_run(store, &recipe, what);
     }
     if !is_digest(what) {
         return Err(unknown_recipe(store, what)?);
@@ -145,12 +145,12 @@ pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
 }
 
 /// The run of a recipe that has one. Other runs may have given the same result: it is not looked for by that.
-fn only_run(store: &Store, recipe: &KnownRecipe) -> Result<ActionKey> {
+fn only_run(store: &Store, recipe: &KnownRecipe, called: &str) -> Result<ActionKey> {
     match LatestBuild::runs(store, recipe)?[..] {
         [run] => Ok(run),
-        [] => Err(Error::new(ErrorKind::Usage, format!("no point of `{recipe}` has a result"))),
-        ref several => Err(Error::new(ErrorKind::Usage, format!("`{recipe}` has {} results", several.len()))
-            .hint(format!("name one by its digest: `astra-store show {recipe} --json` lists them"))),
+        [] => Err(Error::new(ErrorKind::Usage, format!("no point of `{called}` has a result"))),
+        ref several => Err(Error::new(ErrorKind::Usage, format!("`{called}` has {} results", several.len()))
+            .hint(format!("name one by its digest: `astra-store show {called} --json` lists them"))),
     }
 }
 

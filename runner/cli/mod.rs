@@ -6,6 +6,7 @@ mod build;
 mod cat;
 mod completions;
 mod configs;
+mod doctor;
 mod et;
 mod export;
 mod follow;
@@ -30,6 +31,7 @@ mod selected;
 mod sharing;
 mod show;
 mod sim;
+mod stats;
 mod table;
 mod transfer;
 mod trust;
@@ -53,6 +55,7 @@ Examples:
   astra-store build recipe.json --dry-run    # say what would run
   astra-store show h100-allreduce            # the table again, from the store
   astra-store gc --dry-run                   # what could be dropped
+  astra-store verify                         # is the store whole?
 
 Exit codes: 0 done, 1 a step or simulation failed, 2 wrong command line, 3 wrong input, 4 store cannot be
 used, 5 store busy, 6 a file could not be written, 130 interrupted.";
@@ -114,6 +117,8 @@ enum Command {
     Trust(trust::TrustArgs),
     Verify(verify::VerifyArgs),
     Repair(repair::RepairArgs),
+    Stats(stats::StatsArgs),
+    Doctor(doctor::DoctorArgs),
     Show(show::ShowArgs),
     Ls(ls::LsArgs),
     Cat(cat::CatArgs),
@@ -167,6 +172,8 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Import(args) => import::run(ui, global, &args),
         Command::Key(args) => key::run(ui, &args),
         Command::Trust(args) => trust::run(ui, global, &args),
+        Command::Stats(args) => stats::run(ui, global, &args),
+        Command::Doctor(args) => doctor::run(ui, global, &args),
         Command::Show(args) => show::run(ui, global, &args),
         Command::Ls(args) => ls::run(ui, global, &args),
         Command::Cat(args) => cat::run(ui, global, &args),

@@ -2,42 +2,78 @@
 
 use std::collections::BTreeSet;
 use std::process::ExitCode;
+use std::sync::atomic::AtomicBool;
 
-use artifact_store::{Depth, Finding, Found, GcPolicy, Keeper, Needs, Repair, Store, Verification};
+use artifact_store::{
+    ActionKey, Depth, Finding, Found, GcPolicy, Keeper, Needs, Rebuilt, Repair, Store, Verification,
+};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::error::Result;
+use crate::error::{ErrorKind, Result};
 use crate::exec::KnownRecipe;
+use crate::steps;
 
+use super::interrupt::stop_on_signal;
 use super::ui::{Ui, counted};
 use super::verify::finding_json;
 use super::{Global, locate};
 
-/// Move aside what is damaged, and say which builds make it again.
+/// Move aside what is damaged, make again what can be, and say which builds make the rest again.
 ///
 /// Every blob is read. What is not what its name says goes to the directory `quarantine` of the store, from where it
-/// may be deleted; from then on it is missing, and the next build that needs it makes it again.
+/// may be deleted. Hardware files and simulations are made again at once where what they read is there; the rest is
+/// missing until the next build that needs it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
   astra-store repair && astra-store build recipe.json
 
 The exit code is that of `verify` for what is left: 2 when builds have to make something again.")]
-pub(super) struct RepairArgs {}
+pub(super) struct RepairArgs {
+    /// First copy whatever can be read of the store's file to a new one: for a file whose pages are damaged. Nobody else
+    /// may have the store open; the old file goes to `quarantine`, too.
+    #[arg(long)]
+    rebuild: bool,
+}
 
-pub(super) fn run(ui: &Ui, global: &Global, _args: &RepairArgs) -> Result<ExitCode> {
+pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCode> {
+    if args.rebuild {
+        let directory = locate::existing_directory(global)?;
+        let Rebuilt { rows, unreadable, moved_aside } =
+            quietly(|| Store::rebuild(&directory, &locate::options(ui, global)))?;
+        ui.say(format!(
+            "copied {rows} rows to a new file, with {unreadable} gaps; the old one is {}",
+            moved_aside.display()
+        ));
+    }
     let store = locate::open_existing(ui, global)?;
-    let repair = store.repair(&store.verify(Depth::Full)?.findings)?;
-    // What was removed is missing now, and may have led to more.
-    let after = store.verify(Depth::Quick)?;
+    let cancel = stop_on_signal(*ui, "stopping: what is repaired stays repaired")?;
+    let found = store.verify(Depth::Full)?.findings;
+    // Of damaged records the descriptions go with them, so these are made again first.
+    let mut again = make_again(ui, &store, &found, &cancel)?;
+    let repair = store.repair(&found)?;
+    // What was removed is missing now, and may have led to more; what is made again may be what something else reads.
+    let mut after = store.verify(Depth::Quick)?;
+    loop {
+        let made = make_again(ui, &store, &after.findings, &cancel)?;
+        let is_news = !made.is_subset(&again);
+        again.extend(made);
+        if !is_news {
+            break;
+        }
+        after = store.verify(Depth::Quick)?;
+    }
     let remedies = remedies(&store, &after)?;
     if ui.json() {
-        ui.json_line(&described(&repair, &after, &remedies))?;
+        ui.json_line(&described(&repair, &again, &after, &remedies))?;
     } else {
         ui.data(|out| {
             for finding in &repair.removed {
                 writeln!(out, "removed: {finding}")?;
+            }
+            for key in &again {
+                writeln!(out, "made again: action {key}")?;
             }
             for finding in &after.findings {
                 writeln!(out, "{}: {finding}", finding.trouble().word())?;
@@ -51,6 +87,43 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &RepairArgs) -> Result<ExitCo
         remedies.iter().for_each(|remedy| ui.say(format!("to make it again: {remedy}")));
     }
     Ok(after.code().into())
+}
+
+/// Runs something that meets damage on purpose: that the database panics over it is caught and counted, and of no
+/// interest to anybody.
+fn quietly<T>(run: impl FnOnce() -> T) -> T {
+    let hook = std::panic::take_hook();
+    std::panic::set_hook(Box::new(|_| {}));
+    let outcome = run();
+    std::panic::set_hook(hook);
+    outcome
+}
+
+/// Makes again what the descriptions of steps suffice for; says which.
+fn make_again(
+    ui: &Ui,
+    store: &Store,
+    findings: &[Finding],
+    cancel: &AtomicBool,
+) -> Result<BTreeSet<ActionKey>> {
+    let wanted: BTreeSet<ActionKey> = findings
+        .iter()
+        .filter_map(|finding| match finding {
+            Finding::Record(key) | Finding::Missing(Found::Action(key), _) => Some(*key),
+            Finding::Missing(_, Needs::Content(Found::Action(key))) => Some(*key),
+            _ => None,
+        })
+        .collect();
+    let mut made = BTreeSet::new();
+    for key in wanted {
+        match steps::make_again(store, &key, cancel) {
+            Ok(true) => drop(made.insert(key)),
+            Ok(false) => {}
+            Err(e) if e.kind() == ErrorKind::Failed => ui.warn(format!("action {key}: {e}")),
+            Err(e) => return Err(e),
+        }
+    }
+    Ok(made)
 }
 
 /// The commands that make again what is missing or cannot be read.
@@ -67,6 +140,7 @@ fn remedies(store: &Store, after: &Verification) -> Result<BTreeSet<String>> {
             _ => {}
         }
     }
+    let is_unreadable = after.findings.iter().any(|finding| matches!(finding, Finding::Table(..)));
     roots.extend(plan.unreadable.iter().map(|part| part.root().to_owned()));
     let known = KnownRecipe::all(store)?;
     let remedy = |root: &String| match known.iter().find(|recipe| recipe.owns(root)) {
@@ -74,7 +148,8 @@ fn remedies(store: &Store, after: &Verification) -> Result<BTreeSet<String>> {
         Some(recipe) => format!("build the recipe {recipe}"),
         None => format!("set the root {root} again, or `astra-store roots --remove {root}`"),
     };
-    Ok(roots.iter().map(remedy).collect())
+    let rebuild = is_unreadable.then(|| "astra-store repair --rebuild".to_owned());
+    Ok(roots.iter().map(remedy).chain(rebuild).collect())
 }
 
 /// The root that keeps what needs something.
@@ -86,11 +161,17 @@ fn root_behind(plan: &artifact_store::GcPlan, needs: &Found) -> Result<Option<St
     }))
 }
 
-fn described(repair: &Repair, after: &Verification, remedies: &BTreeSet<String>) -> Value {
+fn described(
+    repair: &Repair,
+    again: &BTreeSet<ActionKey>,
+    after: &Verification,
+    remedies: &BTreeSet<String>,
+) -> Value {
     let list = |findings: &[Finding]| findings.iter().map(finding_json).collect::<Vec<Value>>();
     json!({
         "removed": list(&repair.removed),
         "moved_aside": repair.moved_aside,
+        "made_again": again.iter().map(ActionKey::to_string).collect::<Vec<String>>(),
         "left": list(&after.findings),
         "remedies": remedies,
         "code": after.code(),

@@ -3,6 +3,8 @@
 use clap::{Args, ValueEnum};
 
 use crate::error::Result;
+use crate::et::graph::GRAPH_SCHEMA;
+use crate::recipe::RECIPE_SCHEMA;
 
 use super::ui::Ui;
 
@@ -16,10 +18,16 @@ pub(super) struct SchemaArgs {
 
 #[derive(Clone, Copy, Debug, ValueEnum)]
 enum Format {
+    /// What to build.
     Recipe,
+    /// A graph of computation and communication.
+    Graph,
 }
 
 pub(super) fn run(ui: &Ui, args: &SchemaArgs) -> Result<()> {
-    let Format::Recipe = args.format;
-    ui.data(|out| out.write_all(crate::recipe::RECIPE_SCHEMA.as_bytes()))
+    let schema = match args.format {
+        Format::Recipe => RECIPE_SCHEMA,
+        Format::Graph => GRAPH_SCHEMA,
+    };
+    ui.data(|out| out.write_all(schema.as_bytes()))
 }

@@ -31,7 +31,7 @@ pub(super) fn points<'a>(
     for (row, point_status) in rows {
         let mut cells = if row.axes.is_empty() { vec![recipe.to_owned()] } else { row.axes.clone() };
         if ranks {
-            cells.push(row.ranks.to_string());
+            cells.push(row.ranks.map_or_else(none, |ranks| ranks.to_string()));
         }
         cells.push(row.finish_ns.map_or_else(none, format_nanos));
         if bandwidth {

@@ -5,7 +5,8 @@ use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-/// The derivations of a point: `hw` → `configs` → `run` and `et` → `run`.
+/// The derivations of a point: `hw` → `configs` → `run` and `et` → `run`, and `et` → `configs` where the traces decide
+/// how many ranks there are.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepKind {
     /// Hardware YAML → canonical network specification.
@@ -18,25 +19,36 @@ pub enum StepKind {
     Run,
 }
 
+/// What says how many ranks a point has.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum RanksFrom {
+    /// The recipe.
+    Recipe,
+    /// What the step `et` finds out.
+    Traces,
+}
+
 impl StepKind {
     /// All kinds; what a step reads comes before it.
     pub const ALL: [Self; 4] = [Self::Hw, Self::Et, Self::Configs, Self::Run];
 
     /// The steps whose outputs this one reads.
-    pub const fn needs(self) -> &'static [Self] {
-        match self {
-            Self::Hw | Self::Et => &[],
-            Self::Configs => &[Self::Hw],
-            Self::Run => &[Self::Et, Self::Configs],
+    pub const fn needs(self, ranks: RanksFrom) -> &'static [Self] {
+        match (self, ranks) {
+            (Self::Hw | Self::Et, _) => &[],
+            (Self::Configs, RanksFrom::Recipe) => &[Self::Hw],
+            (Self::Configs, RanksFrom::Traces) => &[Self::Hw, Self::Et],
+            (Self::Run, _) => &[Self::Et, Self::Configs],
         }
     }
 
-    /// The step that reads this one's outputs.
-    pub const fn feeds(self) -> Option<Self> {
-        match self {
-            Self::Hw => Some(Self::Configs),
-            Self::Et | Self::Configs => Some(Self::Run),
-            Self::Run => None,
+    /// The steps that read this one's outputs; what reads another's outputs comes after it.
+    pub const fn feeds(self, ranks: RanksFrom) -> &'static [Self] {
+        match (self, ranks) {
+            (Self::Hw, _) => &[Self::Configs],
+            (Self::Et, RanksFrom::Recipe) | (Self::Configs, _) => &[Self::Run],
+            (Self::Et, RanksFrom::Traces) => &[Self::Configs, Self::Run],
+            (Self::Run, _) => &[],
         }
     }
 
@@ -91,9 +103,12 @@ mod tests {
     fn what_a_step_reads_comes_before_it_and_knows_who_reads_it() {
         for (position, kind) in StepKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, position);
-            for need in kind.needs() {
-                assert!(*need < kind);
-                assert_eq!(need.feeds(), Some(kind));
+            for ranks in [RanksFrom::Recipe, RanksFrom::Traces] {
+                assert!(kind.needs(ranks).iter().all(|need| *need < kind));
+                for other in StepKind::ALL {
+                    let reads = other.needs(ranks).contains(&kind);
+                    assert_eq!(kind.feeds(ranks).contains(&other), reads, "{kind} {other}");
+                }
             }
         }
     }

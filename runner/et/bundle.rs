@@ -6,7 +6,6 @@ use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use astra_engine::CollectiveType;
-use serde_json::json;
 
 use super::attributes;
 use super::reader::Reader;
@@ -137,23 +136,6 @@ impl Bundle {
         format!("{prefix}.{rank}.et")
     }
 
-    /// `manifest.json`: ranks, and for each distinct file its size, number of nodes, collectives and the ranks that
-    /// have it as inclusive ranges. The same bundle always gives the same bytes.
-    pub fn manifest(&self) -> Vec<u8> {
-        let files: Vec<_> = self
-            .ranges_of_files()
-            .iter()
-            .zip(self.files.iter().zip(&self.summaries))
-            .map(|(ranks, (bytes, summary))| {
-                let collectives: Vec<_> = summary.collectives.iter().map(describe).collect();
-                json!({ "ranks": ranks, "bytes": bytes.len(), "nodes": summary.nodes, "collectives": collectives })
-            })
-            .collect();
-        let mut text = format!("{:#}", json!({ "manifest": 1, "ranks": self.ranks(), "files": files }));
-        text.push('\n');
-        text.into_bytes()
-    }
-
     /// For each distinct file the ranks that have it, as inclusive ranges.
     pub(super) fn ranges_of_files(&self) -> Vec<Vec<[u32; 2]>> {
         let mut ranges: Vec<Vec<[u32; 2]>> = vec![Vec::new(); self.files.len()];
@@ -166,10 +148,6 @@ impl Bundle {
         }
         ranges
     }
-}
-
-fn describe(used: &CollectiveUse) -> serde_json::Value {
-    json!({ "type": used.kind.as_str(), "size_bytes": used.size_bytes, "group": used.group })
 }
 
 pub(super) fn check_ranks(ranks: u64) -> Result<()> {

@@ -51,11 +51,19 @@ pub fn lower_bundle(
             return Err(Error::input(message).in_file(Bundle::file_name(prefix, rank)));
         }
     }
-    let groups = groups.iter().map(|(&number, members)| {
+    Ok(Workload { traces, trace_of_rank: file_of_rank.to_vec(), groups: lower_groups(groups)? })
+}
+
+/// Communicator groups as the engine takes them; whether their ranks exist is judged with the traces.
+///
+/// # Errors
+/// A group's number is out of range.
+pub fn lower_groups(groups: &BTreeMap<u32, Vec<u32>>) -> Result<BTreeMap<GroupId, Vec<Rank>>> {
+    let lowered = groups.iter().map(|(&number, members)| {
         let members = members.iter().map(|&rank| Rank(rank)).collect();
         group_id(number).map(|id| (id, members)).map_err(Error::input)
     });
-    Ok(Workload { traces, trace_of_rank: file_of_rank.to_vec(), groups: groups.collect::<Result<_>>()? })
+    lowered.collect()
 }
 
 /// A lowered file, and which rank it says it is the trace of, if it says so.

@@ -34,6 +34,27 @@ pub fn plain(file: &str, bytes: &Arc<[u8]>) -> Result<Arc<[u8]>> {
     Ok(plain.into())
 }
 
+/// A stream without compression.
+///
+/// # Errors
+/// Its beginning cannot be read.
+pub(super) fn plain_stream<'a>(file: &str, stream: impl Read + 'a) -> Result<Box<dyn BufRead + 'a>> {
+    let (source, gzip) = look_at(file, stream)?;
+    Ok(if gzip { decompressed(source) } else { source })
+}
+
+/// A stream from its beginning, and whether it is gzip.
+fn look_at<'a>(file: &str, mut stream: impl Read + 'a) -> Result<(Box<dyn BufRead + 'a>, bool)> {
+    let mut start = Vec::new();
+    stream.by_ref().take(GZIP_MAGIC.len() as u64).read_to_end(&mut start).map_err(|e| io_error(file, &e))?;
+    let gzip = start == GZIP_MAGIC;
+    Ok((Box::new(BufReader::with_capacity(1 << 16, io::Cursor::new(start).chain(stream))), gzip))
+}
+
+fn decompressed<'a>(source: Box<dyn BufRead + 'a>) -> Box<dyn BufRead + 'a> {
+    Box::new(BufReader::with_capacity(1 << 16, MultiGzDecoder::new(source)))
+}
+
 /// A trace file being read: its metadata, then an iterator over its nodes in file order.
 pub struct Reader<'a> {
     file: String,
@@ -60,20 +81,12 @@ impl<'a> Reader<'a> {
     /// # Errors
     /// The stream cannot be read, is empty, or does not begin with global metadata.
     pub fn new(file: &str, stream: impl Read + 'a) -> Result<Self> {
-        let mut stream = stream;
-        let mut start = Vec::new();
-        stream
-            .by_ref()
-            .take(GZIP_MAGIC.len() as u64)
-            .read_to_end(&mut start)
-            .map_err(|e| io_error(file, &e))?;
-        let gzip = start == GZIP_MAGIC;
-        Self::open(file, Box::new(BufReader::new(io::Cursor::new(start).chain(stream))), gzip)
+        let (source, gzip) = look_at(file, stream)?;
+        Self::open(file, source, gzip)
     }
 
     fn open(file: &str, source: Box<dyn BufRead + 'a>, compressed: bool) -> Result<Self> {
-        let source: Box<dyn BufRead + 'a> =
-            if compressed { Box::new(BufReader::new(MultiGzDecoder::new(source))) } else { source };
+        let source = if compressed { decompressed(source) } else { source };
         let mut reader = Self {
             file: file.to_owned(),
             source,

@@ -9,7 +9,7 @@ use std::time::{Duration, Instant};
 
 use artifact_store::{ActionKey, ActionRecord, Ticket};
 
-use crate::derivation::{PerStep, StepKind};
+use crate::derivation::{PerStep, RanksFrom, StepKind};
 use crate::error::Error;
 use crate::steps::Derivation;
 
@@ -19,6 +19,15 @@ use super::StepStatus;
 pub(super) struct Task {
     pub(super) point: usize,
     pub(super) kind: StepKind,
+    /// What says how many ranks the point has, which decides what the step reads.
+    pub(super) ranks: RanksFrom,
+}
+
+impl Task {
+    /// The steps of the point whose outputs this one reads.
+    pub(super) fn needs(self) -> impl Iterator<Item = Self> {
+        self.kind.needs(self.ranks).iter().map(move |&kind| Self { kind, ..self })
+    }
 }
 
 /// What came of a derivation.
@@ -90,7 +99,7 @@ pub(super) struct State {
 impl State {
     /// Notes what a task came to. A step that depends on it becomes ready, or comes to its end with it.
     pub(super) fn settle(&mut self, task: Task, resolved: Resolved, report: &Sender<Message>) {
-        let Task { point, kind } = task;
+        let Task { point, kind, ranks } = task;
         if matches!(resolved, Resolved::Unknown) {
             tell(report, Finished::new(task, StepStatus::Unknown, None));
         }
@@ -99,20 +108,25 @@ impl State {
         }
         self.resolved[point][kind] = Some(resolved);
         self.open -= 1;
-        let Some(next) = kind.feeds().filter(|next| self.resolved[point][*next].is_none()) else { return };
-        let task = Task { point, kind: next };
-        match self.standing(task) {
-            Standing::Ready => self.ready.push(task),
-            Standing::Waits => {}
-            Standing::Over(resolved) => self.settle(task, resolved, report),
+        for &kind in kind.feeds(ranks) {
+            // Looked at one after the other: the end of one may have been the end of the next.
+            if self.resolved[point][kind].is_some() {
+                continue;
+            }
+            let task = Task { kind, ..task };
+            match self.standing(task) {
+                Standing::Ready => self.ready.push(task),
+                Standing::Waits => {}
+                Standing::Over(resolved) => self.settle(task, resolved, report),
+            }
         }
     }
 
     /// What the steps that a task reads mean for it.
-    fn standing(&self, task: Task) -> Standing {
+    pub(super) fn standing(&self, task: Task) -> Standing {
         let mut standing = Standing::Ready;
-        for &kind in task.kind.needs() {
-            match &self.resolved[task.point][kind] {
+        for need in task.needs() {
+            match &self.resolved[need.point][need.kind] {
                 Some(Resolved::Done { .. }) => {}
                 Some(Resolved::Failed(e)) => return Standing::Over(Resolved::Failed(Arc::clone(e))),
                 Some(Resolved::Skipped) => return Standing::Over(Resolved::Skipped),
@@ -125,7 +139,7 @@ impl State {
     }
 }
 
-enum Standing {
+pub(super) enum Standing {
     Ready,
     Waits,
     Over(Resolved),

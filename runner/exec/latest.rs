@@ -142,3 +142,45 @@ impl LatestBuild {
         Ok(Self { report, digest: root.target, built_unix_ms: root.updated_unix_ms })
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use artifact_store::{Blob, Options, Publication};
+
+    use super::*;
+
+    #[test]
+    fn roots_without_a_place_are_found_until_a_complete_build_of_that_name_replaces_them() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store"), &Options::default()).unwrap();
+        let blob = Blob::new(b"{}".to_vec());
+        let targets = Targets { report: blob.digest(), index: blob.digest(), closure: blob.digest() };
+        let recipe = |place: &str| KnownRecipe {
+            name: "study".to_owned(),
+            place: place.to_owned(),
+            file: String::new(),
+        };
+        let build = |place: &str| {
+            let roots = roots_of_complete(&recipe(place), targets);
+            let blobs = vec![blob.clone()];
+            store.publish(Publication { blobs, roots, ..Publication::default() }).wait().unwrap();
+        };
+        let found = || KnownRecipe::find(&store, "study").unwrap().map(|recipe| recipe.place);
+
+        build("");
+        assert_eq!(found().as_deref(), Some(""));
+        build("0123456789ab");
+        assert_eq!(found().as_deref(), Some("0123456789ab"), "a place comes before none");
+        forget_placeless(&store, &recipe("0123456789ab")).unwrap();
+        let names: Vec<String> = store.roots().unwrap().into_iter().map(|(name, _)| name).collect();
+        assert!(names.iter().all(|name| name.starts_with("recipe/study/0123456789ab/")), "{names:?}");
+        assert_eq!(names.len(), 4);
+
+        build("ba9876543210");
+        let error = KnownRecipe::find(&store, "study").unwrap_err();
+        assert!(error.message().contains("2 recipes in different places"), "{error}");
+        let one = KnownRecipe::find(&store, "study@ba9").unwrap().unwrap();
+        assert_eq!(one.to_string(), "study@ba9876543210");
+        assert_eq!(KnownRecipe::find(&store, "stud").unwrap(), None);
+    }
+}

@@ -8,7 +8,7 @@ use astra_engine::Nanos;
 use crate::derivation::{Hex, PerStep, StepKind};
 use crate::recipe::{Point, Workload};
 use crate::report::{Index, Row, bus_bandwidth};
-use crate::steps::Context;
+use crate::steps::{Context, Finish};
 
 use super::board::Resolved;
 
@@ -31,7 +31,8 @@ fn row(context: &Context, point: &Point, run: &Resolved) -> Row {
         result: None,
     };
     let done = if let Resolved::Done { record, .. } = run { context.finish_of(record) } else { None };
-    if let Some((digest, finish)) = done {
+    if let Some((digest, Finish { time: finish, ranks })) = done {
+        row.ranks = Some(ranks);
         row.finish_ns = Some(finish.0);
         row.result = Some(Hex(digest));
         row.bus_bandwidth_bytes_per_s = bandwidth(&point.workload, finish);

@@ -1,6 +1,6 @@
 //! The order in which derivations are attempted, and by whom.
 //!
-//! A point is four derivations: `hw` → `configs` → `run` and `et` → `run`. Ready ones wait on a stack, so that a
+//! A point is four derivations, of which `run` reads what the others give. Ready ones wait on a stack, so that a
 //! point in progress is finished before a new one begins. Equal keys are executed once: within the process
 //! through the table of slots, between processes through the store's claims. A worker never blocks on another
 //! one: what has to wait is parked and picked up again.
@@ -19,7 +19,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::steps::{self, Derivation, Inputs};
 
 use super::StepStatus;
-use super::board::{Finished, Message, Resolved, Slot, State, Task, tell};
+use super::board::{Finished, Message, Resolved, Slot, Standing, State, Task, tell};
 use super::upstream::Asker;
 
 /// How long a step that another process executes is left alone before it is looked at again.
@@ -46,7 +46,10 @@ impl<'a> Scheduler<'a> {
     ) -> Self {
         let ready = (0..points.len())
             .rev()
-            .flat_map(|point| [StepKind::Et, StepKind::Hw].map(|kind| Task { point, kind }))
+            .flat_map(|point| {
+                let ranks = steps::ranks_from(&points[point]);
+                [StepKind::Et, StepKind::Hw].map(|kind| Task { point, kind, ranks })
+            })
             .collect();
         let state = State {
             ready,
@@ -220,7 +223,7 @@ impl<'a> Scheduler<'a> {
     /// Whether a task that failed because content was gone is attempted again, after the steps that wrote what it
     /// reads. Once for each step of a point: what is gone the next time is not mended by executing it again.
     fn attempt_again(&self, task: Task, owned: Option<ActionKey>, e: &Error) -> bool {
-        if e.kind() != ErrorKind::Missing || self.dry_run || task.kind.needs().is_empty() {
+        if e.kind() != ErrorKind::Missing || self.dry_run || task.needs().next().is_none() {
             return false;
         }
         let mut state = self.lock();
@@ -232,14 +235,19 @@ impl<'a> Scheduler<'a> {
         if let Some(Slot::InProgress(waiting)) = owned.and_then(|key| state.slots.remove(&key)) {
             state.ready.extend(waiting);
         }
-        for &kind in task.kind.needs() {
-            if let Some(Resolved::Done { key, .. }) = state.resolved[task.point][kind].take() {
+        for need in task.needs() {
+            if let Some(Resolved::Done { key, .. }) = state.resolved[need.point][need.kind].take() {
                 state.open += 1;
                 if matches!(state.slots.get(&key), Some(Slot::Resolved(_))) {
                     state.slots.remove(&key);
                 }
             }
-            state.ready.push(Task { kind, ..task });
+        }
+        // Those that read what others of them write become ready with these.
+        for need in task.needs() {
+            if matches!(state.standing(need), Standing::Ready) {
+                state.ready.push(need);
+            }
         }
         drop(state);
         self.changed.notify_all();
@@ -273,9 +281,9 @@ impl<'a> Scheduler<'a> {
     fn inputs(&self, task: Task) -> Inputs {
         let state = self.lock();
         let mut inputs = Inputs::default();
-        for &kind in task.kind.needs() {
-            if let Some(Resolved::Done { record, .. }) = &state.resolved[task.point][kind] {
-                inputs.insert(kind, Arc::clone(record));
+        for need in task.needs() {
+            if let Some(Resolved::Done { record, .. }) = &state.resolved[need.point][need.kind] {
+                inputs.insert(need.kind, Arc::clone(record));
             }
         }
         inputs

@@ -91,9 +91,10 @@ impl<'a> Asker<'a> {
         for level in LEVELS {
             let mut steps = Vec::new();
             for (i, point) in points.iter().enumerate() {
-                for &kind in level.iter().filter(|kind| inputs[i].has_all_for(**kind)) {
+                for &kind in level {
+                    let Some(inputs) = inputs[i].of_step(point, kind) else { continue };
                     // What is wrong with it is told when its turn comes.
-                    if let Ok(derivation) = steps::derive(context, point, kind, &inputs[i]) {
+                    if let Ok(derivation) = steps::derive(context, point, kind, &inputs) {
                         steps.push((i, kind, derivation.key));
                     }
                 }

@@ -13,7 +13,7 @@ use super::options::{self, Engine, LayoutOptions, Policy};
 use super::place::{Fault, Place, Source};
 use super::section::{Section, object, relative_path, text};
 use super::sweep::{self, Axis, Part};
-use super::workload::{self, ExistingTraces, Workload};
+use super::workload::{self, FILE_KEYS, Workload};
 use crate::et::Edit;
 use crate::files;
 use crate::{Error, Result};
@@ -149,27 +149,23 @@ impl Recipe {
         sources
     }
 
-    /// Every existing bundle that some point reads, each once, and the file of its groups, in the order of the points.
-    /// Values of the sweep that do not fit are left out; [`Recipe::points`] reports them.
-    pub fn bundles(&self) -> Vec<ExistingTraces> {
-        let chosen_by =
-            |target: &sweep::Target| ["", "kind", "traces", "groups"].contains(&target.inner_text());
+    /// Every workload of a point that names files, each once, in the order of the points. Values of the sweep that do not
+    /// fit are left out; [`Recipe::points`] reports them.
+    pub fn workloads_with_files(&self) -> Vec<Workload> {
         let changed = self
             .axes
             .iter()
             .flat_map(|axis| &axis.entries)
             .flat_map(|entry| &entry.overrides)
-            .any(|o| o.target.part == Part::Workload && chosen_by(&o.target));
+            .any(|o| o.target.part == Part::Workload && FILE_KEYS.contains(&o.target.inner_text()));
         let workloads = if changed { self.workloads() } else { vec![self.base.workload.clone()] };
-        let mut bundles: Vec<ExistingTraces> = Vec::new();
+        let mut with_files: Vec<Workload> = Vec::new();
         for workload in workloads {
-            if let Workload::Et(existing) = workload
-                && !bundles.contains(&existing)
-            {
-                bundles.push(existing);
+            if workload.names_files() && !with_files.contains(&workload) {
+                with_files.push(workload);
             }
         }
-        bundles
+        with_files
     }
 
     /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no

@@ -1,7 +1,7 @@
 //! Recipes: what to build, written by people. Schema, defaults, units, validation with key paths, sweeps.
 //!
 //! Data flows document → [`Recipe`] → [`Point`]s. Depends on units and on names (collectives, algorithms, axes, system
-//! keys, edits of traces); never opens the files a recipe names, and knows nothing of traces, steps and the store.
+//! keys, edits of traces, switches of conversions); never opens the files a recipe names, and knows nothing of traces, steps and the store.
 
 mod blame;
 mod document;
@@ -21,7 +21,7 @@ pub use options::{Engine, EngineKind, LayoutOptions, Policy, PolicyPlugin};
 pub use points::Point;
 pub use schema::{RECIPE_SCHEMA, STARTER_FILES};
 pub use sweep::MAX_POINTS;
-pub use workload::{ExistingTraces, Item, TraceKey, Workload};
+pub use workload::{ExistingTraces, GraphFile, Item, ManifestForm, TraceKey, Workload};
 
 #[cfg(test)]
 mod tests;

@@ -11,7 +11,8 @@ use serde::{Serialize, Serializer};
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, count, list, relative_path, size, text, trace_time};
+use super::section::{Section, array, boolean, count, list, relative_path, size, text, trace_time, word};
+use crate::et::graph::{ConvertOptions, Mends};
 
 /// The workload of one point.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
@@ -50,6 +51,30 @@ pub enum Workload {
     },
     /// A bundle that is there already.
     Et(ExistingTraces),
+    /// A graph of computation and communication, which becomes traces.
+    Graph(GraphFile),
+}
+
+/// A graph on disk, and how it becomes traces.
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+pub struct GraphFile {
+    /// The file, relative to the recipe.
+    pub graph: String,
+    /// What is done differently from DeepFlow.
+    pub convert: ConvertOptions,
+    /// Which form of manifest is written.
+    pub manifest: ManifestForm,
+}
+
+/// A form of `manifest.json`.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[serde(rename_all = "snake_case")]
+pub enum ManifestForm {
+    /// This program's own, which describes the traces as they are.
+    #[default]
+    Native,
+    /// DeepFlow's.
+    Df,
 }
 
 /// A bundle of execution traces on disk.
@@ -99,19 +124,25 @@ impl Workload {
         match self {
             Self::Collective { collective, .. } => BTreeSet::from([*collective]),
             Self::Sequence { items, .. } => items.iter().map(|item| item.collective).collect(),
-            // What is in existing traces is known when they have been read.
-            Self::Pipeline { .. } | Self::Et(_) => BTreeSet::new(),
+            // What is in existing traces and in graphs is known when they have been read.
+            Self::Pipeline { .. } | Self::Et(_) | Self::Graph(_) => BTreeSet::new(),
         }
     }
 
-    /// How many ranks take part.
-    pub fn ranks(&self) -> u32 {
+    /// How many ranks take part, where the recipe says so: a graph has as many as its conversion gives.
+    pub fn ranks(&self) -> Option<u32> {
         match self {
             Self::Collective { ranks, .. } | Self::Sequence { ranks, .. } | Self::Pipeline { ranks, .. } => {
-                *ranks
+                Some(*ranks)
             }
-            Self::Et(existing) => existing.ranks,
+            Self::Et(existing) => Some(existing.ranks),
+            Self::Graph(_) => None,
         }
+    }
+
+    /// Whether it names files beside the recipe.
+    pub(super) fn names_files(&self) -> bool {
+        matches!(self, Self::Et(_) | Self::Graph(_))
     }
 }
 
@@ -133,7 +164,11 @@ pub(super) const KINDS: &[(&str, &[&str])] = &[
     ("sequence", &["kind", "ranks", "items", "edits"]),
     ("pipeline", &["kind", "ranks", "microbatches", "compute", "size", "edits"]),
     ("et", &["kind", "traces", "groups", "ranks", "key", "edits"]),
+    ("graph", &["kind", "graph", "convert", "manifest", "edits"]),
 ];
+
+/// The keys that name files, or decide whether a workload does; the empty one is the whole workload.
+pub(super) const FILE_KEYS: [&str; 5] = ["", "kind", "traces", "groups", "graph"];
 
 /// The keys of an item of a sequence.
 pub(super) const ITEM_KEYS: &[&str] = &["name", "collective", "size", "delay", "after"];
@@ -144,6 +179,9 @@ const SIZE: &str = "a size such as \"64 MiB\"";
 pub(super) fn read(json: &Json, place: &Place<'_>) -> Result<Workload, Fault> {
     let kind = kind(json, place)?;
     let section = Section::open(json, place, kind.1)?;
+    if kind.0 == "graph" {
+        return graph(&section).map(Workload::Graph);
+    }
     let ranks = section.required("ranks", "the number of ranks", count)?;
     Ok(match kind.0 {
         "collective" => Workload::Collective {
@@ -189,13 +227,45 @@ pub(super) const KEYS: [(&str, TraceKey); 2] =
     [("content", TraceKey::Content), ("canonical", TraceKey::Canonical)];
 
 fn key(json: &Json, place: &Place<'_>) -> Result<TraceKey, Fault> {
-    super::section::word(json, place, "key", &KEYS)
+    word(json, place, "key", &KEYS)
+}
+
+/// The forms of manifest.
+pub(super) const MANIFESTS: [(&str, ManifestForm); 2] =
+    [("native", ManifestForm::Native), ("df", ManifestForm::Df)];
+
+/// The ways of converting that have a name.
+pub(super) const CONVERSIONS: [(&str, ConvertOptions); 2] =
+    [("mended", ConvertOptions::MENDED), ("faithful", ConvertOptions::FAITHFUL)];
+
+fn graph(section: &Section<'_>) -> Result<GraphFile, Fault> {
+    let manifest = |json: &Json, place: &Place<'_>| word(json, place, "manifest", &MANIFESTS);
+    Ok(GraphFile {
+        graph: section.required("graph", "the path of a graph file", relative_path)?,
+        convert: section.optional("convert", conversion)?.unwrap_or_default(),
+        manifest: section.optional("manifest", manifest)?.unwrap_or_default(),
+    })
+}
+
+/// The name of a way of converting, or an object of switches, of which those that are absent are on.
+fn conversion(json: &Json, place: &Place<'_>) -> Result<ConvertOptions, Fault> {
+    if !matches!(json, Json::Object(_)) {
+        return word(json, place, "conversion", &CONVERSIONS);
+    }
+    let switches = Section::open(json, place, &Mends::SWITCHES)?;
+    let mut options = ConvertOptions::default();
+    for name in Mends::SWITCHES {
+        if let Some(on) = switches.optional(name, boolean)? {
+            options.mends.set(name, on);
+        }
+    }
+    Ok(options)
 }
 
 /// Reads the name of a collective, spelled as documented.
 pub(super) fn collective(json: &Json, place: &Place<'_>) -> Result<Collective, Fault> {
     let words = Collective::ALL.map(|c| (c.name(), c));
-    super::section::word(json, place, "collective", &words)
+    word(json, place, "collective", &words)
 }
 
 fn items(json: &Json, place: &Place<'_>) -> Result<Vec<Item>, Fault> {

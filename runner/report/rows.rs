@@ -15,8 +15,8 @@ pub struct Row {
     pub name: String,
     /// The values of the swept axes, in the order of [`Report::axes`], as written in the recipe.
     pub axes: Vec<String>,
-    /// Number of ranks.
-    pub ranks: u32,
+    /// Number of ranks; `None` when neither the recipe nor a result says so.
+    pub ranks: Option<u32>,
     /// When the last rank finished; `None` when the point has no result.
     pub finish_ns: Option<u64>,
     /// Bus bandwidth of a workload that is one collective.

@@ -13,6 +13,7 @@ use astra_engine::Nanos;
 use crate::astrasim::{NetworkFile, SystemFile};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
+use crate::report::RunResult;
 
 use super::ingest::Sources;
 use super::run;
@@ -30,10 +31,19 @@ pub struct Context {
     /// By the tree of the traces and the file of the groups.
     pub(super) workloads: Memo<(Digest, Option<Digest>), astra_engine::Workload>,
     /// Finish times of runs of this build, so that the report need not read results back.
-    finished: Mutex<HashMap<Digest, Nanos>>,
+    finished: Mutex<HashMap<Digest, Finish>>,
     notice_lists: Memo<Digest, Vec<String>>,
     told: Mutex<BTreeSet<String>>,
     lint: bool,
+}
+
+/// What a report says of a result.
+#[derive(Clone, Copy, Debug)]
+pub struct Finish {
+    /// When the last rank finished.
+    pub time: Nanos,
+    /// How many ranks there were.
+    pub ranks: u32,
 }
 
 impl Context {
@@ -87,14 +97,15 @@ impl Context {
         super::files::content(&self.store, digest)
     }
 
-    /// The result of a run of this build, executed or recalled, and when its last rank finished.
-    pub fn finish_of(&self, record: &ActionRecord) -> Option<(Digest, Nanos)> {
+    /// The result of a run of this build, executed or recalled, and what a report says of it.
+    pub fn finish_of(&self, record: &ActionRecord) -> Option<(Digest, Finish)> {
         let digest = record.outputs.get(run::OUTPUT)?.digest;
         lock(&self.finished).get(&digest).map(|finish| (digest, *finish))
     }
 
-    pub(super) fn note_finish(&self, result: Digest, finish: Nanos) {
-        lock(&self.finished).insert(result, finish);
+    pub(super) fn note_finish(&self, digest: Digest, result: &RunResult) {
+        let ranks = result.rank_finish_ns.len() as u32;
+        lock(&self.finished).insert(digest, Finish { time: Nanos(result.finish_ns), ranks });
     }
 
     /// The sentences in a list of notices.

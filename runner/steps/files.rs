@@ -9,6 +9,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
 use crate::recipe::Point;
 
+use super::placement::Placement;
 use super::{Inputs, configs, et, hw, run};
 
 /// Names and contents of a point's files, from the keys of its `hw`, `et`, `configs` and `run` steps. Files of steps
@@ -32,7 +33,9 @@ pub fn point_files(
         (records.optional(StepKind::Hw, hw::OUTPUT), records.optional(StepKind::Configs, configs::NETWORK))
     {
         let spec = NetworkSpec::from_bytes(&content(store, &spec)?)?;
-        let names = configs::files(Arc::new(spec), point)?;
+        let placement = records.optional(StepKind::Et, et::PLACEMENT);
+        let placement = placement.map(|digest| Placement::decode(&content(store, &digest)?)).transpose()?;
+        let names = configs::files(Arc::new(spec), point, placement.as_ref())?;
         files.push((names.network_name, network));
         files.push((names.system_name, records.output(StepKind::Configs, configs::SYSTEM)?));
         let remote_memory = records.output(StepKind::Configs, configs::REMOTE_MEMORY)?;

@@ -31,12 +31,17 @@ pub(super) fn preimage(context: &Context, point: &Point) -> Result<Preimage> {
 
 pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
     let (spec, notices) = network_spec(&context.sources, point)?;
+    context.notify(&point.hw, notices.iter().map(Notice::to_string));
+    Ok(produced(&spec, &notices))
+}
+
+/// What the step writes.
+pub(super) fn produced(spec: &NetworkSpec, notices: &[Notice]) -> Produced {
     let notices: Vec<String> = notices.iter().map(Notice::to_string).collect();
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, OUTPUT, spec.to_bytes());
-    produced.output(OutputKind::Blob, NOTICES, Value::from(notices.clone()).to_string().into_bytes());
-    context.notify(&point.hw, notices);
-    Ok(produced)
+    produced.output(OutputKind::Blob, NOTICES, Value::from(notices).to_string().into_bytes());
+    produced
 }
 
 /// Says again what was worth saying when the step was executed.

@@ -1,4 +1,4 @@
-//! What a recipe names on disk: hardware files, existing traces and their groups, read once when a build begins.
+//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, read once when a build begins.
 //!
 //! Afterwards only these bytes count, whatever happens to the files. Paths are for messages; nothing keyed depends on them.
 
@@ -13,7 +13,7 @@ use crate::error::{Error, Result};
 use crate::et::Bundle;
 use crate::files;
 use crate::hw::Document;
-use crate::recipe::{ExistingTraces, Recipe};
+use crate::recipe::{ExistingTraces, Recipe, Workload};
 use crate::traces::TraceFiles;
 
 use super::context::Memo;
@@ -45,7 +45,7 @@ pub struct TraceSource {
 pub struct Sources {
     /// The recipe in canonical form.
     pub recipe: Blob,
-    /// Hardware files and group files, under the names by which the recipe calls them.
+    /// Hardware files, graphs and group files, under the names by which the recipe calls them.
     pub files: BTreeMap<String, Source>,
     /// Existing traces, likewise.
     pub traces: BTreeMap<String, TraceSource>,
@@ -59,16 +59,24 @@ impl Sources {
     /// When one cannot be read.
     pub fn read(recipe: &Recipe) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
-        let bundles = recipe.bundles();
+        let workloads = recipe.workloads_with_files();
         let mut sources = BTreeMap::new();
-        let groups = bundles.iter().filter_map(|bundle| bundle.groups.clone());
-        for name in recipe.sources().into_iter().chain(groups) {
+        let beside_traces = workloads.iter().filter_map(|workload| match workload {
+            Workload::Et(existing) => existing.groups.clone(),
+            Workload::Graph(file) => Some(file.graph.clone()),
+            _ => None,
+        });
+        for name in recipe.sources().into_iter().chain(beside_traces) {
+            if sources.contains_key(&name) {
+                continue;
+            }
             let path = beside.join(&name);
             let bytes = files::read_or_hint(&path, "paths in a recipe are relative to the recipe")?;
             sources.insert(name, Source { path: path.display().to_string(), blob: Blob::new(bytes) });
         }
         let mut traces = BTreeMap::new();
-        for ExistingTraces { traces: name, .. } in bundles {
+        for workload in workloads {
+            let Workload::Et(ExistingTraces { traces: name, .. }) = workload else { continue };
             if let Entry::Vacant(entry) = traces.entry(name) {
                 let source = TraceSource::read(&beside.join(entry.key()))?;
                 entry.insert(source);

@@ -3,6 +3,7 @@
 //! Depends on the formats (`hw`, `astrasim`, `et`), the engine and the store. A step reads only ingested
 //! content, never the source files.
 
+mod again;
 mod check;
 mod configs;
 mod context;
@@ -10,8 +11,10 @@ mod et;
 mod files;
 mod hw;
 mod ingest;
+mod placement;
 mod recorded;
 mod run;
+mod traces;
 
 use std::collections::BTreeMap;
 use std::sync::Arc;
@@ -22,12 +25,13 @@ use artifact_store::{
     ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
 };
 
-use crate::derivation::{Preimage, StepKind};
+use crate::derivation::{Preimage, RanksFrom, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
+pub use again::make_again;
 pub use check::check;
-pub use context::{Context, provenance};
+pub use context::{Context, Finish, provenance};
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
@@ -43,6 +47,11 @@ pub fn version(kind: StepKind) -> u32 {
         StepKind::Configs => configs::VERSION,
         StepKind::Run => run::VERSION,
     }
+}
+
+/// What says how many ranks a point has.
+pub fn ranks_from(point: &Point) -> RanksFrom {
+    if point.workload.ranks().is_some() { RanksFrom::Recipe } else { RanksFrom::Traces }
 }
 
 /// A step with its key made.
@@ -72,9 +81,10 @@ impl Inputs {
         self.0.insert(kind, record);
     }
 
-    /// Whether everything is there that a step of this kind reads.
-    pub fn has_all_for(&self, kind: StepKind) -> bool {
-        kind.needs().iter().all(|need| self.0.contains_key(need))
+    /// Those of these records that a step of this point reads, if all are there.
+    pub fn of_step(&self, point: &Point, kind: StepKind) -> Option<Self> {
+        let needs = kind.needs(ranks_from(point)).iter();
+        needs.map(|need| Some((*need, Arc::clone(self.0.get(need)?)))).collect::<Option<_>>().map(Self)
     }
 
     /// The digest of an output of a step that this one reads.
@@ -181,14 +191,15 @@ pub fn execute(
     }
 }
 
-/// Takes from a known step what a build says of it: the notices of a hardware file, the finish time of a run.
+/// Takes from a known step what a build says of it: the notices of a hardware file or a graph, the finish time of a run.
 ///
 /// # Errors
 /// [`ErrorKind::Missing`] when that is damaged or gone: then the step is not known after all.
 pub fn recall(context: &Context, point: &Point, kind: StepKind, record: &ActionRecord) -> Result<()> {
     match kind {
         StepKind::Hw => hw::recall(context, point, record),
+        StepKind::Et => et::recall(context, point, record),
         StepKind::Run => run::recall(context, record),
-        StepKind::Et | StepKind::Configs => Ok(()),
+        StepKind::Configs => Ok(()),
     }
 }

@@ -5,7 +5,6 @@ use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, HexPrefix, Store, Tree};
 
-use crate::astrasim;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::RunResult;
@@ -49,6 +48,22 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
         Error::new(ErrorKind::Store, format!("what action {key} was made of is not known any more"))
             .hint("build the recipe again")
     })?;
+    let (simulation, engine_version) = simulation_of(store, key, &preimage)?;
+    let record = store.record(key)?.unwrap_or_default();
+    let result = read(store, &output_of(StepKind::Run, &record, run::OUTPUT)?, run::OUTPUT)?;
+    let result = RunResult::decode(&result)?;
+    Ok(RecordedRun { simulation, result, engine_version })
+}
+
+/// What the run with this description simulates, and the semantic version of the engine that did.
+///
+/// # Errors
+/// As for [`recorded_run`].
+pub(super) fn simulation_of(
+    store: &Store,
+    key: &ActionKey,
+    preimage: &Preimage,
+) -> Result<(Simulation, u64)> {
     if preimage.kind != StepKind::Run.as_str() {
         let message =
             format!("action {key} is a step `{}`, and only a run can be simulated again", preimage.kind);
@@ -66,15 +81,11 @@ pub fn recorded_run(store: &Store, key: &ActionKey) -> Result<RecordedRun> {
     let network = run::read_network(&input(configs::NETWORK)?)?;
     let system = run::read_system(&input(configs::SYSTEM)?)?;
     let traces = Tree::decode(&input(et::TREE)?)?;
-    let mut workload = run::lowered(&traces, |entry| read(store, &entry.digest, &entry.name))?;
-    if preimage.inputs.contains_key(et::GROUPS) {
-        workload.groups = astrasim::read_groups(&input(et::GROUPS)?, et::GROUPS)?;
-    }
+    let groups =
+        preimage.inputs.get(et::GROUPS).map(|digest| read(store, &digest.0, et::GROUPS)).transpose()?;
+    let workload = run::lowered(&traces, groups.as_deref(), |entry| read(store, &entry.digest, &entry.name))?;
     let (network, system) = run::prepare(&network, &system, &engine)?;
-    let record = store.record(key)?.unwrap_or_default();
-    let result = read(store, &output_of(StepKind::Run, &record, run::OUTPUT)?, run::OUTPUT)?;
-    let result = RunResult::decode(&result)?;
-    Ok(RecordedRun { simulation: Simulation { network, system, workload }, result, engine_version })
+    Ok((Simulation { network, system, workload }, engine_version))
 }
 
 /// The content of an input, by the name that the run has for it.

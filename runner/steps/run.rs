@@ -10,7 +10,7 @@ use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use artifact_store::{ActionRecord, Digest, OutputKind, Tree, TreeEntry};
-use astra_engine::{Nanos, Network, RemoteMemory, System, Workload};
+use astra_engine::{Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
@@ -91,10 +91,16 @@ pub(super) fn execute(
     let report =
         astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
     let result = RunResult::from_engine(&report)?;
-    let mut produced = Produced::default();
-    let digest = produced.output(OutputKind::Blob, OUTPUT, result.encode());
-    context.note_finish(digest, Nanos(result.finish_ns));
+    let produced = produced(&result);
+    context.note_finish(output_of(StepKind::Run, &produced.record, OUTPUT)?, &result);
     Ok(produced)
+}
+
+/// What the step writes.
+pub(super) fn produced(result: &RunResult) -> Produced {
+    let mut produced = Produced::default();
+    produced.output(OutputKind::Blob, OUTPUT, result.encode());
+    produced
 }
 
 pub(super) fn read_network(network_yml: &[u8]) -> Result<NetworkFile> {
@@ -126,7 +132,7 @@ pub(super) fn prepare(
 pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
     let digest = output_of(StepKind::Run, record, OUTPUT)?;
     let result = RunResult::decode(&context.content(&digest)?)?;
-    context.note_finish(digest, Nanos(result.finish_ns));
+    context.note_finish(digest, &result);
     Ok(())
 }
 
@@ -134,16 +140,17 @@ pub(super) fn recall(context: &Context, record: &ActionRecord) -> Result<()> {
 fn workload(context: &Context, tree: Digest, groups: Option<Digest>) -> Result<Arc<Workload>> {
     context.workloads.get_or((tree, groups), || {
         let tree = Tree::decode(&context.content(&tree)?)?;
-        let mut workload = lowered(&tree, |entry| context.content(&entry.digest))?;
-        if let Some(groups) = groups {
-            workload.groups = astrasim::read_groups(&context.content(&groups)?, et::GROUPS)?;
-        }
-        Ok(workload)
+        let groups = groups.map(|groups| context.content(&groups)).transpose()?;
+        lowered(&tree, groups.as_deref(), |entry| context.content(&entry.digest))
     })
 }
 
-/// The traces in a tree, whose distinct files are read once each.
-pub(super) fn lowered(tree: &Tree, read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>) -> Result<Workload> {
+/// The traces in a tree, whose distinct files are read once each, with the groups in a file.
+pub(super) fn lowered(
+    tree: &Tree,
+    groups: Option<&[u8]>,
+    read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>,
+) -> Result<Workload> {
     let mut positions: HashMap<Digest, u32> = HashMap::new();
     let mut files = Vec::new();
     let mut file_of_rank = vec![0; tree.entries().len()];
@@ -158,7 +165,9 @@ pub(super) fn lowered(tree: &Tree, read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>
         }
         file_of_rank[rank] = file;
     }
-    lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())
+    let workload = lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())?;
+    let groups = groups.map(|groups| astrasim::read_groups(groups, et::GROUPS)).transpose()?;
+    Ok(Workload { groups: groups.unwrap_or_default(), ..workload })
 }
 
 /// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below

@@ -6,8 +6,8 @@
 
 use crate::error::{Error, Result};
 use redb::{
-    AccessGuard, CommitError, CompactionError, ConcurrencyMode, Database, DatabaseError, ReadOnlyTable,
-    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    AccessGuard, CommitError, CompactionError, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase,
+    ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
     Table as RedbTable, TableDefinition, TableError, TransactionError, WriteTransaction,
 };
 use std::ops::RangeInclusive;
@@ -21,6 +21,9 @@ pub(crate) use redb::{BackendError, StorageBackend};
 
 /// The file with everything in it.
 pub(crate) const FILE_NAME: &str = "store.redb";
+
+/// The same while it is rebuilt.
+pub(crate) const NEW_FILE_NAME: &str = "store.redb.new";
 
 /// How the file is shared, as the format file names it.
 pub(crate) const MODE: &str = "redb multi-writer";
@@ -66,7 +69,7 @@ pub(crate) enum Table {
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl Table {
-    const ALL: [Self; 12] = [
+    pub(crate) const ALL: [Self; 12] = [
         Self::Blobs,
         Self::Chunks,
         Self::Actions,
@@ -104,8 +107,14 @@ pub(crate) type Progress = Arc<AtomicU64>;
 
 /// The open file.
 pub(crate) struct Db {
-    database: Database,
+    file: OpenFile,
     path: PathBuf,
+}
+
+enum OpenFile {
+    Writable(Database),
+    /// Where this user may not write.
+    Unwritable(ReadOnlyDatabase),
 }
 
 impl Db {
@@ -153,7 +162,17 @@ impl Db {
             });
             open(&builder, path.to_owned()).map_err(Failure::from)
         })?;
-        Ok(Self { database, path: path.to_owned() })
+        Ok(Self { file: OpenFile::Writable(database), path: path.to_owned() })
+    }
+
+    /// Opens an existing file that cannot be written, and writes nothing.
+    pub(crate) fn open_unwritable(path: &Path, cache_bytes: usize) -> Result<Self> {
+        let database = guarded(path, || {
+            let mut builder = Database::builder();
+            builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(cache_bytes);
+            Ok(builder.open_read_only(path)?)
+        })?;
+        Ok(Self { file: OpenFile::Unwritable(database), path: path.to_owned() })
     }
 
     pub(crate) fn path(&self) -> &Path {
@@ -161,28 +180,37 @@ impl Db {
     }
 
     /// Rewrites the file without free space, and closes it. Nobody else may have it open.
-    pub(crate) fn compact(mut self) -> Result<()> {
+    pub(crate) fn compact(self) -> Result<()> {
+        let OpenFile::Writable(mut database) = self.file else { return Err(unwritable(&self.path)) };
         guarded(&self.path, || {
             // Each pass moves what it can; the last one finds nothing to do.
-            while self.database.compact()? {}
+            while database.compact()? {}
             Ok(())
         })
     }
 
     /// The last commit of any process, frozen. Short-lived: pages it can see are not reused.
     pub(crate) fn view(&self) -> Result<View<'_>> {
-        let transaction = guarded(&self.path, || Ok(self.database.begin_read()?))?;
+        let transaction = guarded(&self.path, || match &self.file {
+            OpenFile::Writable(database) => Ok(database.begin_read()?),
+            OpenFile::Unwritable(database) => Ok(database.begin_read()?),
+        })?;
         Ok(View { transaction, path: &self.path })
     }
 
     /// Begins a change, unless somebody in this or another process is in one.
     pub(crate) fn try_begin(&self) -> Result<Option<Change<'_>>> {
-        let transaction = guarded(&self.path, || match self.database.try_begin_write() {
+        let OpenFile::Writable(database) = &self.file else { return Err(unwritable(&self.path)) };
+        let transaction = guarded(&self.path, || match database.try_begin_write() {
             Err(TransactionError::WouldBlock) => Ok(None),
             other => Ok(Some(other?)),
         })?;
         Ok(transaction.map(|transaction| Change { transaction, path: &self.path }))
     }
+}
+
+fn unwritable(path: &Path) -> Error {
+    Error::new(crate::ErrorKind::ReadOnly, "the file was opened for reading only").at(path)
 }
 
 /// A frozen state of all tables.
@@ -218,7 +246,6 @@ impl<'db> Change<'db> {
     }
 
     /// How many pages of the smallest size are in use.
-    #[cfg(test)]
     pub(crate) fn used_pages(&self) -> Result<u64> {
         guarded(self.path, || Ok(self.transaction.stats()?.allocated_pages()))
     }
@@ -353,6 +380,11 @@ impl Failure {
             E::UpgradeRequired(version) => {
                 Error::corrupt(format!("the file has the old layout {version}")).at(path).hint(again)
             }
+            E::RepairAborted => Error::corrupt(
+                "the file was not closed cleanly, and cannot be put in order without writing",
+            )
+            .at(path)
+            .hint("let somebody who may write there open the store once, or copy it to where you may write"),
             E::DatabaseAlreadyOpen => Error::new(
                 crate::ErrorKind::Busy,
                 "another program has the file of the store open for itself alone",

@@ -3,13 +3,13 @@
 
 use crate::db;
 use crate::error::{Error, ErrorKind, Result};
+use crate::sharing;
 use std::fs;
 use std::io::{self, Write};
 use std::path::Path;
 
 /// The version that this program writes; it reads those before, too. Format 1 had no history of roots, no notes, and
-/// did not know when something was written or used; in format 2 there were no signatures, and rows of records had no
-/// check.
+/// did not know when something was written or used; format 2 had no signatures, and its rows of records no check.
 pub(crate) const VERSION: u32 = 3;
 
 const FILE: &str = "FORMAT";
@@ -60,7 +60,17 @@ pub(crate) fn write(directory: &Path) -> Result<()> {
         file.write_all(text.as_bytes())?;
         file.sync_all()
     });
-    written.and_then(|()| fs::rename(&temporary, &path)).map_err(|e| Error::io("write the file", &path, &e))
+    written
+        .and_then(|()| fs::rename(&temporary, &path))
+        .map_err(|e| Error::io("write the file", &path, &e))?;
+    sharing::as_its_directory(&path);
+    Ok(())
+}
+
+/// What the file says beside the version: how the database is shared, and what made it.
+pub(crate) fn describe(directory: &Path) -> String {
+    let text = fs::read_to_string(directory.join(FILE)).unwrap_or_default();
+    text.lines().collect::<Vec<_>>().join(", ")
 }
 
 /// Refuses to make a store among somebody else's files; what an interrupted attempt left is fine, and so is what

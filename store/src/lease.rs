@@ -172,7 +172,8 @@ impl Drop for Passage<'_> {
 #[derive(Clone, Debug)]
 #[must_use = "what is relied on is kept only as long as the session lives"]
 pub struct Session {
-    pub(crate) lease: Arc<Lease>,
+    /// None where nothing can be written.
+    pub(crate) lease: Option<Arc<Lease>>,
 }
 
 #[cfg(test)]

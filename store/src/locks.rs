@@ -5,6 +5,7 @@
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Notice, Options};
+use crate::sharing;
 use std::fs::{File, OpenOptions, TryLockError};
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
@@ -123,13 +124,20 @@ pub(crate) struct Locks {
 }
 
 impl Locks {
+    /// Those of the store in this directory, whether or not they are there.
+    pub(crate) fn of(store: &Path) -> Self {
+        Self { directory: store.join("locks") }
+    }
+
     /// Makes the directories for them.
     pub(crate) fn create(store: &Path) -> Result<Self> {
-        let directory = store.join("locks");
-        let locks = Self { directory };
+        let locks = Self::of(store);
         for directory in [locks.steps(), locks.leases()] {
             std::fs::create_dir_all(&directory)
                 .map_err(|e| Error::io("create the directory", &directory, &e))?;
+        }
+        for directory in [&locks.directory, &locks.steps(), &locks.leases()] {
+            sharing::as_its_directory(directory);
         }
         Ok(locks)
     }
@@ -152,10 +160,22 @@ impl Locks {
     /// Held by everybody who has the store open.
     pub(crate) fn store_in_use(&self, options: &Options) -> Result<Held> {
         let path = self.store();
-        let file = open(&path)?;
+        Self::shared(open(&path)?, &path, options)
+    }
+
+    /// The same without writing: `None` where nobody can lock anything.
+    pub(crate) fn store_in_use_if_there(&self, options: &Options) -> Result<Option<Held>> {
+        let path = self.store();
+        match File::open(&path) {
+            Ok(file) => Self::shared(file, &path, options).map(Some),
+            Err(_) => Ok(None),
+        }
+    }
+
+    fn shared(file: File, path: &Path, options: &Options) -> Result<Held> {
         let mut patience = Patience::new("the store to be made or rewritten", options);
-        while !try_lock_shared(&file, &path)? {
-            patience.wait(&path)?;
+        while !try_lock_shared(&file, path)? {
+            patience.wait(path)?;
         }
         Ok(Held { _file: file })
     }
@@ -170,20 +190,29 @@ impl Locks {
         self.directory.join(STORE_LOCK)
     }
 
+    /// The lock of who collects.
+    pub(crate) fn collecting(&self) -> PathBuf {
+        self.directory.join("gc.lock")
+    }
+
     /// Held by who collects: two at once would do the same work.
     pub(crate) fn collection(&self, options: &Options) -> Result<Held> {
-        Held::take(&self.directory.join("gc.lock"), "another collection to finish", options)
+        Held::take(&self.collecting(), "another collection to finish", options)
     }
 }
 
 pub(crate) fn open(path: &Path) -> Result<File> {
-    OpenOptions::new()
-        .create(true)
-        .truncate(false)
-        .read(true)
-        .write(true)
-        .open(path)
-        .map_err(|e| Error::io("open the lock file", path, &e))
+    let mut options = OpenOptions::new();
+    options.read(true).write(true);
+    match options.open(path) {
+        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
+            let made = options.create(true).truncate(false).open(path);
+            sharing::as_its_directory(path);
+            made
+        }
+        opened => opened,
+    }
+    .map_err(|e| Error::io("open the lock file", path, &e))
 }
 
 /// Takes the lock of a file together with others, unless somebody has it alone.
@@ -214,12 +243,25 @@ pub(crate) fn holder(lock: &Path) -> Option<String> {
 fn holder_but(lock: &Path, but: Option<u32>) -> Option<String> {
     use std::os::unix::fs::MetadataExt;
     let inode = format!(":{}", std::fs::metadata(lock).ok()?.ino());
-    let table = std::fs::read_to_string("/proc/locks").ok()?;
+    // The table changes while it is read, so that a look can miss a line.
+    (0..LOOKS_FOR_HOLDER).find_map(|_| {
+        let table = std::fs::read_to_string("/proc/locks").ok()?;
+        holders_in(&table, &inode, but)
+    })
+}
+
+/// How often the system's table of locks is read before a lock is taken to have no holder.
+#[cfg(target_os = "linux")]
+const LOOKS_FOR_HOLDER: u32 = 4;
+
+/// Who holds the lock of a file, by a table of all locks.
+#[cfg(target_os = "linux")]
+fn holders_in(table: &str, inode: &str, but: Option<u32>) -> Option<String> {
     // A line reads `7: FLOCK  ADVISORY  READ 4711 fd:01:123456 0 EOF`; who waits is marked with `->`.
     let mut holders: Vec<u32> = table
         .lines()
         .map(|line| line.split_whitespace().collect::<Vec<_>>())
-        .filter(|fields| fields.get(5).is_some_and(|id| id.ends_with(&inode)))
+        .filter(|fields| fields.get(5).is_some_and(|id| id.ends_with(inode)))
         .filter_map(|fields| fields.get(4)?.parse().ok())
         .filter(|pid| Some(*pid) != but)
         .collect();

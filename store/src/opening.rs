@@ -4,14 +4,18 @@ use crate::claim::Claims;
 use crate::db::{self, Change, Db, Progress, ReadRows, Table};
 use crate::digest::ActionKey;
 use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem;
 use crate::format;
 use crate::gc::every_key;
-use crate::locks::{Locks, Patience};
+use crate::identity;
+use crate::locks::{self, Locks, Patience};
 use crate::options::Options;
 use crate::record::ActionRecord;
 use crate::root::Root;
 use crate::roots;
+use crate::sharing;
 use crate::store::{Core, Store};
+use crate::{tally, verify};
 use std::path::Path;
 use std::sync::atomic::Ordering;
 use std::sync::{Arc, mpsc};
@@ -19,7 +23,8 @@ use std::thread;
 use std::time::Duration;
 
 /// What may lie in the directory of a store that is not finished: `mat` belongs to whoever materialises files.
-const OURS: &[&str] = &[db::FILE_NAME, "locks", "mat"];
+const OURS: &[&str] =
+    &[db::FILE_NAME, identity::FILE, tally::DIRECTORY, verify::ASIDE, db::NEW_FILE_NAME, "locks", "mat"];
 
 /// Opening may take so long when nobody is in the way, on a slow disk, even if waiting for others is not wanted.
 const UNDISTURBED_OPENING: Duration = Duration::from_secs(2);
@@ -43,12 +48,21 @@ impl Store {
     ) -> Result<Self> {
         if options.read_only {
             check_readable(directory)?;
+            if !may_write(directory) {
+                return Self::open_unwritable(directory, options);
+            }
         }
-        let create = |e| Error::io("create the directory", directory, &e);
-        std::fs::create_dir_all(directory).map_err(create)?;
+        if !directory.is_dir() {
+            let create = |e| Error::io("create the directory", directory, &e);
+            std::fs::create_dir_all(directory).map_err(create)?;
+            sharing::as_its_directory(directory);
+        }
         let found = format::check(directory)?;
         if found.is_none() {
             format::check_vacant(directory, OURS)?;
+        }
+        if !options.read_only {
+            filesystem::check_writable(directory, options)?;
         }
         let locks = Locks::create(directory)?;
         if found != Some(format::VERSION) {
@@ -57,8 +71,32 @@ impl Store {
         let in_use = locks.store_in_use(options)?;
         let db = open(&directory.join(db::FILE_NAME), &locks)?;
         let claims = Claims::new(locks.steps());
-        Ok(Self::of(Core::new(db, options.clone(), locks, claims, directory.to_owned(), in_use)))
+        let store =
+            Self::of(Core::new(db, options.clone(), locks, claims, directory.to_owned(), Some(in_use)));
+        if !options.read_only {
+            identity::verify_after_a_move(&store)?;
+        }
+        Ok(store)
     }
+}
+
+impl Store {
+    /// Opens a store that this user may not write: without leases and claims, and without the locks that are not there.
+    fn open_unwritable(directory: &Path, options: &Options) -> Result<Self> {
+        let locks = Locks::of(directory);
+        let in_use = locks.store_in_use_if_there(options)?;
+        let db = Db::open_unwritable(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
+        let claims = Claims::new(locks.steps());
+        let core = Core::new(db, options.clone(), locks, claims, directory.to_owned(), in_use);
+        Ok(Self::of(core.without_leases()))
+    }
+}
+
+/// Whether this user may change the file of the store and make files for locks. Tried where it leaves no trace.
+fn may_write(directory: &Path) -> bool {
+    let opens = std::fs::OpenOptions::new().write(true).open(directory.join(db::FILE_NAME));
+    // A file that is missing is told by who opens it.
+    opens.is_ok_and(|_| Locks::create(directory).is_ok_and(|locks| locks::open(&locks.gate()).is_ok()))
 }
 
 fn check_readable(directory: &Path) -> Result<()> {
@@ -90,6 +128,7 @@ fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
                         migrate(&db)?;
                     }
                     drop(db);
+                    sharing::as_its_directory(&directory.join(db::FILE_NAME));
                     format::write(directory)?;
                 }
             }
@@ -230,15 +269,31 @@ mod tests {
     }
 
     #[test]
-    fn a_store_of_format_2_gets_a_place_for_signatures_and_records_their_check() {
+    fn records_of_format_2_get_their_check() {
         let directory = tempfile::tempdir().unwrap();
         let store = Store::open(directory.path(), &Options::default()).unwrap();
-        let action = crate::NewAction::received(b"step".to_vec(), ActionRecord::default());
+        let action = crate::NewAction::new(b"step".to_vec(), ActionRecord::default(), Default::default());
         let key = *action.key();
         store.publish(Publication { action: Some(action), ..Publication::default() }).wait().unwrap();
         let change = store.core().db.try_begin().unwrap().unwrap();
         let row = ActionRecord::default().encode();
         change.table(Table::Actions).unwrap().insert(key.as_bytes(), &row).unwrap();
+        change.commit().unwrap();
+        drop(store);
+        std::fs::write(directory.path().join("FORMAT"), "format 2\n").unwrap();
+        let store = Store::open(directory.path(), &Options::default()).unwrap();
+        assert!(store.hit(&key).unwrap().is_some());
+        assert_eq!(store.damaged(), 0);
+    }
+
+    #[test]
+    fn a_store_of_format_2_gets_a_place_for_signatures() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), &Options::default()).unwrap();
+        let action = crate::NewAction::received(b"step".to_vec(), crate::ActionRecord::default());
+        let key = *action.key();
+        store.publish(Publication { action: Some(action), ..Publication::default() }).wait().unwrap();
+        let change = store.core().db.try_begin().unwrap().unwrap();
         change.remove_table(Table::Signatures).unwrap();
         change.commit().unwrap();
         drop(store);
@@ -246,7 +301,6 @@ mod tests {
         let store = Store::open(directory.path(), &Options::default()).unwrap();
         assert_eq!(store.signatures(&key).unwrap(), []);
         assert!(store.hit(&key).unwrap().is_some());
-        assert_eq!(store.damaged(), 0);
     }
 
     #[test]

@@ -71,6 +71,13 @@ pub enum Notice {
     /// The root of this name cannot be read. It counts as missing but stays, and nothing is collected until it is
     /// set again or removed.
     CorruptRoot(String),
+    /// The store is a copy, or was copied over: it is verified, once.
+    Moved,
+    /// That verification has ended.
+    VerifiedAfterMove {
+        /// How much was wrong. What is damaged was moved aside and counts as missing.
+        findings: usize,
+    },
     /// An action was run again and gave other outputs than before; the new ones are kept.
     RecordChanged(ActionKey),
 }
@@ -86,6 +93,16 @@ impl fmt::Display for Notice {
             }
             Self::CorruptRoot(name) => {
                 write!(f, "the root `{name}` is damaged; build again what it stands for")
+            }
+            Self::Moved => {
+                f.write_str("this store was copied here since it was last used; verifying it once")
+            }
+            Self::VerifiedAfterMove { findings: 0 } => f.write_str("the copied store is whole"),
+            Self::VerifiedAfterMove { findings } => {
+                write!(
+                    f,
+                    "{findings} things are wrong with the copied store; what is damaged counts as missing"
+                )
             }
             Self::RecordChanged(key) => {
                 write!(f, "action {key} was run twice and gave different outputs; it is not deterministic")

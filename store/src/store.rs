@@ -20,6 +20,7 @@ use crate::publish::{Prepared, Publication, Ticket};
 use crate::quarantine;
 use crate::record::{ActionRecord, OutputKind, Provenance};
 use crate::staged::Staged;
+use crate::tally::Tally;
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
 use std::sync::{Arc, Mutex, PoisonError, Weak};
@@ -50,11 +51,14 @@ pub(crate) struct Core {
     /// What the sessions of this store rely on, as long as there are any.
     lease: Mutex<Weak<Lease>>,
     pub(crate) last_use: LastUse,
+    pub(crate) tally: Tally,
     /// How many damaged blobs and records this process has removed.
     pub(crate) damaged: AtomicU64,
     directory: PathBuf,
     /// Shared: nobody rewrites the file while it is open here.
-    _in_use: Held,
+    _in_use: Option<Held>,
+    /// Whether what is relied on can be said to collection.
+    can_lease: bool,
 }
 
 impl Core {
@@ -64,7 +68,7 @@ impl Core {
         locks: Locks,
         claims: Arc<Claims>,
         directory: PathBuf,
-        in_use: Held,
+        in_use: Option<Held>,
     ) -> Self {
         Self {
             db,
@@ -75,10 +79,17 @@ impl Core {
             claims,
             lease: Mutex::default(),
             last_use: LastUse::default(),
+            tally: Tally::default(),
             damaged: AtomicU64::new(0),
             directory,
             _in_use: in_use,
+            can_lease: true,
         }
+    }
+
+    /// The same where nothing can be written, leases neither.
+    pub(crate) fn without_leases(self) -> Self {
+        Self { can_lease: false, ..self }
     }
 
     /// The directory of the store.
@@ -124,11 +135,14 @@ impl Store {
         let core = self.core();
         let mut current = core.lease.lock().unwrap_or_else(PoisonError::into_inner);
         if let Some(lease) = current.upgrade() {
-            return Ok(Session { lease });
+            return Ok(Session { lease: Some(lease) });
+        }
+        if !core.can_lease {
+            return Ok(Session { lease: None });
         }
         let lease = Arc::new(Lease::begin(&core.locks, &core.options)?);
         *current = Arc::downgrade(&lease);
-        Ok(Session { lease })
+        Ok(Session { lease: Some(lease) })
     }
 
     /// The bytes of a blob, staged or committed by anybody. What comes back is what the digest says: damaged
@@ -180,6 +194,14 @@ impl Store {
     /// # Errors
     /// The file cannot be read. A record or output that is missing or damaged is not an error but a miss.
     pub fn hit(&self, key: &ActionKey) -> Result<Option<ActionRecord>> {
+        let found = self.look(key)?;
+        if found.is_some() {
+            self.core().tally.hit();
+        }
+        Ok(found)
+    }
+
+    fn look(&self, key: &ActionKey) -> Result<Option<ActionRecord>> {
         let core = self.core();
         // What is staged is complete as soon as it is committed: it has its place in the queue, and whatever it
         // relies on could be seen when it was published, so was in the file or had an earlier place.
@@ -284,10 +306,15 @@ impl Store {
 
     fn prepare(&self, publication: Publication) -> Result<Prepared> {
         let session = self.session()?;
+        if publication.action.is_some() {
+            self.core().tally.run();
+        }
         // Before it is looked whether they are there, and before they are committed.
         let blobs = publication.blobs.iter().map(|blob| Leased::Output(OutputKind::Blob, blob.digest()));
         let action = publication.action.iter().map(|action| Leased::Action(*action.key()));
-        session.lease.announce(&blobs.chain(action).collect::<Vec<_>>())?;
+        if let Some(lease) = &session.lease {
+            lease.announce(&blobs.chain(action).collect::<Vec<_>>())?;
+        }
         let is_known =
             |blob: &Blob| Ok(blob.len() >= LOOK_FIRST_BYTES && self.missing(&[blob.digest()])?.is_empty());
         Prepared::new(publication, session, is_known)
@@ -344,5 +371,6 @@ impl Drop for Shared {
             let _ = thread.join();
         }
         self.core.last_use.write(&self.core);
+        self.core.tally.leave(&self.core);
     }
 }

@@ -8,6 +8,7 @@ mod finding;
 mod repair;
 
 pub use finding::{Finding, Needs, Trouble};
+pub(crate) use repair::ASIDE;
 pub use repair::Repair;
 
 use crate::error::Result;

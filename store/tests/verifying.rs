@@ -1,6 +1,8 @@
 //! One flipped byte anywhere in a row is found and named, and healed by repair and whoever makes the content again.
 
 use crate::harness::{Place, damage, noise, only_blobs, plain_step, publish_a_build, step};
+use std::fs;
+
 use artifact_store::{
     ActionKey, Blob, Depth, ErrorKind, Finding, Found, Needs, Options, OutputKind, Store, Tree, TreeEntry,
 };
@@ -50,7 +52,7 @@ fn a_flipped_byte_in_an_inline_row_or_a_chunk_is_found_and_healed() {
         let store = place.open();
         let needs = Needs::Content(Found::Action(ActionKey::of_preimage(b"step")));
         let missing = Finding::Missing(Found::Blob(blob.digest()), needs);
-        assert_eq!(findings(&store, Depth::Full), [missing.clone()]);
+        assert_eq!(findings(&store, Depth::Full), std::slice::from_ref(&missing));
         assert_eq!(store.repair(std::slice::from_ref(&missing)).unwrap().left, [missing]);
         store.publish(publication()).wait().unwrap();
         assert_eq!(findings(&store, Depth::Full), []);
@@ -144,6 +146,62 @@ fn a_damaged_root_is_named_and_left_to_people() {
     let found = findings(&store, Depth::Full);
     assert_eq!(found, [Finding::Root("recipe".to_owned())]);
     assert_eq!(store.repair(&found).unwrap().left, found);
+}
+
+#[test]
+fn a_file_with_damaged_pages_is_rebuilt_from_what_can_still_be_read() {
+    let place = Place::new();
+    let contents: Vec<Vec<u8>> = (0..200).map(|i| noise(500 + 20 * i, i as u64)).collect();
+    let blobs: Vec<Blob> = contents.iter().map(|content| Blob::new(&content[..])).collect();
+    let store = place.open();
+    store.publish(only_blobs(blobs.clone())).wait().unwrap();
+    publish_a_build(&store, "recipe", 1);
+    drop(store);
+    let path = place.path().join("store.redb");
+    let good = fs::read(&path).unwrap();
+    let (mut rebuilt, mut most_rows) = (0, 0);
+    // The beginning of a page says what it is.
+    for page in (4..good.len() / 4096).step_by(3) {
+        let mut bad = good.clone();
+        bad[page * 4096..page * 4096 + 4].fill(0xa5);
+        fs::write(&path, bad).unwrap();
+        let Ok(store) = Store::open(place.path(), &place.options()) else { continue };
+        let Ok(found) = store.verify(Depth::Full) else { continue };
+        drop(store);
+        if !found.findings.iter().any(|finding| matches!(finding, Finding::Table(..))) {
+            continue;
+        }
+        let report = Store::rebuild(place.path(), &place.options()).unwrap();
+        assert!(
+            report.moved_aside.is_file() && report.rows + report.unreadable > 0,
+            "page {page}: {report:?}"
+        );
+        most_rows = most_rows.max(report.rows);
+        let store = place.open();
+        store.repair(&findings(&store, Depth::Full)).unwrap();
+        let trouble = findings(&store, Depth::Full);
+        let is_mended = |finding: &Finding| matches!(finding, Finding::Missing(..) | Finding::Root(_));
+        assert!(trouble.iter().all(is_mended), "page {page}: {trouble:?}");
+        for (blob, content) in blobs.iter().zip(&contents) {
+            let got = store.get(&blob.digest()).unwrap();
+            assert!(got.is_none_or(|got| got[..] == content[..]), "page {page}: other bytes were returned");
+        }
+        store.publish(only_blobs(blobs.clone())).wait().unwrap();
+        assert_eq!(store.missing(&blobs.iter().map(Blob::digest).collect::<Vec<_>>()).unwrap(), []);
+        rebuilt += 1;
+    }
+    assert!(rebuilt > 3, "only {rebuilt} damaged pages were met");
+    assert!(most_rows > 200, "at most {most_rows} rows were copied");
+}
+
+#[test]
+fn a_store_that_somebody_has_open_is_not_rebuilt() {
+    let place = Place::new();
+    let store = place.open();
+    let error = Store::rebuild(place.path(), &place.options()).unwrap_err();
+    assert_eq!(error.kind(), ErrorKind::Busy);
+    drop(store);
+    Store::rebuild(place.path(), &place.options()).unwrap();
 }
 
 #[test]

@@ -153,6 +153,99 @@ fn a_store_that_may_not_be_written_is_told() {
     assert_eq!(sandbox.build("").steps.executed, 0);
 }
 
+/// Runs a command on the store, read-only, as a user who may not write it.
+fn reads(sandbox: &Sandbox, arguments: &str) -> Option<crate::sandbox::Finished> {
+    as_somebody_else(sandbox, &format!("{arguments} --read-only")).map(|mut command| finish(&mut command))
+}
+
+#[test]
+fn a_store_of_somebody_else_works_for_what_is_known() {
+    let sandbox = built();
+    sandbox.write("other.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
+    set_mode(&sandbox.path(""), 0o755);
+    for path in walk_with_directories(&sandbox.path("store")) {
+        set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    let before = sandbox.files("store");
+    let commands = [
+        "ls",
+        "show one-all-reduce",
+        "verify",
+        "stats",
+        "roots",
+        "gc --dry-run",
+        "build recipe.json --dry-run",
+    ];
+    for arguments in commands {
+        let Some(finished) = reads(&sandbox, arguments) else { return };
+        finished.succeeds();
+    }
+    let build = reads(&sandbox, "build recipe.json --json").unwrap().succeeds().build();
+    assert_eq!((build.steps.executed, build.finish_of("one-all-reduce")), (0, 43_000));
+    let unknown = ["steps are not in the store", "open for reading only", "hint: "];
+    reads(&sandbox, "build other.json").unwrap().exits(4).says(&unknown);
+    for refused in ["gc", "pin one-all-reduce", "roots --remove x"] {
+        reads(&sandbox, refused).unwrap().exits(4).says(&["open for reading only"]);
+    }
+    assert!(sandbox.files("store") == before);
+}
+
+#[test]
+fn a_store_that_was_not_closed_cleanly_is_read_or_refused_with_the_remedy() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hardware.yaml", RING_OF_4);
+    sandbox.write("recipe.json", crate::study::sizes("killed", 1..500));
+    let mut build = sandbox.start("recipe.json");
+    build.wait_for_executed(50);
+    build.kill();
+    set_mode(&sandbox.path(""), 0o755);
+    for path in walk_with_directories(&sandbox.path("store")) {
+        set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    let Some(finished) = reads(&sandbox, "verify") else { return };
+    if finished.status.code() != Some(0) {
+        finished.exits(16).says(&["not closed cleanly", "open the store once"]);
+    }
+    for path in walk_with_directories(&sandbox.path("store")) {
+        set_mode(&path, if path.is_dir() { 0o755 } else { 0o644 });
+    }
+    sandbox.run("verify").succeeds();
+    for path in walk_with_directories(&sandbox.path("store")) {
+        set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
+    }
+    reads(&sandbox, "verify").unwrap().succeeds();
+}
+
+#[test]
+fn users_of_one_group_share_a_store_in_a_directory_for_it() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hardware.yaml", RING_OF_4);
+    sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    sandbox.write("other.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
+    set_mode(&sandbox.path(""), 0o755);
+    std::fs::create_dir(sandbox.path("shared")).unwrap();
+    // As the group of the second user, where this one may give directories away.
+    let given = std::os::unix::fs::chown(sandbox.path("shared"), None, Some(65_534));
+    if given.is_err() {
+        return skipped("no directory can be given to another group");
+    }
+    set_mode(&sandbox.path("shared"), 0o2775);
+    let mut first = sandbox.command("build recipe.json --store shared/store");
+    finish(&mut first).succeeds();
+    for arguments in ["build other.json", "build recipe.json", "gc --grace 0", "verify"] {
+        let Some(mut command) = as_somebody_else(&sandbox, &format!("{arguments} --store shared/store"))
+        else {
+            return;
+        };
+        finish(&mut command).succeeds();
+    }
+    sandbox.run("build recipe.json --store shared/store").succeeds();
+    sandbox.run("gc --grace 0 --store shared/store").succeeds();
+    let ordinary = built();
+    let mode = std::fs::metadata(ordinary.path("store/store.redb")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o002, 0, "a store that is nobody else's is not opened to others");
+}
+
 #[test]
 fn a_store_that_may_not_be_looked_into_is_told() {
     let sandbox = built();

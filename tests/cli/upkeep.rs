@@ -147,17 +147,34 @@ fn damage_is_found_named_and_healed_by_repair_and_the_build_that_it_names() {
     let repaired = sandbox.run("repair --json");
     assert_eq!(repaired.status.code(), Some(2), "{}", repaired.stderr);
     let value = repaired.value();
-    assert_eq!(value["removed"].as_array().unwrap().len(), findings.len());
+    // The description of a hardware file and of a simulation is enough; of traces and configuration it is not.
+    let [removed, again] = ["removed", "made_again"].map(|what| value[what].as_array().unwrap().len());
+    assert_eq!((removed, again), (3, 2));
+    assert_eq!(findings.len(), removed + again);
     let remedy = value["remedies"][0].as_str().unwrap();
     assert!(remedy.starts_with("astra-store build /") && remedy.ends_with("/recipe.json"), "{remedy}");
     let aside = std::fs::read_dir(sandbox.path("store/quarantine")).unwrap().count();
-    assert_eq!(aside, findings.len());
+    assert_eq!(aside, removed);
 
     let again = sandbox.build("");
     assert_eq!(again.finish_of("one-all-reduce"), 43_000);
     assert!(again.steps.executed > 0);
     sandbox.run("verify --full").succeeds();
     sandbox.run("repair").succeeds();
+}
+
+#[test]
+fn repair_simulates_again_what_was_lost() {
+    let sandbox = built();
+    // The name of the output, which only the record of the run has.
+    damage(&sandbox, b"result.json");
+    assert_eq!(sandbox.run("verify").status.code(), Some(1));
+    let repaired = sandbox.run("repair --json").succeeds().value();
+    assert_eq!(repaired["made_again"].as_array().unwrap().len(), 1, "{repaired}");
+    assert_eq!(repaired["left"].as_array().unwrap().len(), 0, "{repaired}");
+    sandbox.run("verify").succeeds();
+    let build = sandbox.build("");
+    assert_eq!((build.steps.executed, build.finish_of("one-all-reduce")), (0, 43_000));
 }
 
 #[test]

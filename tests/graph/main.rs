@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a panic is how a test fails")]
 
+mod exported;
 mod mends;
 mod neutral;
 mod own;
@@ -12,3 +13,4 @@ mod reading;
 mod recorded;
 mod running;
 mod small;
+mod times;

@@ -3,7 +3,8 @@
 use std::collections::BTreeMap;
 use std::num::NonZeroUsize;
 
-use astra_store::et::graph::{ConvertOptions, convert, deepflow_manifest, manifest};
+use astra_store::et::graph::{ConvertOptions, convert, deepflow_manifest};
+use astra_store::et::manifest;
 use serde_json::{Value as Json, json};
 
 use crate::small::{

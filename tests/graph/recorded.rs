@@ -22,22 +22,35 @@ pub(crate) struct Recorded {
     pub(crate) graph: Json,
     pub(crate) run: Json,
     pub(crate) error: Option<String>,
+    /// The hardware file of that run; empty for graphs that were only converted.
+    pub(crate) hardware: String,
+}
+
+/// A file of the reference data; `None`, with a line on stderr, where that is absent.
+pub(crate) fn reference(name: &str) -> Option<Json> {
+    let path = folder()?.join(name);
+    Some(serde_json::from_slice(&std::fs::read(path).unwrap()).unwrap())
+}
+
+fn folder() -> Option<PathBuf> {
+    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/ref/deepflow");
+    if folder.exists() {
+        return Some(folder);
+    }
+    // Written past the capture of test output, so that nobody takes a skipped test for a passed one.
+    let line = format!("SKIPPED: no reference data at {}\n", folder.display());
+    std::io::stderr().write_all(line.as_bytes()).unwrap();
+    None
 }
 
 /// All graphs of the reference data; none, with a line on stderr, where that is absent.
 pub(crate) fn recorded() -> Vec<Recorded> {
-    let folder = Path::new(env!("CARGO_MANIFEST_DIR")).join("../shared/ref/deepflow");
-    if !folder.exists() {
-        // Written past the capture of test output, so that nobody takes a skipped test for a passed one.
-        let line = format!("SKIPPED: no reference data at {}\n", folder.display());
-        std::io::stderr().write_all(line.as_bytes()).unwrap();
-        return Vec::new();
-    }
+    let Some(folder) = folder() else { return Vec::new() };
     let text = |value: &Json| value.as_str().map(str::to_owned);
     let mut all = Vec::new();
     for (name, run) in read(&folder.join("unit/unit.json.gz")).as_object().unwrap() {
         let (graph, error) = (run["graph"].clone(), text(&run["error"]));
-        all.push(Recorded { name: name.clone(), graph, run: run.clone(), error });
+        all.push(Recorded { name: name.clone(), graph, run: run.clone(), error, hardware: String::new() });
     }
     let mut files: Vec<PathBuf> =
         std::fs::read_dir(folder.join("graphs")).unwrap().map(|entry| entry.unwrap().path()).collect();
@@ -47,7 +60,8 @@ pub(crate) fn recorded() -> Vec<Recorded> {
         for (index, run) in case["runs"].as_array().unwrap().iter().enumerate() {
             let name = format!("{}[{index}]", case["name"].as_str().unwrap());
             let (graph, error) = (run["graph"].clone(), text(&case["error"]));
-            all.push(Recorded { name, graph, run: run.clone(), error });
+            let hardware = text(&case["hardware_yaml"]).unwrap();
+            all.push(Recorded { name, graph, run: run.clone(), error, hardware });
         }
     }
     all

@@ -1,5 +1,6 @@
 //! `astra-store et`: one file per command below it.
 
+mod convert;
 mod diff;
 mod digest;
 mod draw;
@@ -19,7 +20,7 @@ use crate::files;
 
 use super::ui::Ui;
 
-/// Check execution traces and look at them.
+/// Make execution traces from graphs, check traces and look at them.
 #[derive(Debug, Args)]
 pub(super) struct EtArgs {
     #[command(subcommand)]
@@ -28,6 +29,7 @@ pub(super) struct EtArgs {
 
 #[derive(Debug, Subcommand)]
 enum EtCommand {
+    Convert(convert::ConvertArgs),
     Lint(lint::LintArgs),
     Dump(dump::DumpArgs),
     Stat(stat::StatArgs),
@@ -39,6 +41,7 @@ enum EtCommand {
 
 pub(super) fn run(ui: &Ui, args: &EtArgs) -> Result<()> {
     match &args.command {
+        EtCommand::Convert(args) => convert::run(ui, args),
         EtCommand::Lint(args) => lint::run(ui, args),
         EtCommand::Dump(args) => dump::run(ui, args),
         EtCommand::Stat(args) => stat::run(ui, args),

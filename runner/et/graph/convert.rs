@@ -10,9 +10,9 @@ use std::num::NonZeroUsize;
 use super::emit::Scene;
 use super::mends::ConvertOptions;
 use super::model::Graph;
-use super::parallel::in_parallel;
 use super::{groups, messages, program, roles, schedule, sources};
 use crate::et::bundle::{Bundle, check_ranks};
+use crate::et::parallel::in_parallel;
 use crate::{Notice, Result};
 
 /// The beginning of the names of the files that a graph becomes.

@@ -45,6 +45,37 @@ impl Mends {
     /// Everything mended.
     pub const ALL: Self = Self::all_set_to(true);
 
+    /// The names of the switches.
+    pub const SWITCHES: [&str; 9] = [
+        "cross_stage_sources",
+        "repeated_dependencies",
+        "single_rank_collectives",
+        "collective_only_stages",
+        "placeholders",
+        "transfers_before_collectives",
+        "unreached_nodes",
+        "unknown_kinds",
+        "control_tags",
+    ];
+
+    /// Sets the switch of a name; whether there is one.
+    pub fn set(&mut self, switch: &str, on: bool) -> bool {
+        let place = match switch {
+            "cross_stage_sources" => &mut self.cross_stage_sources,
+            "repeated_dependencies" => &mut self.repeated_dependencies,
+            "single_rank_collectives" => &mut self.single_rank_collectives,
+            "collective_only_stages" => &mut self.collective_only_stages,
+            "placeholders" => &mut self.placeholders,
+            "transfers_before_collectives" => &mut self.transfers_before_collectives,
+            "unreached_nodes" => &mut self.unreached_nodes,
+            "unknown_kinds" => &mut self.unknown_kinds,
+            "control_tags" => &mut self.control_tags,
+            _ => return false,
+        };
+        *place = on;
+        true
+    }
+
     const fn all_set_to(on: bool) -> Self {
         Self {
             cross_stage_sources: on,
@@ -77,19 +108,40 @@ pub struct ConvertOptions {
 }
 
 impl ConvertOptions {
+    /// Everything mended.
+    pub const MENDED: Self = Self { mends: Mends::ALL, duplicate_single_rank: true };
+
     /// What DeepFlow does, defects included.
     pub const FAITHFUL: Self = Self { mends: Mends::NONE, duplicate_single_rank: true };
 }
 
 impl Default for ConvertOptions {
     fn default() -> Self {
-        Self { mends: Mends::ALL, duplicate_single_rank: true }
+        Self::MENDED
     }
 }
 
 #[cfg(test)]
 mod tests {
     use super::*;
+
+    #[test]
+    fn every_switch_can_be_set_by_its_name() {
+        let names: Vec<String> = match serde_json::to_value(Mends::ALL).unwrap() {
+            serde_json::Value::Object(switches) => switches.keys().cloned().collect(),
+            other => panic!("{other}"),
+        };
+        let mut sorted = Mends::SWITCHES;
+        sorted.sort_unstable();
+        assert_eq!(names, sorted);
+        for name in Mends::SWITCHES {
+            let mut mends = Mends::ALL;
+            assert!(mends.set(name, false));
+            assert_eq!(serde_json::to_value(mends).unwrap()[name], false);
+            assert_eq!(mends, serde_json::from_str(&format!("{{\"{name}\":false}}")).unwrap());
+        }
+        assert!(!Mends::NONE.clone().set("control_tag", true));
+    }
 
     #[test]
     fn the_switches_have_stable_names_and_absent_ones_are_on() {

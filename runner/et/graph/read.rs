@@ -4,7 +4,7 @@
 //! The format: `docs/graph-format.md`; `astra-graph.schema.json` is held to this reader by tests.
 
 use std::fmt;
-use std::io::{BufReader, Read};
+use std::io::Read;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
 use serde_json::{Deserializer, Value as Json};
@@ -14,6 +14,7 @@ use super::layout::Layout;
 use super::model::Graph;
 use super::read_node::NodeSeed;
 use super::read_value::{Info, Known, NodeList, WholeNumber};
+use crate::et::reader::plain_stream;
 use crate::{Error, Result};
 
 /// The version of the format that this reader knows.
@@ -28,12 +29,12 @@ pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "span"];
 pub(super) const AXIS_KEYS: &[&str] = &["axis", "size", "stride"];
 
 impl Graph {
-    /// Reads a graph from a stream; `file` is the name that errors mention.
+    /// Reads a graph from a stream, plain or gzip; `file` is the name that errors mention.
     ///
     /// # Errors
     /// The stream cannot be read, is not a graph file, or is not a graph: see `docs/graph-format.md`.
     pub fn read(stream: impl Read, file: &str) -> Result<Self> {
-        document(&mut Deserializer::from_reader(BufReader::with_capacity(1 << 16, stream)), file)
+        document(&mut Deserializer::from_reader(plain_stream(file, stream)?), file)
     }
 
     /// Reads a graph from bytes in memory; `file` is the name that errors mention.

@@ -104,7 +104,7 @@ fn a_pipeline_has_stages_microbatches_compute_and_size() {
         read,
         Workload::Pipeline { ranks: 4, microbatches: 16, compute: Nanos(250_000), size: Bytes(8 << 20) }
     );
-    assert_eq!(read.ranks(), 4);
+    assert_eq!(read.ranks(), Some(4));
 }
 
 #[test]

@@ -117,8 +117,8 @@ fn an_absolute_hardware_path_is_refused() {
 #[test]
 fn a_workload_kind_that_is_not_there_lists_those_that_are() {
     assert_eq!(
-        workload(r#"{"kind":"graph","ranks":8}"#),
-        "workload.kind: this version has no workload kind `graph`; it has `collective`, `sequence`, `pipeline`, `et`"
+        workload(r#"{"kind":"training","ranks":8}"#),
+        "workload.kind: this version has no workload kind `training`; it has `collective`, `sequence`, `pipeline`, `et`, `graph`"
     );
     assert!(workload(r#"{"kind":"pipelin"}"#).ends_with("[did you mean `pipeline`?]"));
     assert!(workload("7").contains("workload: expected an object, found `7`"));

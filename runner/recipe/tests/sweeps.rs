@@ -51,11 +51,11 @@ fn each_case_is_a_set_of_overrides_named_by_it_or_by_itself() {
     let unnamed =
         swept(r#"{"cases": [{"workload.ranks": 4, "hw": "b.yaml"}, {"workload.size": 2}]}"#).unwrap();
     assert_eq!(names(&unnamed), ["ranks=4,hw=b.yaml", "size=2"]);
-    assert_eq!((&*unnamed[0].hw, unnamed[0].workload.ranks()), ("b.yaml", 4));
-    assert_eq!((&*unnamed[1].hw, unnamed[1].workload.ranks()), ("a.yaml", 8));
+    assert_eq!((&*unnamed[0].hw, unnamed[0].workload.ranks()), ("b.yaml", Some(4)));
+    assert_eq!((&*unnamed[1].hw, unnamed[1].workload.ranks()), ("a.yaml", Some(8)));
     let named = swept(r#"{"cases": [{"name": "base"}, {"name": "small", "workload.ranks": 4}]}"#).unwrap();
     assert_eq!(names(&named), ["case=base", "case=small"]);
-    assert_eq!(named[1].workload.ranks(), 4);
+    assert_eq!(named[1].workload.ranks(), Some(4));
 }
 
 #[test]

@@ -26,6 +26,7 @@ use crate::quarantine::{self, count_deletion, remove_actions, remove_blobs};
 use crate::root::{group_of, unix_ms_now};
 use crate::roots;
 use crate::store::Core;
+use crate::tally;
 use std::path::Path;
 use std::time::{Duration, Instant};
 
@@ -68,6 +69,7 @@ impl GcReport {
 /// Executes a plan.
 pub(super) fn execute(core: &Core, plan: GcPlan) -> Result<GcReport> {
     let _collecting = core.locks.collection(&core.options)?;
+    tally::fold(core)?;
     if plan.missing > 0 || !plan.unreadable.is_empty() {
         // Looks that are remembered from before would hide from the next build what it has to make again.
         let change = committer::begin(core)?;

@@ -22,6 +22,7 @@ pub(super) fn create(directory: &Path) -> Result<(PathBuf, File)> {
     let path = directory.join(format!("{}-{since_1970:x}-{number}", process::id()));
     let file = OpenOptions::new().create_new(true).read(true).write(true).open(&path);
     let file = file.map_err(|e| Error::io("create the lease", &path, &e))?;
+    crate::sharing::as_its_directory(&path);
     file.try_lock().map_err(|e| {
         Error::io("lock the lease", &path, &e.into())
             .hint("the store must be on a file system that has file locks")

@@ -17,7 +17,7 @@ use std::fs;
 use std::path::PathBuf;
 
 /// Where bytes go that are not what they should be.
-const ASIDE: &str = "quarantine";
+pub(crate) const ASIDE: &str = "quarantine";
 
 /// What a repair has done.
 #[derive(Clone, Debug, Default, PartialEq, Eq)]

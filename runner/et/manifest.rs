@@ -8,11 +8,11 @@ use std::num::NonZeroUsize;
 
 use serde::Serialize;
 
+use super::attributes;
+use super::bundle::{Bundle, CollectiveUse};
 use super::parallel::in_parallel;
-use crate::et::attributes;
-use crate::et::bundle::{Bundle, CollectiveUse};
-use crate::et::reader::Reader;
-use crate::et::schema::{Node, NodeType, names};
+use super::reader::Reader;
+use super::schema::{Node, NodeType, names};
 use crate::{Error, Result};
 
 /// The version of this manifest's form.
