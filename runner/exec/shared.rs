@@ -128,11 +128,15 @@ pub(super) fn forget_stand_in(store: &Store, recipe: &KnownRecipe, key: &ActionK
 
 /// The recipe's name and what to root, if this action is a whole build that is here.
 fn complete_build(store: &Store, key: &ActionKey) -> Result<Option<(String, Targets)>> {
-    let Some(record) = store.hit(key)? else { return Ok(None) };
+    // A record is read without what belongs to it: most actions are no builds.
+    let Some(record) = store.record(key)? else { return Ok(None) };
     let [Some(report), Some(index), Some(closure)] = [REPORT, INDEX, CLOSURE].map(|n| record.outputs.get(n))
     else {
         return Ok(None);
     };
+    if store.hit(key)?.is_none() {
+        return Ok(None);
+    }
     let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
     let report = store.get(&report.digest)?.and_then(|bytes| Report::decode(&bytes).ok());
     // Whoever sent it may call a recipe what no recipe can be called.
