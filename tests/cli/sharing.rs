@@ -170,6 +170,23 @@ fn a_flipped_byte_in_a_remote_is_found_named_and_not_used() {
 }
 
 #[test]
+fn an_upstream_that_cannot_be_used_is_said_once_and_the_build_goes_on() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let expected = a.build("");
+    // The parts of the remote are no directories.
+    for part in std::fs::read_dir(sandbox.path("remote/actions")).unwrap() {
+        let part = part.unwrap().path();
+        std::fs::remove_dir_all(&part).unwrap();
+        std::fs::write(&part, "").unwrap();
+    }
+    let built = b.run("build recipe.json --json --upstream ../remote").succeeds();
+    let built = built.says(&["warning: upstream ../remote", "it was not asked again"]);
+    assert_eq!(built.stderr.matches("warning: ").count(), 1, "{}", built.stderr);
+    assert_eq!(built.build().results(), expected.results());
+}
+
+#[test]
 fn a_flipped_byte_in_a_bundle_is_found_and_nothing_of_it_used() {
     let sandbox = Sandbox::new();
     let [a, b] = pushed(&sandbox);
