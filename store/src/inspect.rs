@@ -111,7 +111,7 @@ impl Store {
         let view = self.core().db.view()?;
         let rows = view.table(Table::Actions)?;
         keys.iter().try_for_each(|key| {
-            let record = rows.get(key.as_bytes())?.and_then(|row| ActionRecord::decode_row(&key, &row).ok());
+            let record = rows.get(key.as_bytes())?.and_then(|row| ActionRecord::decode_row(key, &row).ok());
             visit(key, record)
         })
     }
