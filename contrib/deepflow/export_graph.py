@@ -143,11 +143,14 @@ class Export:
     def __init__(self, directory, name, hardware):
         self.directory, self.name = directory, name
         self.graphs, self.cases = {}, []
-        os.makedirs(directory, exist_ok=True)
-        with open(hardware, encoding="utf-8") as file:
-            # A path of a sweep has to exist in the file.
-            self.names_faults = "faulty_links:" in file.read()
-        shutil.copyfile(hardware, os.path.join(directory, "hardware.yaml"))
+        try:
+            with open(hardware, encoding="utf-8") as file:
+                # A path of a sweep has to exist in the file.
+                self.names_faults = "faulty_links:" in file.read()
+            os.makedirs(directory, exist_ok=True)
+            shutil.copyfile(hardware, os.path.join(directory, "hardware.yaml"))
+        except OSError as error:
+            raise ExportError("cannot copy the hardware file %s: %s" % (hardware, error)) from error
 
     def graph(self, root, replicas):
         """Writes a graph, unless it has been written before."""

@@ -4,7 +4,7 @@
 //! The simulator pairs the collectives of a group by the order in which each member issues them. Ranks that share a trace
 //! need no comparison.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, HashMap};
 
 use astra_engine::{Bytes, CollectiveType, GroupId, InvolvedDims, Rank};
 
@@ -89,10 +89,11 @@ pub(super) fn check(check: &Check<'_>, orders: &Orders<'_>, uses: &[Uses], findi
 fn alike(check: &Check<'_>, uses: &[Uses], group: Option<GroupId>, members: &[Rank]) -> Vec<(Rank, u32)> {
     let mut alike: Vec<(Rank, u32)> = Vec::new();
     let mut known: BTreeMap<Vec<(Kind, u64)>, usize> = BTreeMap::new();
-    let mut place_of_trace = vec![None; uses.len()];
+    // By trace; not a list of all of them, because there may be as many groups as traces.
+    let mut place_of_trace: HashMap<usize, usize> = HashMap::new();
     for &member in members {
         let trace = check.trace_of(member);
-        let place = *place_of_trace[trace].get_or_insert_with(|| {
+        let place = *place_of_trace.entry(trace).or_insert_with(|| {
             let of_group = uses[trace].get(&group).map_or(&[][..], Vec::as_slice);
             let compared = of_group.iter().map(|used| used.compared(group)).collect();
             *known.entry(compared).or_insert_with(|| {

@@ -47,7 +47,7 @@ struct Decided<'a> {
 
 impl<'a> Decided<'a> {
     fn of(spec: Arc<NetworkSpec>, point: &'a Point, placement: Option<&Placement>) -> Result<Self> {
-        let request = request(point, placement).map_err(|error| point.blame(error))?;
+        let request = request(&spec, point, placement).map_err(|error| point.blame(error))?;
         let decide = || {
             let layout = astrasim::layout(&spec, &request)?;
             astrasim::check_network(&layout, point.engine.network)?;
@@ -66,9 +66,11 @@ impl<'a> Decided<'a> {
 }
 
 /// What a point asks of the hardware.
-fn request(point: &Point, placement: Option<&Placement>) -> Result<ConfigRequest> {
+fn request(spec: &NetworkSpec, point: &Point, placement: Option<&Placement>) -> Result<ConfigRequest> {
     match (&*point.workload, point.workload.ranks(), placement) {
-        (Workload::Graph(file), _, Some(placement)) => placement.request(&file.graph, &point.layout),
+        (Workload::Graph(file), _, Some(placement)) => {
+            placement.request(&file.graph, &point.layout, &spec.parallelism)
+        }
         (_, Some(ranks), _) => Ok(ConfigRequest {
             ranks,
             axes: point.layout.axes.clone(),

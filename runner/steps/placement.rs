@@ -7,7 +7,7 @@ use serde::{Deserialize, Serialize};
 use crate::astrasim::ConfigRequest;
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::graph::{Converted, Graph};
-use crate::hw::Axis;
+use crate::hw::{Axis, Parallelism};
 use crate::recipe::LayoutOptions;
 
 /// How the ranks of a converted graph lie on hardware.
@@ -52,9 +52,14 @@ impl Placement {
     /// which has been duplicated, takes the first dimension that carries one of the graph's axes.
     ///
     /// # Errors
-    /// The graph does not say how its ranks lie, says it wrongly, or has axes that hardware files do not have. What the
-    /// recipe can mend has one of its keys.
-    pub(super) fn request(&self, graph: &str, options: &LayoutOptions) -> Result<ConfigRequest> {
+    /// The graph does not say how its ranks lie, says it wrongly, or has axes that the hardware does not have, or has in
+    /// another size. What the recipe can mend has one of its keys.
+    pub(super) fn request(
+        &self,
+        graph: &str,
+        options: &LayoutOptions,
+        hardware: &Parallelism,
+    ) -> Result<ConfigRequest> {
         let request =
             ConfigRequest { ranks: self.ranks, flatten_2d: options.flatten_2d, ..ConfigRequest::default() };
         if options.axes.is_some() {
@@ -78,6 +83,8 @@ impl Placement {
         if active.is_empty() {
             return Ok(ConfigRequest { synthetic_pair: Some(parsed(&|_| true)?), ..request });
         }
+        let sizes = axes.iter().filter(|axis| axis.size > 1).map(|axis| axis.size);
+        same_degrees(graph, active.iter().copied().zip(sizes), hardware)?;
         Ok(ConfigRequest { axes: Some(active), ..request })
     }
 
@@ -94,6 +101,26 @@ impl Placement {
     }
 }
 
+/// Ranks that lie along an axis of the graph lie along the same one of the hardware. With other sizes that have the same
+/// product, groups would lie across dimensions that are not meant.
+fn same_degrees(
+    graph: &str,
+    sizes: impl IntoIterator<Item = (Axis, u32)>,
+    hardware: &Parallelism,
+) -> Result<()> {
+    let degree = |axis: Axis| hardware.degree(axis);
+    match sizes.into_iter().find(|(axis, size)| degree(*axis) != *size) {
+        None => Ok(()),
+        Some((axis, size)) => {
+            let (degree, axis) = (degree(axis), axis.name());
+            let message = format!("{graph} has {size} ranks along `{axis}`, the hardware has {degree}");
+            Err(Error::input(message).key("workload.graph").hint(format!(
+                "set `parallelism.{axis}` of the hardware to {size}, or name the axes to take in `layout.axes`"
+            )))
+        }
+    }
+}
+
 #[cfg(test)]
 mod tests {
     use super::*;
@@ -103,8 +130,10 @@ mod tests {
         Placement { ranks, replicas, axes: Some(axes.iter().map(axis).collect()) }
     }
 
+    const HARDWARE: Parallelism = Parallelism { tp: 4, cp: 1, lp: 1, dp: 2 };
+
     fn request(placement: &Placement) -> Result<ConfigRequest> {
-        placement.request("g.json", &LayoutOptions::default())
+        placement.request("g.json", &LayoutOptions::default(), &HARDWARE)
     }
 
     #[test]
@@ -127,7 +156,7 @@ mod tests {
         assert_eq!(error.key_path(), Some("layout.axes"));
         let named = LayoutOptions { axes: Some(vec![Axis::Tp]), flatten_2d: true };
         for placement in [none, placement(4, 1, &[("xp", 4)])] {
-            let found = placement.request("g.json", &named).unwrap();
+            let found = placement.request("g.json", &named, &HARDWARE).unwrap();
             assert_eq!((found.axes, found.flatten_2d), (named.axes.clone(), true));
         }
     }
@@ -138,6 +167,15 @@ mod tests {
         assert!(error.contains("g.json has 2 replicas, but its `layout` has 1 along `dp`"), "{error}");
         let error = request(&placement(4, 1, &[("xp", 4)])).unwrap_err().to_string();
         assert!(error.starts_with("layout.axes: an axis of g.json: "), "{error}");
+    }
+
+    #[test]
+    fn sizes_other_than_those_of_the_hardware_are_refused_although_there_are_as_many_ranks() {
+        let error = request(&placement(8, 2, &[("tp", 2), ("lp", 2), ("dp", 2)])).unwrap_err();
+        assert_eq!(error.to_string(), "workload.graph: g.json has 2 ranks along `tp`, the hardware has 4");
+        let named = LayoutOptions { axes: Some(vec![Axis::Tp, Axis::Dp]), flatten_2d: false };
+        let other = placement(8, 2, &[("tp", 2), ("lp", 2), ("dp", 2)]);
+        assert!(other.request("g.json", &named, &HARDWARE).is_ok());
     }
 
     #[test]

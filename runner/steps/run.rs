@@ -17,9 +17,9 @@ use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
-use crate::lint;
+use crate::lint::{self, Rule};
 use crate::notice::Notice;
-use crate::recipe::{Engine, EngineKind, Point};
+use crate::recipe::{self, Engine, EngineKind, Point};
 use crate::report::RunResult;
 
 use super::{Context, Inputs, Produced, configs, et, output_of};
@@ -85,7 +85,14 @@ pub(super) fn execute(
     let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?, groups)?;
     let (network, system) = prepare(&network, &system, &point.engine)?;
     if context.lints() {
-        let warnings = lint::refuse(&lint::lint(&network, &system, &workload))?;
+        let findings = lint::lint(&network, &system, &workload);
+        let undefined = groups.is_none() && findings.iter().any(|finding| finding.rule == Rule::Group);
+        let warnings = lint::refuse(&findings).map_err(|error| match &*point.workload {
+            recipe::Workload::Et(_) if undefined => {
+                error.hint("name the file with the communicator groups of these traces in `workload.groups`")
+            }
+            _ => error,
+        })?;
         context.notify("traces", warnings.iter().map(Notice::to_string));
     }
     let report =

@@ -96,9 +96,13 @@ fn existing_traces(sources: &Sources, existing: &ExistingTraces) -> Result<Trace
             .key("workload.ranks")
             .hint(format!("write {}", file_of_rank.len())));
     }
-    let plain = (0..).zip(files).map(|(file, blob)| {
-        let rank = file_of_rank.iter().position(|of_rank| *of_rank == file).unwrap_or_default();
-        let name = Bundle::file_name(prefix, rank as u32);
+    // Files are in the order in which ranks first have them.
+    let mut first_rank = vec![0; files.len()];
+    for (rank, &file) in file_of_rank.iter().enumerate().rev() {
+        first_rank[file as usize] = rank as u32;
+    }
+    let plain = first_rank.into_iter().zip(files).map(|(rank, blob)| {
+        let name = Bundle::file_name(prefix, rank);
         let bytes = et::plain(&name, blob.bytes())?;
         match existing.key {
             TraceKey::Content => Ok((name, bytes)),

@@ -139,3 +139,17 @@ fn what_the_exporter_cannot_do_it_says() {
     sandbox.write("checkout/astrasim_lib/executor.py", "import nowhere_to_be_found\n");
     refused(&hardware, "error: cannot import astrasim_lib.executor");
 }
+
+#[test]
+fn an_export_of_hardware_that_is_not_there_says_so_and_writes_nothing() {
+    let sandbox = checkout();
+    let arguments = ["--checkout", "checkout", "--out", "study", "--", "run_perf.py", "--hardware_config"];
+    let Some(finished) = export(&sandbox, &[&arguments[..], &["nowhere.yaml"]].concat()) else { return };
+    assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
+    assert!(
+        finished.stderr.starts_with("error: cannot copy the hardware file nowhere.yaml: "),
+        "{}",
+        finished.stderr
+    );
+    assert!(!sandbox.path("study").exists());
+}

@@ -244,11 +244,14 @@ fn graphs_that_do_not_fit_are_refused_with_their_file() {
         &["layout.axes: an axis of graph.json: "],
     );
     let sandbox = sandbox(&step());
-    sandbox.write("hardware.yaml", with(PAIRS, "dp: 2", "dp: 4"));
-    sandbox
-        .run("build recipe.json")
-        .exits(3)
-        .says(&["4 ranks are no product of the parallelism degrees tp 2"]);
+    for (degrees, says) in [
+        ("tp: 2, dp: 4", "graph.json has 2 ranks along `dp`, the hardware has 4"),
+        // As many ranks, but elsewhere.
+        ("tp: 4, dp: 1", "graph.json has 2 ranks along `tp`, the hardware has 4"),
+    ] {
+        sandbox.write("hardware.yaml", with(PAIRS, "tp: 2, dp: 2", degrees));
+        sandbox.run("build recipe.json").exits(3).says(&[says]);
+    }
     sandbox.write("recipe.json", with(RECIPE, "graph.json", "grahp.json"));
     sandbox.run("build recipe.json").exits(3).says(&["grahp.json: there is no such file"]);
 }

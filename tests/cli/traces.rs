@@ -77,7 +77,10 @@ fn groups_of_existing_traces_are_read_and_written() {
     sandbox.write("groups.json", r#"{"1": [0, 1]}"#);
     sandbox.run("build recipe.json").exits(3).says(&["rank 2, node 1 `sum`: the rank is not a member of"]);
     sandbox.write("recipe.json", recipe(&EXISTING.replace("et/w", "et")));
-    sandbox.run("build recipe.json").exits(3).says(&["communicator group 1 is not defined"]);
+    sandbox
+        .run("build recipe.json")
+        .exits(3)
+        .says(&["communicator group 1 is not defined", "in `workload.groups`"]);
 }
 
 #[test]

@@ -256,3 +256,22 @@ fn a_group_of_another_size_than_the_collective_says_is_noticed_once_for_each_axi
                     2 (2 collectives of this axis differ)";
     assert_eq!(notices[0], expected);
 }
+
+#[test]
+fn a_hardware_id_outside_the_layout_is_noticed_with_the_one_it_is_taken_for() {
+    let nodes = [
+        compute("a", 0, &[]),
+        compute("b", 3, &[]),
+        all_reduce("g", "tp", 0, &[0]),
+        all_reduce("g", "tp", 3, &[1]),
+    ];
+    let notices = |size: u32| -> Vec<String> {
+        let graph = laid_out(1, &[("tp", size)], nodes.clone());
+        converted(&graph, &ConvertOptions::default()).notices.iter().map(ToString::to_string).collect()
+    };
+    assert_eq!(
+        notices(2),
+        ["layout: hardware id 3 lies outside, where ids go from 0 to 1; groups take it for id 1"]
+    );
+    assert_eq!(notices(4), [""; 0]);
+}

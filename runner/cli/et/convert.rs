@@ -8,7 +8,7 @@ use clap::{Args, ValueEnum};
 use serde_json::json;
 
 use crate::astrasim;
-use crate::cli::ui::Ui;
+use crate::cli::ui::{Ui, counted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::graph::{ConvertOptions, Converted, GRAPH_PREFIX, Graph, Mends, convert, deepflow_manifest};
 use crate::et::{Bundle, manifest};
@@ -74,7 +74,7 @@ pub(super) fn run(ui: &Ui, args: &ConvertArgs) -> Result<()> {
             "comm_groups": written.groups,
         }));
     }
-    ui.say(format!("{} ranks", converted.bundle.ranks()));
+    ui.say(counted(converted.bundle.ranks() as usize, "rank"));
     ui.data(|out| {
         let paths = [Some(&written.traces), Some(&written.manifest), written.groups.as_ref()];
         paths.into_iter().flatten().try_for_each(|path| writeln!(out, "{path}"))

@@ -183,9 +183,10 @@ fn number(
     Ok(())
 }
 
-/// Collectives that say they have another number of participants than their group has ranks, one notice for each axis.
+/// What is odd about groups: a hardware id outside the layout, and collectives that say they have another number of
+/// participants than their group has ranks, one notice for each axis.
 ///
-/// A collective over several axes, of which a graph can name only one, shows like this.
+/// A collective over several axes, of which a graph can name only one, shows by the latter.
 pub(super) fn notices(graph: &Graph, roles: &Roles, groups: &Groups) -> Vec<Notice> {
     let mut odd: BTreeMap<AxisId, (usize, NodeIndex, u32, usize)> = BTreeMap::new();
     for &node in roles.tasks.iter().flatten() {
@@ -207,5 +208,17 @@ pub(super) fn notices(graph: &Graph, roles: &Roles, groups: &Groups) -> Vec<Noti
         );
         Notice::new(format!("{}.participants", graph.key(node)), message)
     };
-    odd.into_iter().map(notice).collect()
+    outside_layout(graph, roles).into_iter().chain(odd.into_iter().map(notice)).collect()
+}
+
+/// Hardware ids that the layout does not have. Like DeepFlow, groups take them for what is left modulo its span.
+fn outside_layout(graph: &Graph, roles: &Roles) -> Option<Notice> {
+    let span = graph.layout()?.span();
+    let hw = *roles.stages.last().filter(|hw| **hw >= span)?;
+    let message = format!(
+        "hardware id {hw} lies outside, where ids go from 0 to {}; groups take it for id {}",
+        span - 1,
+        hw % span
+    );
+    Some(Notice::new("layout", message))
 }
