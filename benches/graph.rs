@@ -3,8 +3,10 @@
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;
+use std::sync::Arc;
 use std::time::{Duration, Instant};
 
+use artifact_store::{Blob, Compaction, Options, Publication, Store};
 use astra_store::et::graph::{ConvertOptions, Graph, convert, deepflow_manifest};
 use astra_store::et::manifest;
 
@@ -146,6 +148,7 @@ fn convert_ranks(what: &str, training: &Training) {
         best(|| convert(&graph, &ConvertOptions::FAITHFUL, jobs(2))),
         bytes,
     );
+    stored(files, bytes);
     report("copy the traces", best(|| files.iter().map(|file| file.to_vec()).collect::<Vec<_>>()), bytes);
     let digest = |bytes: &[u8]| artifact_store::Digest::of(bytes).to_string();
     report(
@@ -158,6 +161,26 @@ fn convert_ranks(what: &str, training: &Training) {
         best(|| deepflow_manifest(&converted.bundle, converted.graph_ranks)),
         bytes,
     );
+}
+
+/// What the traces take in a store of their own, beside all of them compressed as one.
+fn stored(files: &[Arc<[u8]>], bytes: usize) {
+    let directory = tempfile::tempdir().expect("there is a place for temporary files");
+    let store = Store::open(directory.path(), &Options::default()).expect("a new store opens");
+    let blobs = files.iter().map(|file| Blob::new(Arc::clone(file))).collect();
+    store
+        .publish(Publication { blobs, ..Publication::default() })
+        .wait()
+        .expect("there is room for the traces");
+    drop(store);
+    let compacted =
+        Store::compact(directory.path(), &Options::default()).expect("nobody else uses the store");
+    let Compaction::Done { after, .. } = compacted else { unreachable!("nobody else knows of the store") };
+    let one = zstd::bulk::compress(&files.concat(), 3).expect("memory is writable").len();
+    let share = |part: u64| {
+        format!("{:.1} MB, {:.1} % of them", part as f64 / 1e6, part as f64 / bytes as f64 * 100.0)
+    };
+    println!("{:<36} {}; as one zstd frame {}", "store the traces", share(after), share(one as u64));
 }
 
 fn read(text: &str) {
