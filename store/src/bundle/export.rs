@@ -9,6 +9,7 @@ use crate::error::{Error, Result};
 use crate::inspect::Found;
 use crate::remote::{
     ActionEntry, Lacking, Listing, Meter, Needs, Progress, Refusal, Selection, in_order, needs,
+    needs_of_outputs,
 };
 use crate::store::Store;
 use std::collections::{BTreeMap, BTreeSet, HashSet};
@@ -131,12 +132,9 @@ struct Gather<'a> {
 
 impl Gather<'_> {
     fn run(&mut self, selection: &Selection) -> Result<()> {
-        let mut loose = Needs::default();
-        for (kind, digest) in &selection.outputs {
-            if let Err(lacking) = loose.add(*kind, *digest, None, &|digest| self.store.get(digest))? {
-                self.leave_out(Found::Blob(*digest), lacking.to_string());
-                loose.blobs.remove(digest);
-            }
+        let (loose, unknown) = needs_of_outputs(&selection.outputs, &|digest| self.store.get(digest))?;
+        for (digest, lacking) in unknown {
+            self.leave_out(Found::Blob(digest), lacking.to_string());
         }
         let mut to_do = selection.actions.clone();
         to_do.extend(&loose.actions);

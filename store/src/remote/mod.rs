@@ -28,7 +28,7 @@ pub use directory::DirectoryRemote;
 pub use dry_run::DryRun;
 pub use entry::{ActionEntry, MOST_ENTRY_BYTES};
 pub use memory::MemoryRemote;
-pub(crate) use needs::{Lacking, Needs, needs};
+pub(crate) use needs::{Lacking, Needs, needs, needs_of_outputs};
 pub use of_store::StoreRemote;
 pub(crate) use order::{Listing, in_order};
 pub(crate) use progress::Meter;

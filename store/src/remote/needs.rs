@@ -52,9 +52,25 @@ pub(crate) fn needs(record: &ActionRecord, read: &ReadList<'_>) -> Result<Result
     Ok(Ok(needs))
 }
 
+/// What belongs to outputs that no action gives, and those of which it is not known: these are not among the blobs.
+pub(crate) fn needs_of_outputs(
+    outputs: &[(OutputKind, Digest)],
+    read: &ReadList<'_>,
+) -> Result<(Needs, Vec<(Digest, Lacking)>)> {
+    let mut needs = Needs::default();
+    let mut unknown = Vec::new();
+    for &(kind, digest) in outputs {
+        if let Err(lacking) = needs.add(kind, digest, None, read)? {
+            needs.blobs.remove(&digest);
+            unknown.push((digest, lacking));
+        }
+    }
+    Ok((needs, unknown))
+}
+
 impl Needs {
     /// Adds an output.
-    pub(crate) fn add(
+    fn add(
         &mut self,
         kind: OutputKind,
         digest: Digest,

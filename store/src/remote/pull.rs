@@ -16,7 +16,7 @@ use crate::remote::checked::{self, Checked};
 use crate::remote::progress::Meter;
 use crate::remote::{
     ActionEntry, Disagreement, Lacking, Listing, Needs, Progress, Refusal, Remote, Selection, Wanted,
-    in_order, needs,
+    in_order, needs, needs_of_outputs,
 };
 use crate::store::Store;
 use crate::trust::{Signature, TrustPolicy};
@@ -119,14 +119,11 @@ struct Promise {
 
 impl Pull<'_> {
     fn run(&mut self, selection: &Selection) -> Result<()> {
-        let mut loose = Needs::default();
         let lists = selection.outputs.iter().filter(|(kind, _)| *kind != OutputKind::Blob);
         self.blobs(lists.map(|(_, digest)| (*digest, None)).collect())?;
-        for (kind, digest) in &selection.outputs {
-            if let Err(lacking) = loose.add(*kind, *digest, None, &|digest| self.store.get(digest))? {
-                self.leave_out(Found::Blob(*digest), self.reason(&lacking));
-                loose.blobs.remove(digest);
-            }
+        let (loose, unknown) = needs_of_outputs(&selection.outputs, &|digest| self.store.get(digest))?;
+        for (digest, lacking) in unknown {
+            self.leave_out(Found::Blob(digest), self.reason(&lacking));
         }
         self.blobs(loose.blobs.iter().map(|(digest, len)| (*digest, *len)).collect())?;
         for digest in self.store.missing(&loose.blobs.into_keys().collect::<Vec<_>>())? {

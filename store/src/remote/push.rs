@@ -11,7 +11,7 @@ use crate::record::{ActionRecord, Output, OutputKind};
 use crate::remote::progress::Meter;
 use crate::remote::{
     ActionEntry, Disagreement, Lacking, Listing, Needs, Progress, PutAction, Refusal, Remote, Selection,
-    in_order, needs,
+    in_order, needs, needs_of_outputs,
 };
 use crate::store::Store;
 use std::collections::HashSet;
@@ -101,12 +101,9 @@ fn lists_of(record: &ActionRecord) -> impl Iterator<Item = &Output> {
 
 impl Push<'_> {
     fn run(&mut self, selection: &Selection) -> Result<()> {
-        let mut loose = Needs::default();
-        for (kind, digest) in &selection.outputs {
-            if let Err(lacking) = loose.add(*kind, *digest, None, &|digest| self.store.get(digest))? {
-                self.leave_out(Found::Blob(*digest), lacking.to_string());
-                loose.blobs.remove(digest);
-            }
+        let (loose, unknown) = needs_of_outputs(&selection.outputs, &|digest| self.store.get(digest))?;
+        for (digest, lacking) in unknown {
+            self.leave_out(Found::Blob(digest), lacking.to_string());
         }
         let mut start = selection.actions.clone();
         start.extend(&loose.actions);
