@@ -3,11 +3,14 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod compared;
+
 use astra_engine::{
     Algorithm, Bytes, CollectiveType, Dimension, FaultyLink, GbPerSec, GibPerSec, GroupId, InvolvedDims,
-    Micros, Nanos, Network, Node, NodeKind, Options, Rank, RankReport, Report, System, Tflops, TraceBuilder,
-    Work, Workload, simulate_with,
+    Micros, Nanos, Network, Node, NodeKind, Options, Rank, Report, System, Tflops, TraceBuilder, Work,
+    Workload, simulate_with,
 };
+use compared::FIGURES;
 use std::collections::BTreeMap;
 use std::sync::atomic::AtomicBool;
 
@@ -147,15 +150,7 @@ impl<'a> Case<'a> {
 
     /// What differs from the record.
     fn difference(&self, report: &Report) -> Option<String> {
-        type Figure = fn(&RankReport) -> Option<Nanos>;
-        let figures: [(&str, Figure); 5] = [
-            ("finish", |rank| Some(rank.finish)),
-            ("exposed", |rank| Some(rank.exposed)),
-            ("gpu", |rank| rank.gpu),
-            ("comm", |rank| rank.comm),
-            ("overlap", |rank| rank.overlap),
-        ];
-        for (name, figure) in figures {
+        for (name, figure) in FIGURES {
             let Some(expected) = self.expected.get(name) else { continue };
             for (rank, found) in report.ranks.iter().enumerate() {
                 let expected = Nanos(number(expected[if expected.len() == 1 { 0 } else { rank }]));

@@ -3,9 +3,11 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that panics has failed")]
 
+mod compared;
 mod record;
 
-use astra_engine::{Error, Nanos, Options, RankReport, Report, simulate_with};
+use astra_engine::{Error, Nanos, Options, Report, simulate_with};
+use compared::FIGURES;
 use flate2::read::GzDecoder;
 use record::Case;
 use serde_json::Value;
@@ -35,23 +37,13 @@ fn by_rank(expected: &Value, rank: usize) -> Nanos {
     Nanos(value.as_u64().unwrap_or_else(|| panic!("{value} is no time")))
 }
 
-/// A figure of a rank's report.
-type Figure = fn(&RankReport) -> Option<Nanos>;
-
 /// What differs from the record, if anything does.
 fn difference(expected: &Value, result: &Result<Report, Error>) -> Option<String> {
     let report = match result {
         Ok(report) => report,
         Err(error) => return Some(error.to_string()),
     };
-    let figures: [(&str, Figure); 5] = [
-        ("finish", |rank| Some(rank.finish)),
-        ("exposed", |rank| Some(rank.exposed)),
-        ("gpu", |rank| rank.gpu),
-        ("comm", |rank| rank.comm),
-        ("overlap", |rank| rank.overlap),
-    ];
-    for (name, figure) in figures {
+    for (name, figure) in FIGURES {
         let Some(expected) = expected.get(name) else {
             assert!(name != "finish" && name != "exposed", "the record has no {name}");
             continue;
