@@ -45,6 +45,10 @@ pub(super) struct BuildArgs {
     /// Simulate without checking traces first.
     #[arg(long)]
     no_lint: bool,
+    /// Use nothing that was recorded without this text, and record with it: for when records are no longer believed.
+    /// Takes the place of `salt` in the recipe.
+    #[arg(long, value_name = "TEXT")]
+    salt: Option<String>,
     /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
@@ -53,7 +57,7 @@ pub(super) struct BuildArgs {
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
-    let recipe = Recipe::load(&args.recipe)?;
+    let recipe = salted(Recipe::load(&args.recipe)?, args.salt.as_deref())?;
     let (store, _temporary) =
         if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
     let sharing = args.sharing.open(global, &store)?;
@@ -104,6 +108,14 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         ui.say(format!("{files} files in {}", dir.display()));
     }
     Ok(())
+}
+
+/// A recipe with the salt of the command line, if there is one there.
+pub(super) fn salted(recipe: Recipe, salt: Option<&str>) -> Result<Recipe> {
+    match salt {
+        Some(salt) => recipe.with_salt(salt),
+        None => Ok(recipe),
+    }
 }
 
 /// The last line of `--json`.

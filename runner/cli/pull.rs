@@ -11,6 +11,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Adopted, adopt, build_key};
 use crate::recipe::Recipe;
 
+use super::build::salted;
 use super::received::received;
 use super::transfer::{Bar, Transfer, failed, open_remote, trust};
 use super::ui::Ui;
@@ -36,6 +37,9 @@ pub(super) struct PullArgs {
     /// Files of recipes, or whole digests; everything if there are none. Last the directory.
     #[arg(required = true, value_name = "RECIPE|DIGEST|SRC")]
     what: Vec<String>,
+    /// The salt that the builds of these recipes were made with, if it is not in the recipe.
+    #[arg(long, value_name = "TEXT")]
+    salt: Option<String>,
     /// Use no record that no key of `astra-store trust` has signed.
     #[arg(long)]
     require_signed: bool,
@@ -49,7 +53,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
         args.what.split_last().map_or(("", &[][..]), |(source, what)| (source.as_str(), what));
     let source = PathBuf::from(source);
     let remote = open_remote(&source)?;
-    let selection = wanted(&remote, what, &source)?;
+    let selection = wanted(&remote, what, args.salt.as_deref(), &source)?;
     let store = locate::open(ui, global)?;
     let options = PullOptions {
         trust: trust(&store, args.require_signed)?,
@@ -91,7 +95,12 @@ fn pull_from(
 }
 
 /// What these names stand for in a remote, which knows digests only.
-fn wanted(remote: &DirectoryRemote, names: &[String], source: &Path) -> Result<Selection> {
+fn wanted(
+    remote: &DirectoryRemote,
+    names: &[String],
+    salt: Option<&str>,
+    source: &Path,
+) -> Result<Selection> {
     let outside = |e: artifact_store::Error| Error::outside_store(&e);
     if names.is_empty() {
         let all = remote.list_actions().map_err(outside)?;
@@ -100,7 +109,7 @@ fn wanted(remote: &DirectoryRemote, names: &[String], source: &Path) -> Result<S
     let mut selection = Selection::default();
     for name in names {
         if Path::new(name).is_file() {
-            let key = build_key(&Recipe::load(Path::new(name))?)?;
+            let key = build_key(&salted(Recipe::load(Path::new(name))?, salt)?)?;
             if !remote.has_actions(&[key]).map_err(outside)?[0] {
                 return Err(no_build(name, source));
             }

@@ -165,7 +165,7 @@ pub(super) fn derivation(sources: &Sources) -> Derivation {
     for (name, digest) in sources.digests() {
         preimage = preimage.input(format!("source {name}"), digest);
     }
-    Derivation::of(&preimage)
+    Derivation::of(&preimage.salted(sources.salt.as_deref()))
 }
 
 /// The outcome of a build that is known as a whole. Its root is put back when another build has moved it.

@@ -45,6 +45,8 @@ pub struct TraceSource {
 pub struct Sources {
     /// The recipe in canonical form.
     pub recipe: Blob,
+    /// What sets the keys of this build apart, if anything does.
+    pub salt: Option<String>,
     /// Hardware files, graphs and group files, under the names by which the recipe calls them.
     pub files: BTreeMap<String, Source>,
     /// Existing traces, likewise.
@@ -82,8 +84,8 @@ impl Sources {
                 entry.insert(source);
             }
         }
-        let recipe = Blob::new(recipe.canonical());
-        Ok(Self { recipe, files: sources, traces, documents: Memo::new(64) })
+        let (salt, recipe) = (recipe.salt().map(str::to_owned), Blob::new(recipe.canonical()));
+        Ok(Self { recipe, salt, files: sources, traces, documents: Memo::new(64) })
     }
 
     /// Names and digests of everything that was read beside the recipe.

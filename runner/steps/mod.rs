@@ -169,7 +169,7 @@ pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs)
         StepKind::Configs => configs::preimage(context, point, inputs),
         StepKind::Run => run::preimage(point, inputs),
     }?;
-    Ok(Derivation::of(&preimage))
+    Ok(Derivation::of(&preimage.salted(context.sources.salt.as_deref())))
 }
 
 /// Executes a step of a point.

@@ -315,6 +315,41 @@ fn another_result_of_the_same_action_is_reported_with_both_sides_and_replaces_no
 }
 
 #[test]
+fn a_salt_disowns_what_was_recorded_without_it_here_and_upstream() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let plain = a.build("");
+    let salted =
+        a.run("build recipe.json --json --explain --salt again --upstream ../remote").succeeds().build();
+    assert_eq!((salted.steps.executed, salted.steps.hit), (STEPS_OF_SWEEP_OF_20, 0));
+    let reasons = salted.reasons();
+    let why = |kind: &str| reasons.iter().find(|(step, _)| *step == kind).map(|(_, why)| *why);
+    for kind in ["hw", "et", "configs", "run"] {
+        assert_eq!(why(kind), Some("salt: nothing → again"), "{kind}");
+    }
+    assert_eq!(salted.results(), plain.results(), "a salt is part of keys, not of results");
+    assert_eq!(a.build("").steps.executed, 0, "what was recorded before is still there for who wants it");
+
+    // The same word in the recipe means the same, and travels.
+    a.run("push ../remote").succeeds();
+    b.run("pull recipe.json ../remote --salt again").succeeds();
+    assert_eq!(b.build("--salt again").steps.executed, 0);
+    sandbox
+        .write("b/recipe.json", with(SWEEP_OF_20, "\"recipe\": 1,", "\"recipe\": 1, \"salt\": \"again\","));
+    assert_eq!(b.build("").steps.executed, 0);
+    assert_eq!(b.build("--salt other").steps.executed, STEPS_OF_SWEEP_OF_20);
+    let blobs = |machine: &Machine<'_>| machine.value("ls")["store"]["blobs"].as_u64().unwrap();
+    let before = blobs(&b);
+    b.build("--salt third");
+    assert!(blobs(&b) - before <= 3, "only report, index and list are new: their keys are");
+    b.run("build recipe.json --salt ").exits(2);
+    let salt = "x".repeat(101);
+    b.run(&format!("build recipe.json --salt {salt}"))
+        .exits(2)
+        .says(&["--salt: a salt is 1 to 100 characters"]);
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let sandbox = Sandbox::new();
     let [a, _b] = ["a", "b"].map(|name| Machine::new(&sandbox, name, SWEEP_OF_20));

@@ -244,6 +244,9 @@ fn options_are_checked_word_by_word() {
         ),
         (r#""layout":{"axes":["tp","tp"]}"#, "layout.axes[1]: the axis `tp` is there twice"),
         (r#""layout":{"axes":[]}"#, "layout.axes: an empty list"),
+        (r#""salt":" ""#, "salt: empty text"),
+        (r#""salt":"two\nlines""#, "salt: a salt is 1 to 100 characters in one line, and not only blanks"),
+        (r#""salt":7"#, "salt: expected text, found `7`"),
         (r#""layout":{"flatten_2d":1}"#, "layout.flatten_2d: expected true or false, found `1`"),
         (
             r#""system":{"endpoint-delya":1}"#,
