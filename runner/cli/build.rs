@@ -26,6 +26,7 @@ Examples:
   astra-store build recipe.json --dry-run        # what would be executed
   astra-store build recipe.json --out results    # also write every point's files
   astra-store build recipe.json --upstream /mnt/lab/results --push /mnt/lab/results
+  astra-store build recipe.json --upstream /mnt/lab/results -n  # what would come from there
   astra-store build recipe.json --json | tail -1 # the summary for scripts")]
 pub(super) struct BuildArgs {
     /// The recipe.
@@ -60,7 +61,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = salted(Recipe::load(&args.recipe)?, args.salt.as_deref())?;
     let (store, _temporary) =
         if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
-    let sharing = args.sharing.open(global, &store)?;
+    let sharing = args.sharing.open(global, &store, args.dry_run)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let options = BuildOptions {
@@ -79,7 +80,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     for notice in &outcome.notices {
         ui.warn(notice);
     }
-    tell_upstream(ui, &outcome.upstream);
+    tell_upstream(ui, &outcome.upstream, args.dry_run);
     let written = args.out.as_ref().map(|dir| exec::materialise(&store, &recipe, &outcome, dir));
     // What is finished is handed out, too, when something else failed; not when the user wants to get away.
     let pushed = match outcome.interrupted {
@@ -150,6 +151,7 @@ fn summary(outcome: &Outcome) -> Value {
     if outcome.dry_run {
         steps["would_run"] = outcome.steps.would_run.into();
         steps["unknown_until_cutoff"] = outcome.steps.unknown.into();
+        steps["hit_upstream"] = outcome.steps.hit_upstream.into();
     }
     json!({
         "recipe": outcome.recipe,
@@ -173,6 +175,9 @@ fn print_totals(ui: &Ui, outcome: &Outcome, dry_run: bool) {
         parts.push(format!("{} unknown until what is before them has run", s.unknown));
     } else {
         parts.push(format!("{} executed", s.executed));
+    }
+    if s.hit_upstream > 0 {
+        parts.push(format!("{} hit upstream", s.hit_upstream));
     }
     parts.push(format!("{} hit", s.hit));
     if s.failed > 0 {

@@ -28,6 +28,7 @@ use super::{Global, locate};
 Examples:
   astra-store pull /mnt/lab/results                  # everything
   astra-store pull recipe.json /mnt/lab/results      # the build of this recipe as its files are now
+  astra-store pull recipe.json /mnt/lab/results -n   # how much that would be
   astra-store pull DIGEST /mnt/lab/results           # 64 digits of a blob or an action
   astra-store build recipe.json --upstream /mnt/lab/results   # what of it is there, and the rest executed
 
@@ -46,6 +47,10 @@ pub(super) struct PullArgs {
     /// Compare records that are here already, too.
     #[arg(long)]
     compare: bool,
+    /// Say what would come, and change nothing. Records and lists are checked; of other blobs it is asked whether they are
+    /// there.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
@@ -54,10 +59,11 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
     let source = PathBuf::from(source);
     let remote = open_remote(&source)?;
     let selection = wanted(&remote, what, args.salt.as_deref(), &source)?;
-    let store = locate::open(ui, global)?;
+    let (store, _temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
     let options = PullOptions {
         trust: trust(&store, args.require_signed)?,
         compare_all: args.compare,
+        dry_run: args.dry_run,
         ..PullOptions::default()
     };
     let started = Instant::now();
@@ -73,7 +79,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
         disagreements: report.disagreements,
         left_out: report.left_out,
         elapsed: started.elapsed(),
-        dry_run: false,
+        dry_run: args.dry_run,
     };
     received(ui, &transfer, &adopted)
 }
@@ -90,7 +96,7 @@ fn pull_from(
     let bar = Bar::new(ui);
     let report = pull(store, selection, remote, options, &mut |progress| bar.show(progress))
         .map_err(|e| failed(e, store, &other))?;
-    let adopted = adopt(store, selection, &other)?;
+    let adopted = if options.dry_run { Adopted::default() } else { adopt(store, selection, &other)? };
     Ok((report, adopted))
 }
 

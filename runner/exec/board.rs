@@ -33,8 +33,8 @@ impl Task {
 /// What came of a derivation.
 #[derive(Clone, Debug)]
 pub(super) enum Resolved {
-    /// The outputs are known; `executed`: by this build.
-    Done { key: ActionKey, record: Arc<ActionRecord>, executed: bool },
+    /// The outputs are known; `status` says since when: `Run`, `Hit` or `HitUpstream`.
+    Done { key: ActionKey, record: Arc<ActionRecord>, status: StepStatus },
     /// Dry run: not known, would be executed.
     WouldRun,
     /// Dry run: the key depends on a step that would be executed.

@@ -211,10 +211,17 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The record of a step whose outputs are all there, as far as this build will look at them.
-    fn known(&self, task: Task, key: &ActionKey) -> Result<Option<ActionRecord>> {
-        let Some(record) = self.context.store.hit(key)? else { return Ok(None) };
-        match steps::recall(self.context, &self.points[task.point], task.kind, &record) {
-            Ok(()) => Ok(Some(record)),
+    fn known(&self, task: Task, key: &ActionKey) -> Result<Option<Known>> {
+        let known = match self.context.store.hit(key)? {
+            Some(record) => Some((Arc::new(record), StepStatus::Hit)),
+            None => self
+                .upstream
+                .and_then(|upstream| upstream.planned(key))
+                .map(|record| (record, StepStatus::HitUpstream)),
+        };
+        let Some(known) = known else { return Ok(None) };
+        match steps::recall(self.context, &self.points[task.point], task.kind, &known.0) {
+            Ok(()) => Ok(Some(known)),
             Err(e) if e.kind() == ErrorKind::Missing => Ok(None),
             Err(e) => Err(e),
         }
@@ -274,7 +281,7 @@ impl<'a> Scheduler<'a> {
             report,
             Finished { took, derivation: Some(Arc::clone(derivation)), ticket: Some(ticket), ..finished },
         );
-        Ok(Resolved::Done { key, record, executed: true })
+        Ok(Resolved::Done { key, record, status: StepStatus::Run })
     }
 
     /// The records this task reads. A task is ready only when they are there.
@@ -312,15 +319,18 @@ impl<'a> Scheduler<'a> {
     }
 }
 
+/// What a step gave, and since when that is known.
+type Known = (Arc<ActionRecord>, StepStatus);
+
 enum Attempt {
     /// With the key when this task owned its slot.
     Resolved(Option<ActionKey>, Resolved),
     Parked,
 }
 
-fn hit(task: Task, key: ActionKey, record: ActionRecord, report: &Sender<Message>) -> Resolved {
-    tell(report, Finished::new(task, StepStatus::Hit, Some(key)));
-    Resolved::Done { key, record: Arc::new(record), executed: false }
+fn hit(task: Task, key: ActionKey, (record, status): Known, report: &Sender<Message>) -> Resolved {
+    tell(report, Finished::new(task, status, Some(key)));
+    Resolved::Done { key, record, status }
 }
 
 /// Turns a panic, which is a defect of this program, into the failure of one step: other steps and the store go on.

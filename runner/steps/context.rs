@@ -7,6 +7,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use artifact_store::remote::Upstream;
 use artifact_store::{ActionRecord, Digest, Provenance, Store};
 use astra_engine::Nanos;
 
@@ -35,6 +36,8 @@ pub struct Context {
     notice_lists: Memo<Digest, Vec<String>>,
     told: Mutex<BTreeSet<String>>,
     lint: bool,
+    /// Asked for content that the store does not have, when nothing is to be written.
+    peeked: Option<Upstream>,
 }
 
 /// What a report says of a result.
@@ -60,7 +63,14 @@ impl Context {
             notice_lists: Memo::new(4096),
             told: Mutex::default(),
             lint: true,
+            peeked: None,
         }
+    }
+
+    /// The same, reading what the store does not have where it is upstream.
+    #[must_use]
+    pub fn peeking(self, upstream: Option<&Upstream>) -> Self {
+        Self { peeked: upstream.cloned(), ..self }
     }
 
     /// The same, with or without a check of the traces before each simulation.
@@ -94,7 +104,19 @@ impl Context {
     /// # Errors
     /// When they are gone or damaged: the store was changed from outside during the build.
     pub fn content(&self, digest: &Digest) -> Result<Arc<[u8]>> {
-        super::files::content(&self.store, digest)
+        self.find(digest)?.ok_or_else(|| super::files::gone(digest))
+    }
+
+    /// The bytes of a blob, if they are to be had.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn find(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>> {
+        if let Some(bytes) = self.store.get(digest)? {
+            return Ok(Some(bytes));
+        }
+        let found = self.peeked.as_ref().and_then(|upstream| upstream.peek(digest));
+        Ok(found.map(|blob| Arc::clone(blob.bytes())))
     }
 
     /// The result of a run of this build, executed or recalled, and what a report says of it.

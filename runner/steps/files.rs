@@ -56,8 +56,11 @@ pub fn point_files(
 
 /// The bytes of a blob that a record names.
 pub(crate) fn content(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
-    store.get(digest)?.ok_or_else(|| {
-        Error::new(ErrorKind::Missing, format!("blob {digest} is damaged or gone"))
-            .hint("build the recipe again: the step that wrote it will be executed again")
-    })
+    store.get(digest)?.ok_or_else(|| gone(digest))
+}
+
+/// The error of a blob that a record names and that is not to be had.
+pub(super) fn gone(digest: &Digest) -> Error {
+    Error::new(ErrorKind::Missing, format!("blob {digest} is damaged or gone"))
+        .hint("build the recipe again: the step that wrote it will be executed again")
 }

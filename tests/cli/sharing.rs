@@ -362,6 +362,69 @@ fn a_dry_run_writes_nothing() {
 }
 
 #[test]
+fn a_dry_run_asks_upstream_says_what_is_there_and_keeps_nothing() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let remote = sandbox.files("remote");
+    let built = a.build("");
+    let planned = b.build("-n --upstream ../remote");
+    assert_eq!(planned.steps.hit_upstream, Some(STEPS_OF_SWEEP_OF_20));
+    assert_eq!((planned.steps.would_run, planned.steps.hit), (Some(0), 0));
+    assert_eq!(planned.points_that("hit-upstream").len(), 20);
+    assert_eq!(planned.results(), built.results());
+    let said = b.run("build recipe.json -n --upstream ../remote").succeeds();
+    let said = said.says(&["33 hit upstream", "would come from upstream"]);
+    assert!(said.text().contains("hit-upstream"), "{}", said.text());
+
+    // As when it is built: a hw, a configs and five runs.
+    sandbox.write("b/recipe.json", with(SWEEP_OF_20, "\"200 GB\"", "\"300 GB\""));
+    let planned = b.build("-n --upstream ../remote");
+    assert_eq!((planned.steps.would_run, planned.points_that("hit-upstream").len()), (Some(1), 15));
+    assert_eq!(planned.points_that("unknown-until-cutoff").len(), 5);
+    assert!(!sandbox.path("b/.astra-store").exists());
+    assert!(sandbox.files("remote") == remote);
+
+    // Beside what is here already.
+    b.build("");
+    sandbox.write("b/recipe.json", SWEEP_OF_20);
+    let holdings = b.value("ls");
+    let planned = b.build("-n --upstream ../remote");
+    assert_eq!(planned.points_that("hit").len() + planned.points_that("hit-upstream").len(), 20);
+    assert_eq!(b.value("ls"), holdings);
+}
+
+#[test]
+fn a_dry_run_of_pull_and_import_says_what_they_do_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    a.run("export ../sweep.bundle").succeeds();
+    let figures = ["actions", "blobs", "bytes", "actions_there", "left_out", "disagreements"];
+    for (number, what) in
+        ["pull ../remote", "pull recipe.json ../remote", "import ../sweep.bundle", "import ../a/.astra-store"]
+            .into_iter()
+            .enumerate()
+    {
+        let what = format!("{what} --store of-{number}");
+        let planned = b.value(&format!("{what} -n"));
+        assert!(!sandbox.path(&format!("b/of-{number}")).exists(), "{what}");
+        let real = b.value(&what);
+        figures.iter().for_each(|figure| assert_eq!(planned[figure], real[figure], "{what}: {figure}"));
+        assert_eq!(planned["dry_run"], true);
+        let again = b.value(&format!("{what} -n"));
+        assert_eq!((&again["actions"], &again["blobs"]), (&0.into(), &0.into()), "{what}: {again}");
+    }
+    let mut damaged = sandbox.bytes("sweep.bundle");
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    sandbox.write("damaged.bundle", damaged);
+    b.run("import ../damaged.bundle -n").exits(3).says(&["damaged.bundle: "]);
+    let lost = files_below(&sandbox, "remote/blobs").remove(3);
+    std::fs::remove_file(&lost).unwrap();
+    b.run("pull ../remote -n").exits(1).says(&["is left out", name_of(&lost)]);
+    assert!(!sandbox.path("b/.astra-store").exists());
+}
+
+#[test]
 fn mistakes_are_told_before_anything_is_done() {
     let sandbox = Sandbox::new();
     let [a, b] = pushed(&sandbox);
