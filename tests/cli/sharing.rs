@@ -170,6 +170,27 @@ fn a_flipped_byte_in_a_remote_is_found_named_and_not_used() {
 }
 
 #[test]
+fn a_push_that_verifies_mends_a_damaged_remote_from_a_whole_store() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let whole = sandbox.files("remote");
+    let damaged = [
+        files_below(&sandbox, "remote/blobs")[5].clone(),
+        files_below(&sandbox, "remote/actions")[5].clone(),
+    ];
+    damaged.iter().for_each(|path| flip(path, 20));
+    b.run("pull ../remote --store first").exits(1);
+    let blob = name_of(&damaged[0]);
+    a.run("push ../remote -n --verify").succeeds().says(&[blob]);
+    a.run("push ../remote --verify")
+        .succeeds()
+        .says(&[&format!("blob {blob} is damaged in ../remote; it is replaced")]);
+    assert!(sandbox.files("remote") == whole, "the remote is not what it was before");
+    b.run("pull ../remote").succeeds();
+    assert_eq!(b.build("").steps.executed, 0);
+}
+
+#[test]
 fn an_upstream_that_cannot_be_used_is_said_once_and_the_build_goes_on() {
     let sandbox = Sandbox::new();
     let [a, b] = pushed(&sandbox);

@@ -114,7 +114,7 @@ pub trait Remote: Send + Sync {
     /// The remote cannot be used, or `deliver` failed.
     fn get_actions(&self, keys: &[ActionKey], deliver: &mut Deliver<'_, ActionKey>) -> Result<()>;
 
-    /// Puts blobs. Each becomes visible whole. One that is there already stays or is replaced by the same bytes.
+    /// Puts blobs. Each becomes visible whole, in the place of what has its name. That is the same, or damaged.
     ///
     /// # Errors
     /// The remote cannot be written; some may have been put.
