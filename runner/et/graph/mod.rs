@@ -15,6 +15,7 @@ mod marks;
 mod mends;
 mod messages;
 mod model;
+mod passages;
 mod program;
 mod reach;
 mod read;
