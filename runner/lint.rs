@@ -21,7 +21,7 @@ use astra_engine::{
 };
 
 pub use files::{Linted, lint_files};
-pub use finding::{Finding, Place, Severity, refuse};
+pub use finding::{Finding, Place, Reasons, Severity, explained, misses_groups, refuse};
 pub use rule::Rule;
 
 use finding::Findings;

@@ -311,26 +311,30 @@ fn warnings_reach_the_caller_and_stop_nothing() {
     let texts: Vec<String> = notices.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
-        ["rank 0, node 10 `n10`: sends 2 message(s) of 8 bytes with tag 3 to rank 1, which receives 1"]
+        ["rank 0, node 10 `n10`: sends 2 message(s) of 8 bytes with tag 3 to rank 1, which receives 1\n    \
+          why: a receive without its send never completes\n    \
+          fix: give each receive one send with the same peers, tag and size"]
     );
     assert_eq!(refuse(&[]).unwrap(), []);
 }
 
 #[test]
-fn a_refusal_lists_five_problems_one_per_line_and_counts_the_rest() {
+fn a_refusal_lists_five_problems_with_the_reason_once_and_counts_the_rest() {
     let refused = |count: u32| {
         let receives: Vec<_> = (0..count).map(|tag| recv(0, 8, tag)).collect();
         let findings = lint(&network(&[2]), &System::default(), &per_rank(&[&[compute()], &receives]));
         refuse(&findings).unwrap_err().to_string()
     };
-    assert_eq!(refused(1).lines().count(), 1);
+    let one = refused(1);
+    assert!(one.lines().nth(1).unwrap().starts_with("    why: a receive without"), "{one}");
+    assert!(one.lines().nth(2).unwrap().starts_with("    fix: give each"), "{one}");
     let five = refused(5);
     let lines: Vec<&str> = five.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (6, "5 problems"));
+    assert_eq!((lines.len(), lines[0]), (8, "5 problems"));
     assert!(lines[1].starts_with("  rank 1, node 10 `n10`: waits for 1 message(s) of 8 bytes with tag 0"));
-    assert!(lines[5].contains("with tag 4"), "{five}");
+    assert!(lines[7].contains("with tag 4"), "{five}");
     let seven = refused(7);
-    assert_eq!((seven.lines().count(), seven.lines().last()), (7, Some("  and 2 more")));
+    assert_eq!((seven.lines().count(), seven.lines().last()), (9, Some("  and 2 more")));
 }
 
 #[test]
