@@ -117,6 +117,44 @@ fn sound_simulations_have_no_findings() {
 }
 
 #[test]
+fn groups_with_ranks_in_common_have_messages_with_different_tags() {
+    let ring = system(&["ring"]);
+    let both = |one: Option<u32>, other: Option<u32>, members: [&[u32]; 2], settings: &System| {
+        let nodes = [one, other].map(|group| collective(CollectiveType::AllReduce, 4_000_004, group));
+        let groups: Vec<(u32, &[u32])> =
+            [one, other].into_iter().zip(members).filter_map(|(group, of)| Some((group?, of))).collect();
+        let used = |rank: u32, at: usize| members[at].contains(&rank) || [one, other][at].is_none();
+        let trace_of = |rank| -> Vec<Node> {
+            (0..2).filter(|at| used(rank, *at)).map(|at| nodes[at]).chain([compute()]).collect()
+        };
+        let ranks: Vec<Vec<Node>> = (0..4).map(trace_of).collect();
+        let ranks: Vec<&[Node]> = ranks.iter().map(Vec::as_slice).collect();
+        lint(&network(&[4]), settings, &grouped(per_rank(&ranks), &groups))
+    };
+    let common: [&[u32]; 2] = [&[1, 2, 3], &[0, 1, 2, 3]];
+    assert_one(
+        &both(Some(5), Some(505), common, &ring),
+        Rule::GroupTags,
+        "warning: rank 1, node 11 `n11`: messages of communicator group 505 have the tags of communicator group 5: the ids 5 \
+         and 505 differ by a multiple of 500",
+    );
+    assert_one(
+        &both(None, Some(500), common, &ring),
+        Rule::GroupTags,
+        "the tags of all ranks: the ids 0 and 500",
+    );
+    assert_eq!(both(Some(5), Some(506), common, &ring), []);
+    assert_eq!(both(Some(5), Some(505), [&[0, 1], &[1, 2]], &ring), []);
+    let splits = |splits| System { preferred_dataset_splits: splits, ..ring.clone() };
+    assert_eq!(both(Some(5), Some(6), common, &splits(500_000)), []);
+    assert_one(
+        &both(Some(5), Some(6), common, &splits(1_000_001)),
+        Rule::GroupTags,
+        "messages of communicator group 6 have tags of communicator group 5: with 1000001 and 1000001 chunks",
+    );
+}
+
+#[test]
 fn as_many_traces_as_ranks() {
     let findings = lint(&network(&[4]), &system(&["ring"]), &everywhere(&[all_reduce()], 3));
     assert_one(&findings, Rule::Workload, "3 rank(s), the network has 4");
