@@ -5,9 +5,7 @@ use astra_engine::{NetworkModel, NodeKind, NodeProblem, Rank, Topology, Trace};
 use super::finding::{Findings, Severity};
 use super::rule::Rule;
 use super::{At, Check};
-
-/// The simulator takes tags modulo this number.
-const TAG_MODULUS: u32 = 500_000_000;
+use crate::et::TAG_MODULUS;
 
 /// How the sends and receives of a workload pair by what they have in common. Those of which several have all in common are
 /// left out, because times may decide how they pair. `None` when some message has no partner.

@@ -12,9 +12,10 @@ use astra_engine::{GroupId, NodeKind, Rank};
 use super::agreement::{Use, Uses};
 use super::finding::{Findings, Severity};
 use super::messages::Delivery;
-use super::order::{Orders, parents};
+use super::order::Orders;
 use super::rule::Rule;
 use super::{At, Check};
+use crate::et::parents;
 
 /// How many nodes of a circle are named.
 const MOST_NAMED: usize = 8;
