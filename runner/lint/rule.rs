@@ -148,7 +148,9 @@ impl Rule {
                  does: the collectives stall, or exchange the wrong chunks"
             }
             Self::Peer => "the message cannot be routed",
-            Self::MessagesMatch => "a receive without its send never completes",
+            Self::MessagesMatch => {
+                "a receive without its send never completes; a message that nobody receives takes its time on the way and is lost"
+            }
             Self::WaitCycle => "none of these nodes can ever complete, whatever the times are",
         }
     }

@@ -350,7 +350,8 @@ fn warnings_reach_the_caller_and_stop_nothing() {
     assert_eq!(
         texts,
         ["rank 0, node 10 `n10`: sends 2 message(s) of 8 bytes with tag 3 to rank 1, which receives 1\n    \
-          why: a receive without its send never completes\n    \
+          why: a receive without its send never completes; a message that nobody receives takes its time on the way and is \
+          lost\n    \
           fix: give each receive one send with the same peers, tag and size"]
     );
     assert_eq!(refuse(&[]).unwrap(), []);
