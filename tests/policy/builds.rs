@@ -182,7 +182,7 @@ fn a_name_is_looked_for_in_the_directories_that_are_given_and_beside_the_recipe(
     let built = study.build("--plugin-dir plugins");
     assert!(built.output.status.success(), "{}", built.said());
     let mut command = study.command("--json build recipe.json");
-    assert!(command.env("ASTRA_STORE_PLUGIN_PATH", "nowhere:plugins").status().unwrap().success());
+    assert!(command.env("ASTRA_STORE_PLUGIN_PATH", "nowhere:plugins").output().unwrap().status.success());
     study.write("small-direct.so", &plugin);
     study.built();
     study.write("libsmall_direct.so", &plugin);
@@ -262,4 +262,79 @@ fn what_is_no_library_is_refused_with_its_name() {
     assert_eq!(build.output.status.code(), Some(1), "{}", build.said());
     assert!(build.said().contains("tuner.so: "), "{}", build.said());
     assert!(study.run("verify --full").status.success());
+}
+
+/// Two all-reduces of different sizes, one after the other, which want different algorithms.
+fn sequence(study: &Study, sizes: [&str; 2]) {
+    let recipe = json!({
+        "recipe": 1,
+        "name": "study",
+        "hw": "hardware.yaml",
+        "workload": { "kind": "sequence", "ranks": 8, "items": [
+            { "collective": "all_reduce", "size": sizes[0] },
+            { "collective": "all_reduce", "size": sizes[1], "after": "all_reduce_0" },
+        ] },
+        "policy": { "plugin": "./tuner.so", "config": "65536" },
+    });
+    study.write("recipe.json", recipe.to_string().as_bytes());
+}
+
+#[test]
+fn of_sizes_that_want_different_algorithms_the_most_bytes_decide_and_the_loss_is_told() {
+    let Some(plugin) = c(EXAMPLE, &[]) else { return };
+    let study = Study::new(&json!({}));
+    study.write("tuner.so", &plugin);
+    sequence(&study, ["16 KiB", "1 MiB"]);
+    let built = study.built();
+    let lost = "all_reduce of 16384 bytes runs with ring, decided was direct";
+    assert!(built.said().contains(lost), "{}", built.said());
+    // No less so when everything is known.
+    assert!(study.built().said().contains(lost));
+
+    let shown: Value = serde_json::from_slice(&study.run("--json show study --decisions").stdout).unwrap();
+    let rows = shown["points"][0]["decisions"].as_array().unwrap();
+    let told = |row: &Value| {
+        let algorithm = row["decisions"][0]["algorithm"].as_str().unwrap().to_owned();
+        (row["question"]["bytes"].as_u64().unwrap(), algorithm, row["lost"].as_bool().unwrap())
+    };
+    let expected = [(16_384, "direct".to_owned(), true), (1 << 20, "ring".to_owned(), false)];
+    assert_eq!(rows.iter().map(told).collect::<Vec<_>>(), expected);
+    assert_eq!(rows[0]["decisions"][0]["decided_by"], "policy");
+    assert_eq!((&rows[0]["nodes"], &rows[0]["simulated"]), (&json!(8), &json!(["ring"])));
+    let text = String::from_utf8(study.run("show study --decisions").stdout).unwrap();
+    let first: Vec<&str> = text.lines().nth(1).unwrap().split_whitespace().collect();
+    assert_eq!(first[..8], ["study", "all_reduce", "16384", "-", "direct", "policy", "-", "ring"], "{text}");
+    assert!(text.contains("small: few messages in a row"), "{text}");
+
+    sequence(&study, ["64 KiB", "32 KiB"]);
+    let agreed = study.built();
+    assert!(!agreed.said().contains("runs with"), "{}", agreed.said());
+}
+
+#[test]
+fn what_is_fixed_decides_before_the_policy_which_is_not_asked_then() {
+    let study = Study::new(&json!({ "plugin": "fixed", "config": "all_reduce = ring" }));
+    study.built();
+    let by = || {
+        let shown: Value =
+            serde_json::from_slice(&study.run("--json show study --decisions").stdout).unwrap();
+        let first = &shown["points"][0]["decisions"][0]["decisions"][0];
+        (first["algorithm"].as_str().unwrap().to_owned(), first["decided_by"].as_str().unwrap().to_owned())
+    };
+    assert_eq!(by(), ("ring".to_owned(), "policy".to_owned()));
+    // A policy that cannot even be opened is not: everything is fixed.
+    let fixed = json!({ "plugin": "fixed", "config": "no line", "collectives": { "all_reduce": "direct" } });
+    study.recipe(&fixed, &["1 MiB"]);
+    study.built();
+    assert_eq!(by(), ("direct".to_owned(), "recipe_policy".to_owned()));
+    let overridden =
+        HARDWARE.replace("size: auto", "size: auto\n      collective_override: { all_reduce: direct }");
+    study.write("hardware.yaml", overridden.as_bytes());
+    study.recipe(&json!({ "plugin": "fixed", "config": "no line" }), &["1 MiB"]);
+    study.built();
+    assert_eq!(by(), ("direct".to_owned(), "dimension_override".to_owned()));
+    study.write("hardware.yaml", HARDWARE.as_bytes());
+    study.recipe(&json!({ "plugin": "fixed", "config": "all_gather = ring" }), &["1 MiB"]);
+    study.built();
+    assert_eq!(by(), ("halvingDoubling".to_owned(), "default".to_owned()));
 }
