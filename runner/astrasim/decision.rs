@@ -61,7 +61,7 @@ pub struct Decision {
 }
 
 /// The algorithms of a run: per collective one decision for each written dimension, in order.
-#[derive(Clone, Debug, PartialEq, Eq)]
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
 pub struct AlgorithmLists([Vec<Decision>; 4]);
 
 impl AlgorithmLists {

@@ -27,7 +27,7 @@ pub use memory::read_remote_memory;
 pub use network_file::NetworkFile;
 pub use system_file::{SystemFile, SystemOptions};
 pub use system_keys::{SystemOverrides, algorithm_key};
-pub use write::{Chunking, ConfigFiles, ConfigNames, config_names, write};
+pub use write::{ConfigFiles, ConfigNames, config_names, write};
 
 /// Parses JSON; a syntax error has the file, line and column.
 fn json(bytes: &[u8], file: &str) -> crate::Result<serde_json::Value> {

@@ -62,37 +62,6 @@ pub fn config_names(layout: &Layout) -> ConfigNames {
     }
 }
 
-/// Keys of the system file with what they are where neither the hardware file nor the user says.
-const ENDPOINT_DELAY: (&str, u32) = ("endpoint-delay", 10);
-const ACTIVE_CHUNKS: (&str, u32) = ("active-chunks-per-dimension", 1);
-const SPLITS: (&str, u32) = ("preferred-dataset-splits", 1);
-
-/// How messages and chunks are set up, as the system file will say it.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub struct Chunking {
-    /// Delay before every message, in nanoseconds.
-    pub endpoint_delay_ns: u64,
-    /// Chunks a collective is cut into.
-    pub dataset_splits: u32,
-    /// Chunks active at once per dimension.
-    pub active_chunks: u32,
-}
-
-impl Chunking {
-    /// What the overrides say, else the hardware file's options, else the defaults.
-    pub fn of(options: &SysOptions, overrides: &SystemOverrides) -> Self {
-        let value = |(key, default): (&str, u32), hardware: Option<u32>| {
-            let given = overrides.entries().get(key).and_then(Json::as_u64);
-            given.and_then(|given| u32::try_from(given).ok()).or(hardware).unwrap_or(default)
-        };
-        Self {
-            endpoint_delay_ns: value(ENDPOINT_DELAY, options.endpoint_delay_ns).into(),
-            dataset_splits: value(SPLITS, options.preferred_dataset_splits),
-            active_chunks: value(ACTIVE_CHUNKS, options.active_chunks_per_dimension),
-        }
-    }
-}
-
 fn network_yml(layout: &Layout) -> String {
     let list = |text: &dyn Fn(&WrittenDimension) -> String| {
         layout.dimensions.iter().map(text).collect::<Vec<_>>().join(", ")
@@ -115,9 +84,9 @@ fn network_yml(layout: &Layout) -> String {
 fn system_json(lists: &AlgorithmLists, options: &SysOptions, overrides: &SystemOverrides) -> String {
     let mut keys = Keys(vec![
         ("scheduling-policy", json!("LIFO")),
-        (ENDPOINT_DELAY.0, json!(options.endpoint_delay_ns.unwrap_or(ENDPOINT_DELAY.1))),
-        (ACTIVE_CHUNKS.0, json!(options.active_chunks_per_dimension.unwrap_or(ACTIVE_CHUNKS.1))),
-        (SPLITS.0, json!(options.preferred_dataset_splits.unwrap_or(SPLITS.1))),
+        ("endpoint-delay", json!(options.endpoint_delay_ns.unwrap_or(10))),
+        ("active-chunks-per-dimension", json!(options.active_chunks_per_dimension.unwrap_or(1))),
+        ("preferred-dataset-splits", json!(options.preferred_dataset_splits.unwrap_or(1))),
     ]);
     for collective in Collective::ALL {
         let names = lists.get(collective).iter().map(|decision| decision.algorithm.as_str());

@@ -1,10 +1,12 @@
 //! Answers questions: what recipe and hardware file fix, else the policy, else the default.
 
 use std::collections::BTreeMap;
+use std::sync::atomic::AtomicBool;
 
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::{Collective, Request};
 
+use super::best::Trial;
 use super::table::Row;
 use super::{DecisionTable, Question};
 use crate::astrasim::{self, DecidedBy, Decision, Layout, PolicyChoices, SystemOverrides};
@@ -23,24 +25,32 @@ pub struct Situation<'a> {
     pub dialect: Dialect,
     /// Whether messages compete for links.
     pub model: NetworkModel,
+    /// Queues that share the active chunks of a dimension.
+    pub queues_per_dimension: u32,
     /// What the recipe fixes in `policy.collectives`.
     pub chosen: &'a PolicyChoices,
     /// The recipe's `system` block.
     pub system: &'a SystemOverrides,
 }
 
-/// Asks a policy: a ruling for each request, in their order.
-pub type Asker<'a> = dyn FnMut(&[Request]) -> Result<Vec<Ruling>> + 'a;
+/// Who decides what nothing fixes.
+pub enum Decider<'a> {
+    /// The default, which knows nothing but dialect and topologies.
+    Default,
+    /// A policy that is asked all questions at once, and gives a ruling for each.
+    Policy(&'a mut dyn FnMut(&[Request]) -> Result<Vec<Ruling>>),
+    /// The engine: every candidate is simulated, until this is set.
+    Best(&'a AtomicBool),
+}
 
-/// Decides about every question. Only what nothing fixes is asked, all at once; without a policy to ask, the default
-/// is the policy.
+/// Decides about every question. Only what nothing fixes is asked.
 ///
 /// # Errors
 /// A list of the recipe with another length than there are dimensions, with its key; whatever asking gives.
 pub fn decide<'q>(
     situation: &Situation<'_>,
     questions: impl IntoIterator<Item = &'q Question>,
-    ask: Option<&mut Asker<'_>>,
+    decider: Decider<'_>,
 ) -> Result<DecisionTable> {
     let mut fixed: BTreeMap<Collective, Vec<Decision>> = BTreeMap::new();
     let mut rows = Vec::new();
@@ -55,23 +65,35 @@ pub fn decide<'q>(
         let row = Row { decisions, predicted_ns: None, dataset_splits: None, active_chunks: None };
         rows.push((question.clone(), row));
     }
-    let Some(ask) = ask else {
-        for decision in rows.iter_mut().flat_map(|(_, row)| &mut row.decisions) {
-            if decision.decided_by == DecidedBy::Default {
-                decision.decided_by = DecidedBy::Policy;
+    let open = |(question, row): &(Question, Row)| situation.is_open(question, row);
+    match decider {
+        Decider::Default => {
+            for decision in rows.iter_mut().flat_map(|(_, row)| &mut row.decisions) {
+                if decision.decided_by == DecidedBy::Default {
+                    decision.decided_by = DecidedBy::Policy;
+                }
             }
         }
-        return Ok(rows.into_iter().collect());
-    };
-    let open: Vec<usize> = (0..rows.len()).filter(|&i| situation.is_open(&rows[i].0, &rows[i].1)).collect();
-    let requests: Vec<Request> = open.iter().map(|&i| situation.request(&rows[i].0)).collect();
-    if requests.is_empty() {
-        return Ok(rows.into_iter().collect());
-    }
-    for (index, ruling) in open.into_iter().zip(ask(&requests)?) {
-        if let Ruling::Decided(decided) = ruling {
-            let (question, row) = &mut rows[index];
-            situation.enter(question, row, decided);
+        // A policy that has nothing to decide is not even opened.
+        _ if !rows.iter().any(open) => {}
+        Decider::Policy(ask) => {
+            let system = situation.engine_system()?;
+            let open: Vec<usize> = (0..rows.len()).filter(|&i| open(&rows[i])).collect();
+            let requests: Vec<Request> =
+                open.iter().map(|&i| situation.request(&system, &rows[i].0)).collect();
+            for (index, ruling) in open.into_iter().zip(ask(&requests)?) {
+                if let Ruling::Decided(decided) = ruling {
+                    let (question, row) = &mut rows[index];
+                    situation.enter(question, row, decided);
+                }
+            }
+        }
+        Decider::Best(stop) => {
+            let trial = Trial::of(situation)?;
+            for (question, row) in rows.iter_mut().filter(|row| open(row)) {
+                let decided = trial.best(question, &row.decisions, stop)?;
+                situation.enter(question, row, decided);
+            }
         }
     }
     Ok(rows.into_iter().collect())

@@ -6,7 +6,8 @@ use astra_policy::{Algorithm, AlgorithmSet, Dimension, Request};
 
 use super::{Question, Situation};
 use crate::algorithm;
-use crate::astrasim::Chunking;
+use crate::astrasim::{self, AlgorithmLists, SystemFile, SystemOptions};
+use crate::error::Result;
 use crate::policy;
 
 /// Traces do not say of what their bytes are numbers.
@@ -26,10 +27,21 @@ impl Situation<'_> {
         }
     }
 
+    /// The system that simulates, without algorithms.
+    ///
+    /// # Errors
+    /// An override that the engine cannot take.
+    pub(super) fn engine_system(&self) -> Result<engine::System> {
+        let none = AlgorithmLists::default();
+        let files = astrasim::write(self.layout, &none, &self.spec.sys_options, self.system);
+        let (file, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json")?;
+        let options =
+            SystemOptions { queues_per_dimension: self.queues_per_dimension, ..SystemOptions::default() };
+        file.system(self.dialect, &options, engine::RemoteMemory::None)
+    }
+
     /// What a policy is asked. A policy that looks at nothing but the collective is never asked.
-    pub(super) fn request(&self, question: &Question) -> Request {
-        let Chunking { endpoint_delay_ns, dataset_splits, active_chunks } =
-            Chunking::of(&self.spec.sys_options, self.system);
+    pub(super) fn request(&self, system: &engine::System, question: &Question) -> Request {
         let dimensions = self.layout.dimensions.iter().enumerate().map(|(index, written)| Dimension {
             id: written.id.clone(),
             topology: policy::topology(written.link.topology),
@@ -45,16 +57,19 @@ impl Situation<'_> {
             ranks: self.layout.ranks,
             group: question.group.clone(),
             dimensions: dimensions.collect(),
-            endpoint_delay_ns,
-            dataset_splits,
-            active_chunks,
+            endpoint_delay_ns: system.endpoint_delay.0,
+            dataset_splits: system.preferred_dataset_splits,
+            active_chunks: system.active_chunks_per_dimension,
             network_model: policy::network_model(self.model),
             dialect: policy::dialect(self.dialect),
+            local_memory_bytes_per_s: system.local_mem_bw.bytes_per_sec(),
+            collective_optimization: policy::collective_optimization(system.collective_optimization),
+            queues_per_dimension: system.queues_per_dimension,
         }
     }
 
     /// The algorithms that can answer a question on a dimension; all there are where the answer does not count.
-    fn allowed(&self, question: &Question, dimension: usize) -> AlgorithmSet {
+    pub(super) fn allowed(&self, question: &Question, dimension: usize) -> AlgorithmSet {
         let dialect = policy::dialect(self.dialect);
         let parsed = |algorithm: &Algorithm| algorithm::parse(algorithm.name()).ok();
         if !self.matters(question, dimension) {

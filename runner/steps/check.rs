@@ -2,6 +2,7 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::atomic::AtomicBool;
 
 use artifact_store::Digest;
 use astra_engine::Workload;
@@ -30,6 +31,7 @@ pub fn check(sources: &Sources, points: &[Point]) -> Result<Vec<String>> {
         sources,
         asked: Demands::of(points, |policy| sources.policy(policy).ok()),
         sessions: Sessions::default(),
+        cancel: AtomicBool::new(false),
         traces: HashMap::new(),
         tables: HashMap::new(),
     };
@@ -50,6 +52,8 @@ struct Check<'a> {
     sources: &'a Sources,
     asked: Demands,
     sessions: Sessions,
+    /// Never set.
+    cancel: AtomicBool,
     /// By what they are made of.
     traces: HashMap<Digest, Known>,
     /// By setting, ranks, and questions with how a graph lies on the network.
@@ -92,7 +96,15 @@ impl Check<'_> {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let placement = placement.as_ref();
-                entry.insert(policy::table(&self.sessions, policy, &spec, point, placement, &questions)?)
+                entry.insert(policy::table(
+                    &self.sessions,
+                    policy,
+                    &spec,
+                    point,
+                    placement,
+                    &questions,
+                    &self.cancel,
+                )?)
             }
         };
         let decided = Decided::of(&spec, point, placement.as_ref(), demand, table)?;

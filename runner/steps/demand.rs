@@ -1,7 +1,8 @@
 //! What points ask a policy: a point alone, and all points together that differ in nothing but the workload.
 //!
 //! Sizes of a sweep are asked about together, one step for each network instead of one for each point. What another
-//! point asks changes the key of that step, and nothing after it: what comes after is made of a point's own answers.
+//! point asks changes the key of that step, and nothing after it: what comes after is made of a point's own answers. Where
+//! an answer is expensive, each point asks for itself.
 
 use std::collections::{BTreeSet, HashMap};
 use std::sync::Arc;
@@ -69,8 +70,8 @@ impl Demands {
     /// What is asked for a point whose recipe says its demand.
     pub(super) fn questions(&self, point: &Point, policy: &FoundPolicy, demand: &Demand) -> Arc<Questions> {
         match self.together.get(&group(point)) {
-            Some(questions) => Arc::clone(questions),
-            None => Arc::new(Questions::of(policy, demand.questions())),
+            Some(questions) if !policy.is_asked_alone() => Arc::clone(questions),
+            _ => Arc::new(Questions::of(policy, demand.questions())),
         }
     }
 }

@@ -193,7 +193,7 @@ pub fn execute(
     match kind {
         StepKind::Hw => hw::execute(context, point),
         StepKind::Et => et::execute(context, point),
-        StepKind::Policy => policy::execute(context, point, inputs),
+        StepKind::Policy => policy::execute(context, point, inputs, cancel),
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel),
     }

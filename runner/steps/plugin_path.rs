@@ -8,6 +8,7 @@ use std::path::{Path, PathBuf};
 
 use artifact_store::Blob;
 
+use crate::decision::BEST;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::policy::{SHIPPED, Shipped};
@@ -37,7 +38,7 @@ impl PluginPath {
     pub(super) fn library(&self, plugin: &PolicyPlugin, beside: &Path) -> Result<Option<(String, Blob)>> {
         let path = match plugin {
             PolicyPlugin::File(file) => beside.join(file),
-            PolicyPlugin::Named(name) if Shipped::named(name).is_some() => return Ok(None),
+            PolicyPlugin::Named(name) if is_part_of_program(name) => return Ok(None),
             PolicyPlugin::Named(name) => match self.find(name, beside)? {
                 Some(path) => path,
                 None => return Ok(None),
@@ -78,12 +79,17 @@ impl PluginPath {
             "there is no policy `{name}`: none that ships, and no {}{places} beside the recipe",
             files.join(" or ")
         );
-        let names = SHIPPED.map(|shipped| shipped.name);
-        Error::new(ErrorKind::Input, message).suggest(name, names).hint(format!(
+        let names: Vec<&str> = SHIPPED.iter().map(|shipped| shipped.name).chain([BEST.name]).collect();
+        Error::new(ErrorKind::Input, message).suggest(name, names.iter().copied()).hint(format!(
             "those that ship are {}; name directories with --plugin-dir or ${VARIABLE}",
             names.join(", ")
         ))
     }
+}
+
+/// Whether a policy of this name needs no library.
+pub(super) fn is_part_of_program(name: &str) -> bool {
+    Shipped::named(name).is_some() || name == BEST.name
 }
 
 /// What the library of a policy may be called; compilers of Rust write `_` for `-`.

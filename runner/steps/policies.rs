@@ -10,6 +10,7 @@ use std::sync::{Arc, Mutex, PoisonError};
 use artifact_store::{Blob, Digest};
 use astra_policy::Request;
 
+use crate::decision::BEST;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::policy::{Isolation, Limits, Ruling, Session, Shipped, Source};
@@ -38,6 +39,8 @@ pub(super) enum Kind {
     Default,
     /// It is asked.
     Asked(Source),
+    /// The engine is asked.
+    Best,
 }
 
 impl FoundPolicy {
@@ -56,10 +59,11 @@ impl FoundPolicy {
             }
             (None, PolicyPlugin::Named(name)) if *plugin == PolicyPlugin::default() => match &config {
                 None => Kind::Default,
-                Some(_) => {
-                    return Err(Error::input(format!("the policy `{name}` takes no configuration"))
-                        .key("policy.config"));
-                }
+                Some(_) => return Err(no_configuration(name)),
+            },
+            (None, PolicyPlugin::Named(name)) if name == BEST.name => match &config {
+                None => Kind::Best,
+                Some(_) => return Err(no_configuration(name)),
             },
             (None, _) => match Shipped::named(plugin.as_str()) {
                 Some(shipped) => Kind::Asked(Source::Shipped(shipped)),
@@ -74,6 +78,11 @@ impl FoundPolicy {
         matches!(self.kind, Kind::Default)
     }
 
+    /// Whether points are asked about one by one: what a further point asks is not to cost the answers that are there.
+    pub(super) fn is_asked_alone(&self) -> bool {
+        matches!(self.kind, Kind::Best)
+    }
+
     /// Name and version of a policy that is part of this program.
     pub(super) fn shipped(&self) -> Option<String> {
         match &self.kind {
@@ -82,6 +91,7 @@ impl FoundPolicy {
             }
             Kind::Asked(source @ Source::Shipped(_)) => Some(source.identity()),
             Kind::Asked(Source::Library { .. }) => None,
+            Kind::Best => Some(format!("{} {}", BEST.name, BEST.version)),
         }
     }
 
@@ -109,6 +119,10 @@ impl FoundPolicy {
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
         self.library.iter().chain(&self.config)
     }
+}
+
+fn no_configuration(name: &str) -> Error {
+    Error::input(format!("the policy `{name}` takes no configuration")).key("policy.config")
 }
 
 fn config_file(path: &Path) -> Result<String> {

@@ -7,13 +7,14 @@
 //! who decides the same, or for another reason, executes nothing again.
 
 use std::sync::Arc;
+use std::sync::atomic::AtomicBool;
 
 use artifact_store::OutputKind;
 use astra_policy::Collective;
 use serde_json::{Value, json};
 
 use crate::astrasim::{self, ConfigRequest};
-use crate::decision::{self, Situation};
+use crate::decision::{self, Decider, Situation};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
 use crate::hw::NetworkSpec;
@@ -61,7 +62,11 @@ fn params(point: &Point, found: &FoundPolicy, request: &ConfigRequest) -> Value 
         point.policy.collectives.iter().map(|(c, fixed)| (c.name().to_owned(), json!(fixed))).collect();
     let ConfigRequest { ranks, axes, flatten_2d, synthetic_pair, .. } = request;
     let mut params = json!({
-        "engine": { "dialect": point.engine.dialect.as_str(), "network_model": point.engine.network.as_str() },
+        "engine": {
+            "dialect": point.engine.dialect.as_str(),
+            "network_model": point.engine.network.as_str(),
+            "queues_per_dimension": point.engine.queues_per_dimension,
+        },
         "fixed": fixed,
         "layout": { "axes": axes, "flatten_2d": flatten_2d },
         "ranks": ranks,
@@ -73,15 +78,23 @@ fn params(point: &Point, found: &FoundPolicy, request: &ConfigRequest) -> Value 
     if let Some(shipped) = found.shipped() {
         params["policy"] = shipped.into();
     }
+    if matches!(found.kind, Kind::Best) {
+        params["engine"]["semantic_version"] = astra_engine::SEMANTIC_VERSION.into();
+    }
     params
 }
 
-pub(super) fn execute(context: &Context, point: &Point, inputs: &Inputs) -> Result<Produced> {
+pub(super) fn execute(
+    context: &Context,
+    point: &Point,
+    inputs: &Inputs,
+    cancel: &AtomicBool,
+) -> Result<Produced> {
     let spec = context.spec(inputs.output(StepKind::Hw, hw::OUTPUT)?)?;
     let placement = Placement::find(context, inputs)?;
     let questions = context.questions(point, inputs)?;
     let found = context.sources.policy(&point.policy)?;
-    let table = table(&context.sessions, found, &spec, point, placement.as_ref(), &questions)?;
+    let table = table(&context.sessions, found, &spec, point, placement.as_ref(), &questions, cancel)?;
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, DECISIONS, table.encode());
     Ok(produced)
@@ -95,16 +108,18 @@ pub(super) fn table(
     point: &Point,
     placement: Option<&Placement>,
     questions: &Questions,
+    cancel: &AtomicBool,
 ) -> Result<decision::DecisionTable> {
     let request = placement::request(spec, point, placement)?;
     let layout = placement::layout(spec, point, &request)?;
     let situation = situation(spec, &layout, point);
     let blame = |error| point.blame(error);
     match &found.kind {
-        Kind::Default => decision::decide(&situation, &questions.list, None).map_err(blame),
+        Kind::Default => decision::decide(&situation, &questions.list, Decider::Default).map_err(blame),
+        Kind::Best => decision::decide(&situation, &questions.list, Decider::Best(cancel)).map_err(blame),
         Kind::Asked(source) => {
             let mut ask = |requests: &[_]| sessions.ask(source, found, requests);
-            decision::decide(&situation, &questions.list, Some(&mut ask)).map_err(blame)
+            decision::decide(&situation, &questions.list, Decider::Policy(&mut ask)).map_err(blame)
         }
     }
 }
@@ -120,6 +135,7 @@ pub(super) fn situation<'a>(
         layout,
         dialect: point.engine.dialect,
         model: point.engine.network,
+        queues_per_dimension: point.engine.queues_per_dimension,
         chosen: &point.policy.collectives,
         system: &point.system,
     }
