@@ -10,6 +10,7 @@ use clap::Args;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Adopted, adopt, build_key};
 use crate::recipe::Recipe;
+use crate::steps::PluginPath;
 
 use super::build::salted;
 use super::received::received;
@@ -115,7 +116,8 @@ fn wanted(
     let mut selection = Selection::default();
     for name in names {
         if Path::new(name).is_file() {
-            let key = build_key(&salted(Recipe::load(Path::new(name))?, salt)?)?;
+            let recipe = salted(Recipe::load(Path::new(name))?, salt)?;
+            let key = build_key(&recipe, &PluginPath::new(&[]))?;
             if !remote.has_actions(&[key]).map_err(outside)?[0] {
                 return Err(no_build(name, source));
             }

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::document::Json;
 use super::edits;
-use super::options::{self, Engine, LayoutOptions, Policy};
+use super::options::{self, Engine, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
 use super::place::{Fault, Place, Source};
 use super::section::{Section, object, relative_path, text};
 use super::sweep::{self, Axis, Part};
@@ -181,7 +181,11 @@ impl Recipe {
             .flat_map(|axis| &axis.entries)
             .flat_map(|entry| &entry.overrides)
             .any(|o| o.target.part == Part::Workload && FILE_KEYS.contains(&o.target.inner_text()));
-        let workloads = if changed { self.workloads() } else { vec![self.base.workload.clone()] };
+        let workloads = if changed {
+            self.all_of(Part::Workload, workload::read)
+        } else {
+            vec![self.base.workload.clone()]
+        };
         let mut with_files: Vec<Workload> = Vec::new();
         for workload in workloads {
             if workload.names_files() && !with_files.contains(&workload) {
@@ -189,6 +193,23 @@ impl Recipe {
             }
         }
         with_files
+    }
+
+    /// Every policy with its configuration that some point names, each once. What does not fit is left out, as above.
+    pub fn policies(&self) -> Vec<(PolicyPlugin, Option<PolicyConfig>)> {
+        let is_swept = self.axes.iter().any(|axis| axis.changes(Part::Policy));
+        let policies = if is_swept {
+            self.all_of(Part::Policy, options::policy)
+        } else {
+            vec![self.base.policy.clone()]
+        };
+        let mut distinct = Vec::new();
+        for Policy { plugin, config, .. } in policies {
+            if !distinct.iter().any(|(p, c)| (p, c) == (&plugin, &config)) {
+                distinct.push((plugin, config));
+            }
+        }
+        distinct
     }
 
     /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no
