@@ -9,8 +9,10 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, BuildOptions, Event, KnownRecipe, Outcome, StepStatus};
+use crate::program::this_program;
 use crate::recipe::Recipe;
 use crate::report::stall_json;
+use crate::steps::RanksFinished;
 
 use super::interrupt::stop_on_signal;
 use super::sharing::{SharingArgs, tell_upstream, upstream_json};
@@ -59,7 +61,9 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let sharing = args.sharing.open(global, &store)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
+    let watcher = this_program()?;
     let options = BuildOptions {
+        watcher: Some(&watcher),
         jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
         dry_run: args.dry_run,
         keep_going: args.keep_going,
@@ -207,12 +211,13 @@ fn verdict(ui: &Ui, outcome: &Outcome) -> Result<()> {
 struct Progress<'a> {
     ui: &'a Ui,
     bar: Option<ProgressBar>,
+    bar_is_of_ranks: bool,
     error: Result<()>,
 }
 
 impl<'a> Progress<'a> {
     fn new(ui: &'a Ui) -> Self {
-        Self { ui, bar: None, error: Ok(()) }
+        Self { ui, bar: None, bar_is_of_ranks: false, error: Ok(()) }
     }
 
     fn show(&mut self, event: &Event<'_>) {
@@ -229,12 +234,30 @@ impl<'a> Progress<'a> {
                 let verb = if *status == StepStatus::Run { "" } else { "would run " };
                 self.line(&format!("{verb}{kind:<8}{point}: {why}"));
             }
+            Event::Ranks { ranks, .. } => self.ranks(ranks),
             Event::Point { .. } => {
-                if let Some(bar) = &self.bar {
+                if let Some(bar) = self.bar.as_ref().filter(|_| !self.bar_is_of_ranks) {
                     bar.inc(1);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Of a single point its ranks are what there is to wait for.
+    fn ranks(&mut self, ranks: &RanksFinished) {
+        let RanksFinished { finished, ranks } = *ranks;
+        match &self.bar {
+            Some(bar) if self.bar_is_of_ranks => bar.set_position(finished.into()),
+            Some(bar) => bar.set_message(format!("({finished} of {ranks} ranks)")),
+            None if self.ui.shows_progress() => {
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} ranks finished {elapsed}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+                self.bar =
+                    Some(ProgressBar::new(ranks.into()).with_style(style).with_position(finished.into()));
+                self.bar_is_of_ranks = true;
+            }
+            None => {}
         }
     }
 
@@ -269,6 +292,9 @@ fn event_json(event: &Event<'_>) -> Value {
                 value["why"] = why.as_str().into();
             }
             value
+        }
+        Event::Ranks { point, ranks: RanksFinished { finished, ranks } } => {
+            json!({ "event": "ranks", "point": point, "finished": finished, "ranks": ranks })
         }
         Event::Point { name, status, error } => {
             let mut value = json!({ "event": "point", "name": name, "status": status.as_str() });

@@ -38,6 +38,7 @@ mod trust;
 mod ui;
 mod validate;
 mod verify;
+mod watch_simulator;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +46,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
-use crate::policy;
+use crate::{external, policy};
 use ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -135,6 +136,8 @@ enum Command {
         /// Process that started this one.
         parent: u32,
     },
+    #[command(name = external::COMMAND, hide = true)]
+    WatchSimulator,
 }
 
 fn version() -> String {
@@ -186,6 +189,7 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Sim(args) => sim::run(ui, &args),
         Command::Plugin(args) => plugin::run(ui, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
+        Command::WatchSimulator => watch_simulator::run(),
     }?;
     Ok(ExitCode::SUCCESS)
 }

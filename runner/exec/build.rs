@@ -4,6 +4,7 @@
 //! of the steps; its outputs are the report, the index and the closure of everything behind them. So a build
 //! that changes nothing is one hit, however many points it has.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 use std::sync::mpsc;
@@ -33,6 +34,9 @@ use super::{Event, PointStatus, StepStatus};
 const VERSION: u32 = 1;
 pub(super) const CLOSURE: &str = "closure";
 
+/// Where a store remembers which executable is which; may be deleted.
+const EXECUTABLES: &str = "mat/executables";
+
 /// How to build.
 #[derive(Debug)]
 pub struct BuildOptions<'a> {
@@ -46,6 +50,8 @@ pub struct BuildOptions<'a> {
     pub explain: bool,
     /// Check traces before they are simulated. Not in any key: a simulation that ends gives the same either way.
     pub lint: bool,
+    /// The program `astra-store`, which watches over simulators that are other programs; such a point fails without.
+    pub watcher: Option<&'a Path>,
     /// Asked for what is not in the store before it is executed, unless nothing is to be written.
     pub upstream: Option<&'a Upstream>,
     /// Set to stop: running steps are abandoned, finished ones are kept.
@@ -116,7 +122,7 @@ pub fn build(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let _session = store.session()?;
-    let context = Context::new(store.clone(), Sources::read(recipe)?).with_lint(options.lint);
+    let context = context(store, recipe, options)?;
     let derivation = derivation(&context.sources);
     let rooted_as = KnownRecipe::of(recipe);
     let is_dry = options.dry_run || store.is_read_only();
@@ -138,6 +144,12 @@ pub fn build(
     }
     outcome.elapsed = started.elapsed();
     Ok(outcome)
+}
+
+/// What the steps of a build share.
+pub(super) fn context(store: &Store, recipe: &Recipe, options: &BuildOptions<'_>) -> Result<Context> {
+    let sources = Sources::read(recipe, Some(&store.directory().join(EXECUTABLES)))?;
+    Ok(Context::new(store.clone(), sources).with_lint(options.lint).with_watcher(options.watcher))
 }
 
 /// An error when a store that is open for reading only does not know all steps.
@@ -164,6 +176,9 @@ pub(super) fn derivation(sources: &Sources) -> Derivation {
     let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
     for (name, digest) in sources.digests() {
         preimage = preimage.input(format!("source {name}"), digest);
+    }
+    for (number, digest) in sources.executables().enumerate() {
+        preimage = preimage.input(format!("executable {number}"), digest);
     }
     Derivation::of(&preimage)
 }
@@ -297,6 +312,10 @@ impl Build<'_> {
             for message in finished {
                 let result = match &message {
                     Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink),
+                    Message::Ranks(point, ranks) => {
+                        sink(Event::Ranks { point: &points[*point].name, ranks: *ranks });
+                        Ok(())
+                    }
                     Message::Point(point, run) => {
                         let (status, error) = status_of(run);
                         sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });

@@ -264,7 +264,9 @@ impl<'a> Scheduler<'a> {
     ) -> Result<Resolved> {
         let started = Instant::now();
         let point = &self.points[task.point];
-        let produced = guarded(task, || steps::execute(self.context, point, task.kind, inputs, self.cancel))?;
+        let progress = |ranks| drop(report.send(Message::Ranks(task.point, ranks)));
+        let produced =
+            guarded(task, || steps::execute(self.context, point, task.kind, inputs, self.cancel, &progress))?;
         let took = started.elapsed();
         let record = Arc::new(produced.record.clone());
         let ticket = self.context.store.publish(produced.into_publication(derivation, took, claim));

@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::document::Json;
 use super::edits;
-use super::options::{self, Engine, LayoutOptions, Policy};
+use super::options::{self, Engine, EngineKind, LayoutOptions, Policy};
 use super::place::{Fault, Place, Source};
 use super::section::{Section, object, relative_path, text};
 use super::sweep::{self, Axis, Part};
@@ -166,6 +166,19 @@ impl Recipe {
             }
         }
         with_files
+    }
+
+    /// The executable of every point that another program simulates, as written; nothing where the environment is to name
+    /// it. Each once, in the order of the points. Values of the sweep that do not fit are left out; [`Recipe::points`]
+    /// reports them.
+    pub fn binaries(&self) -> Vec<Option<Arc<str>>> {
+        let mut binaries = Vec::new();
+        for engine in self.engines() {
+            if engine.kind == EngineKind::AstraSim && !binaries.contains(&engine.external.binary) {
+                binaries.push(engine.external.binary);
+            }
+        }
+        binaries
     }
 
     /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no

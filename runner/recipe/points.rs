@@ -7,11 +7,12 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::document::Json;
 use super::edits;
 use super::load::Recipe;
 use super::options::{self, Engine, LayoutOptions, Policy};
 use super::patched::{Active, Misfit};
-use super::place::{Place, Source};
+use super::place::{Fault, Place, Source};
 use super::section::relative_path;
 use super::sweep::{self, Axis, Origin, Part};
 use super::workload::{self, Workload};
@@ -71,19 +72,30 @@ impl Recipe {
 impl Recipe {
     /// The workloads of all points that have one, in their order; the same one may be there several times.
     pub(super) fn workloads(&self) -> Vec<Workload> {
-        let changing = |axis: &Axis| axis.changes(Part::Workload);
+        self.each(Part::Workload, workload::read)
+    }
+
+    /// The engines of all points, likewise.
+    pub(super) fn engines(&self) -> Vec<Engine> {
+        self.each(Part::Engine, options::engine)
+    }
+
+    /// A part of every point, in their order, once for every combination of the axes that change it. Values that do not
+    /// fit are left out.
+    fn each<T>(&self, part: Part, read: fn(&Json, &Place<'_>) -> Result<T, Fault>) -> Vec<T> {
+        let changing = |axis: &Axis| axis.changes(part);
         let mut chosen = vec![0; self.axes.len()];
-        let mut workloads = Vec::new();
+        let mut found = Vec::new();
         loop {
-            let active = self.active(Part::Workload, &chosen);
-            workloads.extend(self.read(&active, Part::Workload, workload::read));
+            let active = self.active(part, &chosen);
+            found.extend(self.read(&active, part, read));
             // The last axis fastest, as in `advance`, but only over those that make a difference.
             let next = (0..chosen.len()).rev().filter(|&axis| changing(&self.axes[axis])).find(|&axis| {
                 chosen[axis] = (chosen[axis] + 1) % self.axes[axis].entries.len();
                 chosen[axis] != 0
             });
             if next.is_none() {
-                return workloads;
+                return found;
             }
         }
     }

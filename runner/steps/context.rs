@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -35,6 +36,7 @@ pub struct Context {
     notice_lists: Memo<Digest, Vec<String>>,
     told: Mutex<BTreeSet<String>>,
     lint: bool,
+    watcher: Option<PathBuf>,
 }
 
 /// What a report says of a result.
@@ -60,6 +62,7 @@ impl Context {
             notice_lists: Memo::new(4096),
             told: Mutex::default(),
             lint: true,
+            watcher: None,
         }
     }
 
@@ -67,6 +70,20 @@ impl Context {
     #[must_use]
     pub fn with_lint(self, lint: bool) -> Self {
         Self { lint, ..self }
+    }
+
+    /// The same, with the program `astra-store` to watch over simulators that are other programs.
+    #[must_use]
+    pub fn with_watcher(self, watcher: Option<&Path>) -> Self {
+        Self { watcher: watcher.map(Path::to_owned), ..self }
+    }
+
+    /// The program that watches over simulators.
+    pub(super) fn watcher(&self) -> Result<&Path> {
+        self.watcher.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "nobody watches over a simulator that is another program")
+                .hint("name the program `astra-store` in the options of the build")
+        })
     }
 
     /// Whether traces are checked before each simulation.
@@ -170,5 +187,6 @@ pub fn provenance(took: Duration) -> Provenance {
         finished_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         host: host.clone(),
+        log: Vec::new(),
     }
 }

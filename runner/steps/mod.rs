@@ -8,6 +8,7 @@ mod check;
 mod configs;
 mod context;
 mod et;
+mod external;
 mod files;
 mod hw;
 mod ingest;
@@ -22,7 +23,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use artifact_store::{
-    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
+    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Provenance, Publication,
+    Tree, TreeEntry,
 };
 
 use crate::derivation::{Preimage, RanksFrom, StepKind};
@@ -114,6 +116,8 @@ pub struct Produced {
     pub blobs: Vec<Blob>,
     /// Names of the outputs.
     pub record: ActionRecord,
+    /// What a program printed that did the work, compressed: kept beside the record, no output.
+    pub log: Vec<u8>,
 }
 
 impl Produced {
@@ -149,9 +153,10 @@ impl Produced {
 
     /// Everything the store is to keep of this execution, in one transaction.
     pub fn into_publication(self, derivation: &Derivation, took: Duration, claim: Claim) -> Publication {
+        let provenance = Provenance { log: self.log, ..provenance(took) };
         Publication {
             blobs: self.blobs,
-            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance(took))),
+            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance)),
             roots: Vec::new(),
             claim: Some(claim),
         }
@@ -167,12 +172,21 @@ pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs)
         StepKind::Hw => hw::preimage(context, point),
         StepKind::Et => et::preimage(&context.sources, point),
         StepKind::Configs => configs::preimage(context, point, inputs),
-        StepKind::Run => run::preimage(point, inputs),
+        StepKind::Run => run::preimage(&context.sources, point, inputs),
     }?;
     Ok(Derivation::of(&preimage))
 }
 
-/// Executes a step of a point.
+/// How many ranks of a simulation that goes on have finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RanksFinished {
+    /// So many have.
+    pub finished: u32,
+    /// Of so many.
+    pub ranks: u32,
+}
+
+/// Executes a step of a point. `progress` is told how far a simulation by another program has come.
 ///
 /// # Errors
 /// Whatever is wrong with the input, or with the simulation; `Interrupted` when `cancel` was set.
@@ -182,12 +196,13 @@ pub fn execute(
     kind: StepKind,
     inputs: &Inputs,
     cancel: &AtomicBool,
+    progress: &dyn Fn(RanksFinished),
 ) -> Result<Produced> {
     match kind {
         StepKind::Hw => hw::execute(context, point),
         StepKind::Et => et::execute(context, point),
         StepKind::Configs => configs::execute(context, point, inputs),
-        StepKind::Run => run::execute(context, point, inputs, cancel),
+        StepKind::Run => run::execute(context, point, inputs, cancel, progress),
     }
 }
 
