@@ -17,7 +17,7 @@ use crate::steps::RanksFinished;
 use super::interrupt::stop_on_signal;
 use super::sharing::{SharingArgs, tell_upstream, upstream_json};
 use super::ui::{Ui, counted};
-use super::{Global, locate, table};
+use super::{Global, cross_check, locate, table};
 
 /// Build a recipe: run the steps whose inputs changed, print the table of results.
 #[derive(Debug, Args)]
@@ -27,6 +27,7 @@ Examples:
   astra-store build recipe.json --explain        # why each executed step was executed
   astra-store build recipe.json --dry-run        # what would be executed
   astra-store build recipe.json --out results    # also write every point's files
+  astra-store build recipe.json --cross-check=AstraSim_Analytical_Congestion_Aware
   astra-store build recipe.json --upstream /mnt/lab/results --push /mnt/lab/results
   astra-store build recipe.json --json | tail -1 # the summary for scripts")]
 pub(super) struct BuildArgs {
@@ -50,12 +51,18 @@ pub(super) struct BuildArgs {
     /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
+    /// Simulate every point with the other engine too, the built-in one or an executable of ASTRA-sim, and compare the
+    /// times of every rank; they must be equal. Where the recipe names no executable this does, or ASTRA_SIM_BINARY.
+    #[arg(long, value_name = "EXECUTABLE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
+    cross_check: Option<Option<PathBuf>>,
     #[command(flatten)]
     sharing: SharingArgs,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
+    let cross_check =
+        args.cross_check.as_ref().map(|path| exec::CrossCheck::new(&recipe, path.clone())).transpose()?;
     let (store, _temporary) =
         if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
     let sharing = args.sharing.open(global, &store)?;
@@ -74,8 +81,15 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     };
     let mut progress = Progress::new(ui);
     let outcome = exec::build(&store, &recipe, &options, &mut |event| progress.show(&event));
+    let compared = match (&outcome, cross_check) {
+        (Ok(outcome), Some(check)) if !outcome.interrupted => {
+            Some(check.run(&store, &recipe, outcome, &options, &mut |event| progress.show(&event)))
+        }
+        _ => None,
+    };
     progress.end()?;
     let outcome = outcome?;
+    let compared = compared.transpose()?;
     for notice in &outcome.notices {
         ui.warn(notice);
     }
@@ -91,6 +105,9 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         if sharing.upstream().is_some() {
             summary["upstream"] = upstream_json(&outcome.upstream);
         }
+        if let Some(compared) = &compared {
+            summary["cross_check"] = cross_check::json(compared);
+        }
         if let Ok(Some(pushed)) = &pushed {
             summary["pushed"] = pushed.json();
         }
@@ -98,8 +115,10 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     } else {
         print_table(ui, &outcome)?;
         print_totals(ui, &outcome, args.dry_run);
+        compared.as_ref().map_or(Ok(()), |compared| cross_check::print(ui, compared))?;
     }
     verdict(ui, &outcome)?;
+    compared.as_ref().map_or(Ok(()), |compared| cross_check::verdict(compared))?;
     if let Some(pushed) = pushed? {
         pushed.tell_on_stderr(ui);
         pushed.verdict()?;

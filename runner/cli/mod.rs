@@ -6,6 +6,7 @@ mod build;
 mod cat;
 mod completions;
 mod configs;
+mod cross_check;
 mod doctor;
 mod et;
 mod export;

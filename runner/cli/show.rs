@@ -10,6 +10,7 @@ use serde_json::{Value, json};
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{LatestBuild, PointStatus};
 use crate::external;
+use crate::recipe::EngineKind;
 use crate::report::{Align, LinkReport, RunResult, Table, format_bytes, format_nanos};
 use crate::steps::{RecordedRun, recorded_run};
 
@@ -72,7 +73,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
 
 /// Simulates a run again to show what its result does not hold.
 fn show_again(ui: &Ui, store: &Store, args: &ShowArgs) -> Result<()> {
-    let key = locate::run(store, &args.what)?;
+    let key = locate::run(store, &args.what, EngineKind::Builtin)?;
     let RecordedRun { simulation, result, engine_version } = recorded_run(store, &key)?;
     let wanted = Wanted { trace: &args.trace, nodes: false, links: args.links };
     let Followed { report, links, .. } = follow(ui, &simulation, &Options::default(), &wanted)?;
@@ -88,7 +89,7 @@ fn show_again(ui: &Ui, store: &Store, args: &ShowArgs) -> Result<()> {
 
 /// Shows what a run of a simulator that is another program printed.
 fn show_log(ui: &Ui, store: &Store, what: &str) -> Result<()> {
-    let key = locate::run(store, what)?;
+    let key = locate::run(store, what, EngineKind::AstraSim)?;
     let log = store.provenance(&key)?.map(|provenance| provenance.log).unwrap_or_default();
     if log.is_empty() {
         return Err(Error::new(ErrorKind::Usage, format!("run {key} printed nothing that is kept"))

@@ -7,7 +7,6 @@
 use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use artifact_store::remote::Upstream;
@@ -298,39 +297,20 @@ impl Build<'_> {
             None
         };
         let mut counts = StepCounts::default();
-        let (report, finished) = mpsc::channel();
-        let outcome = std::thread::scope(|scope| {
-            for _ in 0..options.jobs.max(1) {
-                let (report, scheduler) = (report.clone(), &scheduler);
-                scope.spawn(move || {
-                    scheduler.work(&report);
-                    // Nothing more to come that a commit could wait for. A failure is told by the tickets.
-                    drop(self.store.flush());
-                });
-            }
-            drop(report);
-            for message in finished {
-                let result = match &message {
-                    Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink),
-                    Message::Ranks(point, ranks) => {
-                        sink(Event::Ranks { point: &points[*point].name, ranks: *ranks });
-                        Ok(())
-                    }
-                    Message::Point(point, run) => {
-                        let (status, error) = status_of(run);
-                        sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });
-                        Ok(())
-                    }
-                };
-                if result.is_err() {
-                    scheduler.stop();
-                    return result;
+        // A commit that failed is the reason for everything that failed after it.
+        scheduler.drive(options.jobs, &mut |message| {
+            match message {
+                Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink)?,
+                Message::Ranks(point, ranks) => {
+                    sink(Event::Ranks { point: &points[*point].name, ranks: *ranks });
+                }
+                Message::Point(point, run) => {
+                    let (status, error) = status_of(run);
+                    sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });
                 }
             }
             Ok(())
-        });
-        // A commit that failed is the reason for everything that failed after it.
-        outcome?;
+        })?;
         if !self.is_dry {
             self.store.flush()?;
         }
@@ -373,7 +353,7 @@ impl Build<'_> {
 }
 
 /// Counts and tells what became of a step, once it is published.
-fn step_finished(
+pub(super) fn step_finished(
     finished: &Finished,
     points: &[Point],
     explainer: Option<&Explainer>,

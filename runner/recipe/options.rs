@@ -105,6 +105,8 @@ pub struct LayoutOptions {
 pub(super) const POLICY_KEYS: &[&str] = &["plugin", "collectives"];
 pub(super) const ENGINE_KEYS: &[&str] =
     &["kind", "network", "dialect", "queues_per_dimension", "binary", "timeout", "memory"];
+pub(super) const ENGINES: [(&str, EngineKind); 2] =
+    [("builtin", EngineKind::Builtin), ("astra-sim", EngineKind::AstraSim)];
 pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
 
 fn by_name<S: Serializer>(collectives: &PolicyChoices, serializer: S) -> Result<S::Ok, S::Error> {
@@ -173,12 +175,11 @@ fn algorithm_name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
 /// Reads the `engine` section.
 pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
     let section = Section::open(json, place, ENGINE_KEYS)?;
-    let kinds = [("builtin", EngineKind::Builtin), ("astra-sim", EngineKind::AstraSim)];
     let networks: Vec<_> = NetworkModel::ALL.iter().map(|n| (n.as_str(), *n)).collect();
     let dialects: Vec<_> = Dialect::ALL.iter().map(|d| (d.as_str(), *d)).collect();
     let default = Engine::default();
     Ok(Engine {
-        kind: section.optional("kind", |j, p| word(j, p, "engine", &kinds))?.unwrap_or(default.kind),
+        kind: section.optional("kind", |j, p| word(j, p, "engine", &ENGINES))?.unwrap_or(default.kind),
         network: section
             .optional("network", |j, p| word(j, p, "network model", &networks))?
             .unwrap_or(default.network),

@@ -99,6 +99,11 @@ impl Sources {
         self.executables.iter().map(|(_, executable)| executable.digest)
     }
 
+    /// Adds a simulator that the recipe does not name.
+    pub fn add_executable(&mut self, name: Arc<str>, executable: Executable) {
+        self.executables.push((Some(name), executable));
+    }
+
     /// The executable that the recipe names so; nothing stands for the one that the environment names.
     pub(super) fn executable(&self, binary: Option<&str>) -> Result<&Executable> {
         let known = self.executables.iter().find(|(name, _)| name.as_deref() == binary);

@@ -38,7 +38,7 @@ pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
-pub use recorded::{RecordedRun, recorded_run, runs_of_result};
+pub use recorded::{RecordedRun, engine_of_run, recorded_run, runs_of_result};
 pub use run::simulation_error;
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.

@@ -252,6 +252,17 @@ fn a_killed_build_takes_its_simulator_with_it() {
 }
 
 #[test]
+fn a_simulator_whose_watcher_is_killed_is_ended_and_run_again() {
+    let fake = Fake::new("hang");
+    let build = fake.sandbox.start_command(fake.command("build --json recipe.json"));
+    fake.wait_for("hangs");
+    fake.behave("");
+    fake.kill_watcher();
+    assert_eq!(build.finish().succeeds().build().finish_of("one-all-reduce"), FINISH);
+    fake.assert_nothing_is_left_soon();
+}
+
+#[test]
 fn a_gigabyte_of_output_is_read_and_cut() {
     let fake = Fake::new("flood 1000");
     let built = fake.run("build recipe.json --json").succeeds().build();
@@ -292,5 +303,65 @@ fn ranks_are_told_while_they_finish() {
         }
     }
     build.finish().exits(0);
+    fake.assert_nothing_is_left();
+}
+
+#[test]
+fn a_cross_check_says_that_both_engines_agree() {
+    let fake = Fake::new("");
+    let sweep = with(
+        &recipe(""),
+        r#""system""#,
+        r#""sweep": { "grid": { "workload.size": ["1 MiB", "2 MiB"] } }, "system""#,
+    );
+    fake.sandbox.write("recipe.json", &sweep);
+    let checked = fake.run("build recipe.json --cross-check").succeeds();
+    let agreed = checked.says(&["cross-check: 2 points, 2 with the same times of every rank"]);
+    assert!(!agreed.text().contains("differs"));
+    // The other way round, with an executable that the command names.
+    let builtin = with(&sweep, &format!(r#""kind": "astra-sim", "binary": "sim/{NAME}""#), "");
+    fake.sandbox.write("recipe.json", builtin);
+    let checked = fake.run(&format!("build recipe.json --json --cross-check=sim/{NAME}")).succeeds();
+    let points = &Fake::lines(&checked).pop().unwrap()["cross_check"];
+    assert_eq!(points.as_array().map(Vec::len), Some(2));
+    assert_eq!(points[0]["differing"], serde_json::json!([]));
+    // Of one result by two engines `show` finds the run that can show what is asked for.
+    let result = checked.build().points[0].result.clone().unwrap();
+    assert!(fake.run(&format!("show {result} --log")).succeeds().text().contains("Wall time"));
+    assert!(fake.run(&format!("show {result} --links")).succeeds().text().contains("utilisation"));
+    fake.assert_nothing_is_left();
+}
+
+#[test]
+fn a_cross_check_reports_every_rank_that_differs_and_fails() {
+    let fake = Fake::new("add 430");
+    fake.sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    let check = format!("--cross-check=sim/{NAME}");
+    let differ = fake
+        .run(&format!("build recipe.json {check}"))
+        .exits(1)
+        .says(&["the engines differ at 1 of 1 point"]);
+    let row = differ.text().lines().last().unwrap().split_whitespace().collect::<Vec<_>>().join(" ");
+    assert_eq!(row, "one-all-reduce 4 of 4 0 43.000 us 43.430 us +1.000 %");
+    let differ = fake.run(&format!("build recipe.json --json {check}")).exits(1);
+    let points = &Fake::lines(&differ).pop().unwrap()["cross_check"];
+    assert_eq!(points[0]["differing"].as_array().map(Vec::len), Some(4));
+    assert_eq!(points[0]["differing"][3]["builtin_finish_ns"], FINISH);
+    assert_eq!(points[0]["differing"][3]["external_finish_ns"], FINISH + 430);
+    // The results of the build are its own.
+    assert_eq!(fake.run("build recipe.json --json").succeeds().build().finish_of("one-all-reduce"), FINISH);
+    fake.assert_nothing_is_left();
+}
+
+#[test]
+fn a_cross_check_needs_somebody_to_compare_with() {
+    let fake = Fake::new("exit 1");
+    fake.run(&format!("build recipe.json --cross-check=sim/{NAME}"))
+        .exits(2)
+        .says(&["all points name an executable"]);
+    fake.sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    fake.run("build recipe.json --cross-check").exits(2).says(&["--cross-check=PATH", "ASTRA_SIM_BINARY"]);
+    let failed = fake.run(&format!("build recipe.json --cross-check=sim/{NAME}")).exits(1);
+    failed.says(&["the other engine failed at 1 of 1 point", "it ended with exit code 1"]);
     fake.assert_nothing_is_left();
 }

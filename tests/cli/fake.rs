@@ -93,20 +93,29 @@ impl Fake {
         }
     }
 
-    /// Processes whose command line names the sandbox.
-    fn processes(&self) -> Vec<String> {
+    /// Directories below `/proc` of processes whose command line names the sandbox, with that line.
+    fn processes(&self) -> Vec<(PathBuf, String)> {
         let needle = self.sandbox.path("sim").to_str().unwrap().to_owned();
         let entries = std::fs::read_dir("/proc").unwrap();
-        let line = |entry: std::io::Result<std::fs::DirEntry>| {
-            let line = std::fs::read(entry.ok()?.path().join("cmdline")).ok()?;
-            Some(String::from_utf8_lossy(&line).replace('\0', " "))
+        let process = |entry: std::io::Result<std::fs::DirEntry>| {
+            let directory = entry.ok()?.path();
+            let line = std::fs::read(directory.join("cmdline")).ok()?;
+            Some((directory, String::from_utf8_lossy(&line).replace('\0', " ")))
         };
-        entries.filter_map(line).filter(|line| line.contains(&needle)).collect()
+        entries.filter_map(process).filter(|(_, line)| line.contains(&needle)).collect()
+    }
+
+    /// Ends the process that started the simulator.
+    pub(crate) fn kill_watcher(&self) {
+        let (simulator, _) = self.processes().pop().unwrap();
+        let status = std::fs::read_to_string(simulator.join("status")).unwrap();
+        let parent = status.lines().find_map(|line| line.strip_prefix("PPid:")).unwrap().trim();
+        assert!(Command::new("kill").args(["-s", "KILL", parent]).status().unwrap().success());
     }
 
     /// Fails unless no process and no temporary file is left, and the store is whole.
     pub(crate) fn assert_nothing_is_left(&self) {
-        assert_eq!(self.processes(), Vec::<String>::new());
+        assert_eq!(self.processes(), Vec::new());
         assert_eq!(self.temporary(), Vec::<PathBuf>::new());
         self.run("verify --full").succeeds();
     }
