@@ -292,6 +292,18 @@ mod tests {
     }
 
     #[test]
+    fn what_is_behind_an_error_follows_on_lines_of_its_own_and_gives_the_hint() {
+        let cause = Error::input("no bandwidth").key("topology").hint("write one");
+        let e = Error::failed("it ended with exit code 1; the network says:").in_file("sim").because(cause);
+        assert_eq!(
+            e.to_string(),
+            "sim: it ended with exit code 1; the network says:\ntopology: no bandwidth"
+        );
+        assert_eq!((e.kind(), e.hint_text()), (ErrorKind::Failed, Some("write one")));
+        assert_eq!(e.in_full().to_string(), e.to_string());
+    }
+
+    #[test]
     fn a_misspelling_finds_its_word_and_nonsense_finds_none() {
         assert_eq!(closest("bandwith", ["bandwidth", "latency"]), Some("bandwidth"));
         assert_eq!(closest("all-reduce", ["all_reduce", "all_gather"]), Some("all_reduce"));
