@@ -6,6 +6,7 @@ mod build;
 mod cat;
 mod completions;
 mod configs;
+mod cross_check;
 mod doctor;
 mod et;
 mod export;
@@ -38,6 +39,7 @@ mod trust;
 mod ui;
 mod validate;
 mod verify;
+mod watch_simulator;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -45,7 +47,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
-use crate::policy;
+use crate::{external, policy};
 use ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -135,6 +137,8 @@ enum Command {
         /// Process that started this one.
         parent: u32,
     },
+    #[command(name = external::COMMAND, hide = true)]
+    WatchSimulator,
 }
 
 fn version() -> String {
@@ -186,6 +190,7 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Sim(args) => sim::run(ui, &args),
         Command::Plugin(args) => plugin::run(ui, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
+        Command::WatchSimulator => watch_simulator::run(),
     }?;
     Ok(ExitCode::SUCCESS)
 }

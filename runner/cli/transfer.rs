@@ -230,7 +230,7 @@ pub(super) fn disagreement_json(disagreement: &Disagreement) -> Value {
         record.outputs.iter().map(|(name, o)| (name.clone(), o.digest.to_string().into())).collect()
     };
     let provenance = |provenance: &Option<Provenance>| match provenance {
-        Some(Provenance { finished_unix_ms, duration_us, host }) => {
+        Some(Provenance { finished_unix_ms, duration_us, host, .. }) => {
             json!({ "host": host, "finished_unix_ms": finished_unix_ms, "duration_us": duration_us })
         }
         None => Value::Null,

@@ -25,7 +25,7 @@ pub(super) struct ValidateArgs {
 pub(super) fn run(ui: &Ui, args: &ValidateArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let points = recipe.points()?;
-    let notices = steps::check(&Sources::read(&recipe, &args.plugins.path())?, &points)?;
+    let notices = steps::check(&Sources::read(&recipe, &args.plugins.path(), None)?, &points)?;
     if ui.json() {
         return ui.json_line(&json!({ "recipe": recipe.name(), "points": points.len(), "notices": notices }));
     }

@@ -27,7 +27,7 @@ const NAME_DIGITS: usize = 12;
 /// # Errors
 /// When the recipe's files cannot be read.
 pub fn build_key(recipe: &Recipe, plugins: &PluginPath) -> Result<ActionKey> {
-    Ok(derivation(&Sources::read(recipe, plugins)?).key)
+    Ok(derivation(&Sources::read(recipe, plugins, None)?).key)
 }
 
 /// What the builds of a recipe need: the latest complete one, and what incomplete ones have finished since.

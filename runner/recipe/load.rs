@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::document::Json;
 use super::edits;
-use super::options::{self, Engine, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
+use super::options::{self, Engine, EngineKind, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
 use super::place::{Fault, Place, Source};
 use super::section::{Section, object, relative_path, text};
 use super::sweep::{self, Axis, Part};
@@ -210,6 +210,18 @@ impl Recipe {
             }
         }
         distinct
+    }
+
+    /// The executable of every point that another program simulates, as written; nothing where the environment is to name
+    /// it. Each once, in the order of the points. What does not fit is left out, as above.
+    pub fn binaries(&self) -> Vec<Option<Arc<str>>> {
+        let mut binaries = Vec::new();
+        for engine in self.all_of(Part::Engine, options::engine) {
+            if engine.kind == EngineKind::AstraSim && !binaries.contains(&engine.external.binary) {
+                binaries.push(engine.external.binary);
+            }
+        }
+        binaries
     }
 
     /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no
