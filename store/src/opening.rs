@@ -37,6 +37,11 @@ impl Store {
     /// A directory of a newer format, with foreign files, or that may not be written; a damaged file; a lock
     /// that was not freed in time.
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
+        if options.untouched {
+            let options = Options { read_only: true, ..options.clone() };
+            check_readable(directory.as_ref())?;
+            return Self::open_unwritable(directory.as_ref(), &options);
+        }
         Self::open_with(directory.as_ref(), options, &|path, locks| open_bounded(path, locks, options))
     }
 
