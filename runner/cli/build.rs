@@ -12,10 +12,11 @@ use crate::exec::{self, BuildOptions, Event, KnownRecipe, Outcome, StepStatus};
 use crate::recipe::Recipe;
 use crate::report::stall_json;
 
+use super::cache::{CacheArgs, Workplace};
 use super::interrupt::stop_on_signal;
 use super::sharing::{SharingArgs, tell_upstream, upstream_json};
 use super::ui::{Ui, counted};
-use super::{Global, locate, table};
+use super::{Global, table};
 
 /// Build a recipe: run the steps whose inputs changed, print the table of results.
 #[derive(Debug, Args)]
@@ -49,14 +50,16 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     sharing: SharingArgs,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
-    let (store, _temporary) =
-        if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
-    let sharing = args.sharing.open(global, &store)?;
+    let workplace = Workplace::open(ui, global, args.cache.mode()?, args.dry_run)?;
+    let store = &workplace.store;
+    let sharing = args.sharing.open(global, &workplace)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let options = BuildOptions {
@@ -69,22 +72,22 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         cancel: &cancel,
     };
     let mut progress = Progress::new(ui);
-    let outcome = exec::build(&store, &recipe, &options, &mut |event| progress.show(&event));
+    let outcome = exec::build(store, &recipe, &options, &mut |event| progress.show(&event));
     progress.end()?;
     let outcome = outcome?;
     for notice in &outcome.notices {
         ui.warn(notice);
     }
-    tell_upstream(ui, &outcome.upstream);
-    let written = args.out.as_ref().map(|dir| exec::materialise(&store, &recipe, &outcome, dir));
+    tell_upstream(ui, &outcome.upstream, sharing.asks_others());
+    let written = args.out.as_ref().map(|dir| exec::materialise(store, &recipe, &outcome, dir));
     // What is finished is handed out, too, when something else failed; not when the user wants to get away.
     let pushed = match outcome.interrupted {
         true => Ok(None),
-        false => sharing.hand_out(ui, &store, &KnownRecipe::of(&recipe)),
+        false => sharing.hand_out(ui, store, &KnownRecipe::of(&recipe)),
     };
     if ui.json() {
         let mut summary = summary(&outcome);
-        if sharing.upstream().is_some() {
+        if sharing.asks_others() {
             summary["upstream"] = upstream_json(&outcome.upstream);
         }
         if let Ok(Some(pushed)) = &pushed {

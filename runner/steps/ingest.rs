@@ -17,6 +17,7 @@ use crate::recipe::{ExistingTraces, Recipe, Workload};
 use crate::traces::TraceFiles;
 
 use super::context::Memo;
+use super::lone::GIVEN;
 
 /// A file that a recipe names.
 #[derive(Clone, Debug)]
@@ -126,7 +127,7 @@ impl TraceSource {
         let files: Vec<Blob> = files.into_iter().map(Blob::new).collect();
         let entry = |(rank, &file): (u32, &u32)| {
             let blob = &files[file as usize];
-            TreeEntry { name: Bundle::file_name("trace", rank), digest: blob.digest(), len: blob.len() }
+            TreeEntry { name: Bundle::file_name(GIVEN, rank), digest: blob.digest(), len: blob.len() }
         };
         let tree = Tree::new((0..).zip(&file_of_rank).map(entry).collect())?;
         Ok(Self { prefix, files, file_of_rank, tree: Blob::new(tree.encode()) })

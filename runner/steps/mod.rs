@@ -11,6 +11,7 @@ mod et;
 mod files;
 mod hw;
 mod ingest;
+mod lone;
 mod placement;
 mod recorded;
 mod run;
@@ -36,8 +37,10 @@ pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
+pub use lone::{LoneRun, lone_run};
 pub use recorded::{RecordedRun, recorded_run, runs_of_result};
 pub use run::simulation_error;
+pub(crate) use run::{OUTPUT as RESULT, produced as produced_run};
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.
 pub fn version(kind: StepKind) -> u32 {

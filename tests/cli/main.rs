@@ -6,6 +6,7 @@
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
 
 mod build;
+mod cache_modes;
 mod collection;
 mod commands;
 mod discovery;
@@ -22,6 +23,7 @@ mod processes;
 mod reference;
 mod sandbox;
 mod sharing;
+mod standing_in;
 mod stores;
 mod study;
 mod timeline;
