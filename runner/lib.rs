@@ -19,6 +19,7 @@ pub mod notice;
 pub mod policy;
 pub mod recipe;
 pub mod report;
+pub mod serve;
 pub mod sim;
 pub mod steps;
 pub mod traces;

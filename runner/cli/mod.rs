@@ -31,6 +31,7 @@ mod repair;
 mod roots;
 mod schema;
 mod selected;
+mod serve;
 mod sharing;
 mod show;
 mod sim;
@@ -133,6 +134,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Sim(Box<sim::SimArgs>),
+    Serve(serve::ServeArgs),
     Plugin(plugin::PluginArgs),
     #[command(name = policy::COMMAND, hide = true)]
     PolicyHost {
@@ -190,6 +192,7 @@ fn run(ui: &Ui, cli: Cli, stands_in: bool) -> Result<ExitCode> {
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, global, &args, stands_in),
+        Command::Serve(args) => serve::run(ui, global, &args),
         Command::Plugin(args) => plugin::run(ui, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
     }?;

@@ -22,6 +22,7 @@ mod places;
 mod processes;
 mod reference;
 mod sandbox;
+mod serving;
 mod sharing;
 mod standing_in;
 mod stores;
