@@ -20,6 +20,7 @@ mod mistakes;
 mod networks;
 mod places;
 mod processes;
+mod python_module;
 mod reference;
 mod sandbox;
 mod serving;
