@@ -9,6 +9,7 @@ pub mod astrasim;
 pub mod cli;
 pub mod custom;
 pub mod derivation;
+pub mod directory;
 pub mod error;
 pub mod et;
 pub mod exec;

@@ -26,6 +26,7 @@ Examples:
   astra-store build recipe.json --explain        # why each executed step was executed
   astra-store build recipe.json --dry-run        # what would be executed
   astra-store build recipe.json --out results    # also write every point's files
+  astra-store build recipe.json --out astra_cache --layout astra-cache
   astra-store build recipe.json --upstream /mnt/lab/results --push /mnt/lab/results
   astra-store build recipe.json --json | tail -1 # the summary for scripts")]
 pub(super) struct BuildArgs {
@@ -49,6 +50,11 @@ pub(super) struct BuildArgs {
     /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
+    /// How --out lays the files out: `points`, a directory for each point; `astra-cache`, as the cache directory of DeepFlow's
+    /// library with its `cache.json`, whole or not at all, and never over files of others.
+    #[arg(long, value_name = "LAYOUT", requires = "out", default_value = "points", value_parser = ["points", "astra-cache"],
+        hide_possible_values = true)]
+    layout: String,
     #[command(flatten)]
     cache: CacheArgs,
     #[command(flatten)]
@@ -79,7 +85,10 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         ui.warn(notice);
     }
     tell_upstream(ui, &outcome.upstream, sharing.asks_others());
-    let written = args.out.as_ref().map(|dir| exec::materialise(store, &recipe, &outcome, dir));
+    let written = args.out.as_ref().map(|dir| match args.layout.as_str() {
+        "astra-cache" => exec::write_astra_cache(store, &recipe, &outcome, dir),
+        _ => exec::materialise(store, &recipe, &outcome, dir),
+    });
     // What is finished is handed out, too, when something else failed; not when the user wants to get away.
     let pushed = match outcome.interrupted {
         true => Ok(None),
@@ -104,7 +113,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         pushed.verdict()?;
     }
     if let (Some(files), Some(dir)) = (written.transpose()?, &args.out) {
-        ui.say(format!("{files} files in {}", dir.display()));
+        ui.say(format!("{} in {}", counted(files, "file"), dir.display()));
     }
     Ok(())
 }

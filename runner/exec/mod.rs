@@ -3,6 +3,7 @@
 //! Depends on the steps, the store and the recipe's points. Knows nothing of terminals: it reports through
 //! [`Event`]s and returns a [`Outcome`].
 
+mod astra_cache;
 mod board;
 mod build;
 mod events;
@@ -16,6 +17,7 @@ mod scheduler;
 mod shared;
 mod upstream;
 
+pub use astra_cache::write_astra_cache;
 pub use build::{BuildOptions, Outcome, PointOutcome, StepCounts, build};
 pub use events::{Event, PointStatus, StepStatus};
 pub use known::KnownRecipe;

@@ -36,6 +36,17 @@ pub(super) fn files(
     Ok(Decided::of(spec, point, placement)?.files())
 }
 
+/// What a point asks of its hardware, the network it gets, and its configuration files.
+pub(super) fn described(
+    spec: Arc<NetworkSpec>,
+    point: &Point,
+    placement: Option<&Placement>,
+) -> Result<(ConfigRequest, Layout, ConfigFiles)> {
+    let decided = Decided::of(spec, point, placement)?;
+    let files = decided.files();
+    Ok((decided.request, decided.layout, files))
+}
+
 /// The network of a point and the algorithms decided for it.
 struct Decided<'a> {
     spec: Arc<NetworkSpec>,

@@ -34,7 +34,7 @@ pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};
 pub(crate) use files::content;
-pub use files::point_files;
+pub use files::{PointConfiguration, PointFile, PointFiles, PointTraces, point_files};
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
 pub use lone::{LoneRun, lone_run};

@@ -5,6 +5,7 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
 
+mod astra_cache;
 mod build;
 mod cache_modes;
 mod collection;
