@@ -15,6 +15,7 @@ pub mod et;
 pub mod exec;
 pub mod files;
 pub mod hw;
+pub mod legacy;
 pub mod lint;
 pub mod notice;
 pub mod policy;

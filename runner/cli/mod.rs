@@ -17,6 +17,7 @@ mod init;
 mod interrupt;
 mod invocation;
 mod key;
+mod legacy;
 mod locate;
 mod ls;
 mod moments;

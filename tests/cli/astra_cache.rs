@@ -1,4 +1,4 @@
-//! `build --layout astra-cache`: what the cache directory of DeepFlow's library would hold.
+//! The cache directory of DeepFlow's library: written by `build --layout astra-cache`, and read as history.
 
 use std::collections::BTreeSet;
 
@@ -150,4 +150,72 @@ fn it_is_written_again_as_a_whole_and_never_over_files_of_others() {
             .map(|entry| entry.unwrap().file_name().into_string().unwrap())
             .any(|name| name.starts_with(".astra-store-"))
     );
+}
+
+#[test]
+fn an_imported_cache_is_compared_with_what_its_files_give_now() {
+    let sandbox = sandbox(SIZES);
+    sandbox.run("build recipe.json --out astra_cache --layout astra-cache").succeeds();
+    let mut cache = sandbox.json("astra_cache/cache.json");
+    let keys: Vec<String> = cache.as_object().unwrap().keys().cloned().collect();
+    cache[&keys[0]]["per_node_sec"] = json!([1e-5, 2e-5, 3e-5, 4e-5]);
+    cache[&keys[0]]["max_sec"] = json!(4e-5);
+    cache[&keys[1]]["network_yaml"] = json!("./astra_cache/network_analytical_4_0123.yml");
+    cache["poisoned"] = cache[&keys[2]].clone();
+    cache["poisoned"]["max_sec"] = json!(99);
+    sandbox.write("astra_cache/cache.json", cache.to_string());
+    let imported = sandbox.run("import --cache-json astra_cache/cache.json --json").succeeds();
+    assert_eq!(
+        (&imported.value()["entries"], &imported.value()["left_out"][0]["key"]),
+        (&json!(3), &json!("poisoned"))
+    );
+    imported.says(&["entry poisoned cannot be compared: `max_sec` is not the longest of its times"]);
+    let verdicts = || -> Vec<String> {
+        let shown = sandbox.run("show --legacy --json").succeeds().value();
+        let entries = shown["caches"][0]["entries"].as_array().unwrap().clone();
+        entries.iter().map(|entry| entry["verdict"].as_str().unwrap().to_owned()).collect()
+    };
+    assert_eq!(verdicts(), ["differs", "unknown", "same"]);
+    let text = sandbox.run("show --legacy").succeeds();
+    for word in ["was +", "% off", "network_analytical_4_0123.yml` is gone", "same", "all_reduce 1.0 MiB"] {
+        assert!(text.text().contains(word), "{word}: {}", text.text());
+    }
+    std::fs::rename(sandbox.path("astra_cache"), sandbox.path("moved")).unwrap();
+    sandbox.run("gc --grace 0").succeeds();
+    assert_eq!(verdicts(), ["unknown"; 3], "history is kept, files are not");
+    sandbox.run("import --cache-json moved/cache.json").succeeds();
+    assert_eq!(verdicts(), ["differs", "unknown", "same"], "found where the file lies now");
+}
+
+#[test]
+fn times_in_the_order_in_which_ranks_finish_are_recognised() {
+    let pipeline = ONE_ALL_REDUCE.replace(
+        r#"{ "kind": "collective", "collective": "all_reduce", "ranks": 4, "size": "1 MiB" }"#,
+        r#"{ "kind": "pipeline", "ranks": 4, "microbatches": 2, "compute": "5 us", "size": "1 MiB" }"#,
+    );
+    let sandbox = sandbox(&pipeline);
+    sandbox.run("build recipe.json --out astra_cache --layout astra-cache").succeeds();
+    let mut cache = sandbox.json("astra_cache/cache.json");
+    let entry = cache.as_object_mut().unwrap().values_mut().next().unwrap();
+    entry["per_node_sec"].as_array_mut().unwrap().reverse();
+    sandbox.write("astra_cache/cache.json", cache.to_string());
+    sandbox.run("import --cache-json astra_cache/cache.json").succeeds();
+    let shown = sandbox.run("show --legacy --json --dialect astra-sim").succeeds().value();
+    assert_eq!(shown["caches"][0]["entries"][0]["verdict"], "same_in_another_order");
+}
+
+#[test]
+fn what_is_no_cache_is_refused() {
+    let sandbox = sandbox(SIZES);
+    sandbox.run("show --legacy").exits(4).says(&["there is no store here"]);
+    for (text, says) in [("[]", "no JSON object"), ("{\"a\": ", "EOF"), ("\u{0}", "expected value")] {
+        sandbox.write("cache.json", text);
+        sandbox.run("import --cache-json cache.json").exits(3).says(&[
+            "cache.json: ",
+            says,
+            "hint: expected the cache.json",
+        ]);
+    }
+    sandbox.run("import --cache-json nowhere.json").exits(3).says(&["there is no such file"]);
+    sandbox.run("show --legacy").exits(2).says(&["no cache.json was imported"]);
 }
