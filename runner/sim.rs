@@ -16,7 +16,7 @@ use crate::custom::CustomSources;
 use crate::error::{Error, Result};
 use crate::et::lower_bundle;
 use crate::files;
-use crate::lint;
+use crate::lint::{self, lint_files};
 use crate::steps::simulation_error;
 use crate::traces::TraceFiles;
 
@@ -158,16 +158,37 @@ impl SimFiles {
     /// # Errors
     /// What is wrong, with its file.
     pub fn simulation(&self, check: bool, notice: &mut dyn FnMut(Notice)) -> Result<Simulation> {
-        let TraceFiles { prefix, files, file_of_rank } = &self.traces;
-        let mut workload = lower_bundle(prefix, files, file_of_rank, &BTreeMap::new())?;
+        let mut workload = self.workload(check, notice)?;
         let system = System { custom: self.custom.load()?, ..self.system.clone() };
         if let Some(file) = &self.comm_groups {
             workload.groups = astrasim::read_groups(&file.bytes, &file.name)?;
         }
         if check {
-            lint::refuse(&lint::lint(&self.network, &system, &workload))?.into_iter().for_each(notice);
+            let findings = lint::lint(&self.network, &system, &workload);
+            let undefined = self.comm_groups.is_none() && lint::misses_groups(&findings);
+            let refused = |error: Error| match undefined {
+                true => {
+                    error.hint("--comm-group-configuration names the file with the groups of these traces")
+                }
+                false => error,
+            };
+            lint::refuse(&findings).map_err(refused)?.into_iter().for_each(notice);
         }
         Ok(Simulation { network: self.network.clone(), system, workload })
+    }
+
+    /// The traces decoded, without groups; equal ones once.
+    fn workload(&self, check: bool, notice: &mut dyn FnMut(Notice)) -> Result<Workload> {
+        let TraceFiles { prefix, files, file_of_rank } = &self.traces;
+        if check {
+            let linted = lint_files(prefix, files, file_of_rank, &BTreeMap::new());
+            if let Some(workload) = linted.workload {
+                lint::refuse(&linted.findings)?.into_iter().for_each(notice);
+                return Ok(workload);
+            }
+            // What is wrong is said with its file and where in it.
+        }
+        lower_bundle(prefix, files, file_of_rank, &BTreeMap::new())
     }
 }
 

@@ -96,6 +96,11 @@ pub(super) fn open_temporary(ui: &Ui, global: &Global) -> Result<(Store, TempDir
     Ok((Store::open(temporary.path(), &options)?, temporary))
 }
 
+/// Opens the store for what comes from elsewhere; as [`open_unchanged`] when nothing is to change.
+pub(super) fn open_to_receive(ui: &Ui, global: &Global, dry_run: bool) -> Result<(Store, Option<TempDir>)> {
+    if dry_run { open_unchanged(ui, global) } else { Ok((open(ui, global)?, None)) }
+}
+
 /// Opens a store that has to be there, for commands that only read.
 pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     let dir = directory(global)?;

@@ -15,7 +15,7 @@ use crate::astrasim::{ConfigRequest, Signature};
 use crate::directory::NewDirectory;
 use crate::error::Result;
 use crate::et::build::size_label;
-use crate::recipe::{Engine, Point, Recipe, Workload};
+use crate::recipe::{Engine, Point, Policy, Recipe, Workload};
 use crate::report::RunResult;
 use crate::steps::{self, PointConfiguration, PointFiles, PointTraces};
 
@@ -217,7 +217,7 @@ fn is_theirs(point: &Point, request: &ConfigRequest) -> bool {
     matches!(*point.workload, Workload::Collective { .. })
         && point.engine == its_simulator
         && point.edits.is_empty()
-        && point.policy.collectives.is_empty()
+        && *point.policy == Policy::default()
         && point.system.entries().is_empty()
         && request.synthetic_pair.is_none()
 }

@@ -5,7 +5,9 @@ use std::path::Path;
 use astra_policy::Collective;
 use serde_json::{Value, json};
 
-use crate::astrasim::{self, ConfigFiles, ConfigRequest, Layout, PolicyChoices, SystemOverrides};
+use crate::astrasim::{
+    self, AlgorithmLists, ConfigFiles, ConfigRequest, Layout, PolicyChoices, SystemOverrides,
+};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::hw::{Axis, Document};
@@ -51,9 +53,11 @@ pub(super) fn configuration(
         let layout = astrasim::layout(&spec, &request)?;
         astrasim::check_network(&layout, settings.network_model)?;
         let dialect = settings.dialect;
-        let table = astrasim::decide(&spec, &layout, dialect, &PolicyChoices::new(), &overrides)?;
-        astrasim::check_algorithms(&layout, &table, dialect, used.iter().copied(), &name)?;
-        let files = astrasim::write(&layout, &table, &spec.sys_options, &overrides);
+        let lists = AlgorithmLists::of(|collective| {
+            astrasim::decide(&spec, &layout, dialect, &PolicyChoices::new(), &overrides, collective)
+        })?;
+        astrasim::check_algorithms(&layout, &lists, dialect, used.iter().copied(), &name)?;
+        let files = astrasim::write(&layout, &lists, &spec.sys_options, &overrides);
         Ok((layout, files))
     };
     let (layout, files) = configuration().map_err(|e: Error| e.in_file(&name))?;

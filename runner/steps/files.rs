@@ -4,13 +4,13 @@ use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, Store, Tree};
 
-use crate::astrasim::{ConfigRequest, Layout};
+use crate::astrasim::{self, ConfigRequest, Layout};
 use crate::derivation::{PerStep, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
 use crate::recipe::Point;
 
-use super::placement::Placement;
+use super::placement::{self, Placement};
 use super::{Inputs, configs, et, hw, run};
 
 /// A file of a point: its name and its content.
@@ -92,11 +92,12 @@ pub fn point_files(store: &Store, point: &Point, keys: &PerStep<Option<ActionKey
         let spec = Arc::new(NetworkSpec::from_bytes(&content(store, &spec)?)?);
         let placement = records.optional(StepKind::Et, et::PLACEMENT);
         let placement = placement.map(|digest| Placement::decode(&content(store, &digest)?)).transpose()?;
-        let (request, layout, names) = configs::described(Arc::clone(&spec), point, placement.as_ref())?;
-        let system = records.output(StepKind::Configs, configs::SYSTEM)?;
+        let request = placement::request(&spec, point, placement.as_ref())?;
+        let layout = placement::layout(&spec, point, &request)?;
+        let names = astrasim::config_names(&layout);
         files.configuration = Some(PointConfiguration {
-            network: (names.network_name, network),
-            system: (names.system_name, system),
+            network: (names.network, network),
+            system: (names.system, records.output(StepKind::Configs, configs::SYSTEM)?),
             remote_memory: file(StepKind::Configs, configs::REMOTE_MEMORY)?,
             spec,
             request,
@@ -116,8 +117,11 @@ pub fn point_files(store: &Store, point: &Point, keys: &PerStep<Option<ActionKey
 
 /// The bytes of a blob that a record names.
 pub(crate) fn content(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
-    store.get(digest)?.ok_or_else(|| {
-        Error::new(ErrorKind::Missing, format!("blob {digest} is damaged or gone"))
-            .hint("build the recipe again: the step that wrote it will be executed again")
-    })
+    store.get(digest)?.ok_or_else(|| gone(digest))
+}
+
+/// The error of a blob that a record names and that is not to be had.
+pub(super) fn gone(digest: &Digest) -> Error {
+    Error::new(ErrorKind::Missing, format!("blob {digest} is damaged or gone"))
+        .hint("build the recipe again: the step that wrote it will be executed again")
 }

@@ -64,8 +64,8 @@ fn build(sandbox: &Sandbox, recipe: &str, mode: &str) -> Build {
 fn no_cache_reads_nothing_and_writes_nothing() {
     let sandbox = built();
     let again = build(&sandbox, "recipe.json", "NO_CACHE");
-    assert_eq!((again.steps.executed, again.steps.hit, again.finish_of("one-all-reduce")), (4, 0, 43_000));
-    assert_eq!(build(&sandbox, "other.json", "NO_CACHE").steps.executed, 4);
+    assert_eq!((again.steps.executed, again.steps.hit, again.finish_of("one-all-reduce")), (5, 0, 43_000));
+    assert_eq!(build(&sandbox, "other.json", "NO_CACHE").steps.executed, 5);
     unchanged(&sandbox, &mut command(&sandbox, "build recipe.json --dry-run --cache NO_CACHE"));
     unchanged(&sandbox, &mut command(&sandbox, &format!("sim {FILES} --cache NO_CACHE")));
     std::fs::remove_dir_all(sandbox.path("store")).unwrap();
@@ -124,7 +124,7 @@ fn readonly_misses_what_is_damaged() {
     places.iter().for_each(|at| file[at + 40] ^= 1);
     sandbox.write("store/store.redb", file);
     let again = build(&sandbox, "recipe.json", "CACHE_READONLY");
-    assert_eq!((again.steps.executed, again.finish_of("one-all-reduce")), (4, 43_000));
+    assert_eq!((again.steps.executed, again.finish_of("one-all-reduce")), (5, 43_000));
 }
 
 #[test]
@@ -132,7 +132,7 @@ fn the_environment_says_the_mode_and_the_option_comes_before_it() {
     let sandbox = built();
     for variable in ["DEEPFLOW_ASTRA_CACHE_MODE", "RAPID_ASTRA_CACHE_MODE"] {
         let mut with = command(&sandbox, "build recipe.json --json");
-        assert_eq!(unchanged(&sandbox, with.env(variable, " no_cache")).build().steps.executed, 4);
+        assert_eq!(unchanged(&sandbox, with.env(variable, " no_cache")).build().steps.executed, 5);
         let mut with = command(&sandbox, "build recipe.json --json --cache CACHE_READONLY");
         assert_eq!(unchanged(&sandbox, with.env(variable, "NO_CACHE")).build().steps.executed, 0);
         let mut with = command(&sandbox, &format!("sim {FILES}"));
