@@ -14,11 +14,12 @@ use crate::recipe::Recipe;
 use crate::report::stall_json;
 use crate::steps::RanksFinished;
 
+use super::cache::{CacheArgs, Workplace};
 use super::interrupt::stop_on_signal;
 use super::plugin::PluginDirs;
 use super::sharing::{SharingArgs, tell_upstream, upstream_json};
 use super::ui::{Ui, counted};
-use super::{Global, cross_check, locate, table};
+use super::{Global, cross_check, table};
 
 /// Build a recipe: run the steps whose inputs changed, print the table of results.
 #[derive(Debug, Args)]
@@ -29,6 +30,7 @@ Examples:
   astra-store build recipe.json --dry-run        # what would be executed
   astra-store build recipe.json --out results    # also write every point's files
   astra-store build recipe.json --cross-check=AstraSim_Analytical_Congestion_Aware
+  astra-store build recipe.json --out astra_cache --layout astra-cache
   astra-store build recipe.json --upstream /mnt/lab/results --push /mnt/lab/results
   astra-store build recipe.json --upstream /mnt/lab/results -n  # what would come from there
   astra-store build recipe.json --json | tail -1 # the summary for scripts")]
@@ -61,6 +63,13 @@ pub(super) struct BuildArgs {
     /// times of every rank; they must be equal. Where the recipe names no executable this does, or ASTRA_SIM_BINARY.
     #[arg(long, value_name = "EXECUTABLE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
     cross_check: Option<Option<PathBuf>>,
+    /// How --out lays the files out: `points`, a directory for each point; `astra-cache`, as the cache directory of DeepFlow's
+    /// library with its `cache.json`, whole or not at all, and never over files of others.
+    #[arg(long, value_name = "LAYOUT", requires = "out", default_value = "points", value_parser = ["points", "astra-cache"],
+        hide_possible_values = true)]
+    layout: String,
+    #[command(flatten)]
+    cache: CacheArgs,
     #[command(flatten)]
     plugins: PluginDirs,
     /// Run policies that come as libraries in this process, for a debugger; one that crashes takes the build with it.
@@ -74,9 +83,9 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = salted(Recipe::load(&args.recipe)?, args.salt.as_deref())?;
     let cross_check =
         args.cross_check.as_ref().map(|path| exec::CrossCheck::new(&recipe, path.clone())).transpose()?;
-    let (store, _temporary) =
-        if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
-    let sharing = args.sharing.open(global, &store, args.dry_run)?;
+    let workplace = Workplace::open(ui, global, args.cache.mode()?, args.dry_run)?;
+    let store = &workplace.store;
+    let sharing = args.sharing.open(global, &workplace, args.dry_run)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let watcher = this_program()?;
@@ -93,10 +102,10 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         cancel: &cancel,
     };
     let mut progress = Progress::new(ui);
-    let outcome = exec::build(&store, &recipe, &options, &mut |event| progress.show(&event));
+    let outcome = exec::build(store, &recipe, &options, &mut |event| progress.show(&event));
     let compared = match (&outcome, cross_check) {
         (Ok(outcome), Some(check)) if !outcome.interrupted => {
-            Some(check.run(&store, &recipe, outcome, &options, &mut |event| progress.show(&event)))
+            Some(check.run(store, &recipe, outcome, &options, &mut |event| progress.show(&event)))
         }
         _ => None,
     };
@@ -106,16 +115,19 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     for notice in &outcome.notices {
         ui.warn(notice);
     }
-    tell_upstream(ui, &outcome.upstream, args.dry_run);
-    let written = args.out.as_ref().map(|dir| exec::materialise(&store, &recipe, &outcome, dir));
+    tell_upstream(ui, &outcome.upstream, sharing.asks_others(), args.dry_run);
+    let written = args.out.as_ref().map(|dir| match args.layout.as_str() {
+        "astra-cache" => exec::write_astra_cache(store, &recipe, &outcome, dir),
+        _ => exec::materialise(store, &recipe, &outcome, dir),
+    });
     // What is finished is handed out, too, when something else failed; not when the user wants to get away.
     let pushed = match outcome.interrupted {
         true => Ok(None),
-        false => sharing.hand_out(ui, &store, &KnownRecipe::of(&recipe)),
+        false => sharing.hand_out(ui, store, &KnownRecipe::of(&recipe)),
     };
     if ui.json() {
         let mut summary = summary(&outcome);
-        if sharing.upstream().is_some() {
+        if sharing.asks_others() {
             summary["upstream"] = upstream_json(&outcome.upstream);
         }
         if let Some(compared) = &compared {
@@ -137,7 +149,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         pushed.verdict()?;
     }
     if let (Some(files), Some(dir)) = (written.transpose()?, &args.out) {
-        ui.say(format!("{files} files in {}", dir.display()));
+        ui.say(format!("{} in {}", counted(files, "file"), dir.display()));
     }
     Ok(())
 }

@@ -16,7 +16,7 @@ use crate::files;
 use super::received::received;
 use super::transfer::{Bar, Transfer, failed, trust};
 use super::ui::Ui;
-use super::{Global, locate};
+use super::{Global, legacy, locate};
 
 /// Take over results from a bundle or from another store's directory.
 ///
@@ -29,12 +29,18 @@ Examples:
   astra-store import results.bundle -n          # what is in it, and whether it is whole
   astra-store import /mnt/usb/.astra-store      # merges a store; roots of the same name stay as they are here
   ssh lab astra-store export - | astra-store import -
+  astra-store import --cache-json astra_cache/cache.json
 
 The exit code is 1 when something was left out or is another result here; the rest is imported all the same.
 3 is a bundle that is damaged or none.")]
 pub(super) struct ImportArgs {
     /// A bundle, `-` for one from stdin, or the directory of a store.
-    from: PathBuf,
+    #[arg(required_unless_present = "cache_json")]
+    from: Option<PathBuf>,
+    /// Keep a cache.json of DeepFlow's library as unverified history: no build and no simulation uses it, and `show --legacy`
+    /// compares it with what a run of its files gives.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "require_signed"])]
+    cache_json: Option<PathBuf>,
     /// Use no record that no key of `astra-store trust` has signed.
     #[arg(long)]
     require_signed: bool,
@@ -44,7 +50,10 @@ pub(super) struct ImportArgs {
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &ImportArgs) -> Result<()> {
-    let from = args.from.as_path();
+    if let Some(file) = &args.cache_json {
+        return legacy::import(ui, &locate::open(ui, global)?, file);
+    }
+    let from = args.from.as_deref().unwrap_or(Path::new("-"));
     // Before a store is made for nothing.
     let input: Option<Box<dyn Read>> = match () {
         () if from == Path::new("-") => Some(Box::new(std::io::stdin().lock())),

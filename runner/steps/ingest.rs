@@ -19,6 +19,7 @@ use crate::recipe::{ExistingTraces, Policy, Recipe, Workload};
 use crate::traces::TraceFiles;
 
 use super::context::Memo;
+use super::lone::GIVEN;
 use super::plugin_path::PluginPath;
 use super::policies::{self, FoundPolicy, Named};
 
@@ -182,7 +183,7 @@ impl TraceSource {
         let files: Vec<Blob> = files.into_iter().map(Blob::new).collect();
         let entry = |(rank, &file): (u32, &u32)| {
             let blob = &files[file as usize];
-            TreeEntry { name: Bundle::file_name("trace", rank), digest: blob.digest(), len: blob.len() }
+            TreeEntry { name: Bundle::file_name(GIVEN, rank), digest: blob.digest(), len: blob.len() }
         };
         let tree = Tree::new((0..).zip(&file_of_rank).map(entry).collect())?;
         Ok(Self { prefix, files, file_of_rank, tree: Blob::new(tree.encode()) })

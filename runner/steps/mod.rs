@@ -14,6 +14,7 @@ mod external;
 mod files;
 mod hw;
 mod ingest;
+mod lone;
 mod placement;
 mod plugin_path;
 mod policies;
@@ -42,14 +43,16 @@ pub use context::{Context, Finish, provenance};
 pub use decided::{DecisionReader, PointDecision};
 pub use demand::demand_from;
 pub(crate) use files::content;
-pub use files::point_files;
+pub use files::{PointConfiguration, PointFile, PointFiles, PointTraces, point_files};
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
+pub use lone::{LoneRun, lone_run};
 pub use plugin_path::PluginPath;
 pub use policies::{FoundPolicy, Sessions};
 pub use policy::DECISIONS;
 pub use recorded::{RecordedRun, engine_of_run, recorded_run, runs_of_result};
 pub use run::simulation_error;
+pub(crate) use run::{OUTPUT as RESULT, produced as produced_run};
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.
 pub fn version(kind: StepKind) -> u32 {

@@ -25,10 +25,10 @@ use crate::report::RunResult;
 use super::{Context, Inputs, Produced, RanksFinished, Sources, configs, et, external, output_of};
 
 pub(super) const VERSION: u32 = 2;
-pub(super) const OUTPUT: &str = "result.json";
+pub(crate) const OUTPUT: &str = "result.json";
 
 /// What decides the numbers an engine gives.
-fn engine_identity(engine: &Engine) -> Value {
+pub(super) fn engine_identity(engine: &Engine) -> Value {
     let mut identity = json!({
         "kind": "builtin",
         "semantic_version": astra_engine::SEMANTIC_VERSION,
@@ -143,7 +143,7 @@ impl Simulation<'_> {
 }
 
 /// What the step writes.
-pub(super) fn produced(result: &RunResult) -> Produced {
+pub(crate) fn produced(result: &RunResult) -> Produced {
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, OUTPUT, result.encode());
     produced
@@ -157,21 +157,31 @@ pub(super) fn read_system(system_json: &[u8]) -> Result<SystemFile> {
     Ok(SystemFile::parse(system_json, configs::SYSTEM)?.0)
 }
 
-/// The network and the system that the engine is to simulate, from the configuration files.
+/// The network and the system that the engine is to simulate, from the configuration files of a build.
 pub(super) fn prepare(
     network: &NetworkFile,
     system: &SystemFile,
     engine: &Engine,
 ) -> Result<(Network, System)> {
-    let network = network.network(engine.network);
-    if !system.custom.is_empty() {
-        let error = Error::input("names files of custom collectives, which a build does not read");
-        return Err(error.in_file(configs::SYSTEM));
-    }
     let options =
         SystemOptions { queues_per_dimension: engine.queues_per_dimension, ..SystemOptions::default() };
-    let system = system.system(engine.dialect, &options, RemoteMemory::None)?;
-    Ok((network, system))
+    prepare_with(network, system, engine, &options, RemoteMemory::None)
+}
+
+/// The same with options and remote memory, which only runs of given files have.
+pub(super) fn prepare_with(
+    network: &NetworkFile,
+    system: &SystemFile,
+    engine: &Engine,
+    options: &SystemOptions,
+    memory: RemoteMemory,
+) -> Result<(Network, System)> {
+    let network = network.network(engine.network);
+    if !system.custom.is_empty() {
+        let error = Error::input("names files of custom collectives, which are read from their places only");
+        return Err(error.in_file(configs::SYSTEM));
+    }
+    Ok((network, system.system(engine.dialect, options, memory)?))
 }
 
 /// Takes over the finish time of a known run.

@@ -38,6 +38,11 @@ impl Store {
     /// that was not freed in time.
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let directory = directory.as_ref();
+        if options.untouched {
+            let options = Options { read_only: true, ..options.clone() };
+            check_readable(directory)?;
+            return Self::open_unwritable(directory, &options);
+        }
         Self::open_with(directory, options, &|path, locks| match identity::is_copy(directory) {
             true => open_copy(path, locks, options),
             false => open_bounded(path, locks, options),

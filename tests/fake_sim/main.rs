@@ -14,7 +14,7 @@ use std::time::Duration;
 
 use astra_engine::{Dialect, NetworkModel, Options, RankReport};
 use astra_store::astrasim::SystemOptions;
-use astra_store::sim::{SimInputs, read};
+use astra_store::sim::{SimFiles, SimPaths, SimSettings};
 use rustix::process::{Signal, getpid, kill_process, setsid};
 
 const CYCLE: Duration = Duration::from_millis(5);
@@ -64,21 +64,23 @@ impl Simulator {
         fs::create_dir_all(self.option("logging-folder")).unwrap();
         fs::write(Path::new(self.option("logging-folder")).join("log.log"), "started\n").unwrap();
         let groups = self.option("comm-group-configuration");
-        let inputs = SimInputs {
-            workload_prefix: self.option("workload-configuration").as_ref(),
-            system: self.option("system-configuration").as_ref(),
-            network: self.option("network-configuration").as_ref(),
-            remote_memory: Some(self.option("remote-memory-configuration").as_ref()),
-            comm_groups: (!groups.contains("empty")).then(|| groups.as_ref()),
+        let paths = SimPaths {
+            workload_prefix: self.option("workload-configuration").into(),
+            system: self.option("system-configuration").into(),
+            network: self.option("network-configuration").into(),
+            remote_memory: Some(self.option("remote-memory-configuration").into()),
+            comm_groups: (!groups.contains("empty")).then(|| groups.into()),
+        };
+        let settings = SimSettings {
             options: SystemOptions {
                 queues_per_dimension: self.option("num-queues-per-dim").parse().unwrap(),
                 ..SystemOptions::default()
             },
             network_model: NetworkModel::CongestionAware,
             dialect: self.is_to("dialect").map_or(Dialect::AstraSim, |dialect| dialect.parse().unwrap()),
-            lint: false,
         };
-        let simulation = read(&inputs, &mut |_| ()).unwrap();
+        let files = SimFiles::read(&paths, settings, &mut |_| ()).unwrap();
+        let simulation = files.simulation(false, &mut |_| ()).unwrap();
         for rank in 0..simulation.workload.trace_of_rank.len() {
             self.open_as_the_original_does(rank);
         }
