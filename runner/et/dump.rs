@@ -204,7 +204,11 @@ pub(super) fn collective_name(attribute: &Attribute) -> Option<CollectiveType> {
 }
 
 fn push_attribute(text: &mut String, attribute: &Attribute) {
-    push!(text, "{}=", attribute.name.escape_debug());
+    match is_plain(&attribute.name) {
+        true => text.push_str(&attribute.name),
+        false => push!(text, "{}", attribute.name.escape_debug()),
+    }
+    text.push('=');
     match &attribute.value {
         Some(Value::String(value)) => push_quoted(text, value),
         Some(Value::Bool(value)) => push!(text, "{value}"),
@@ -217,13 +221,17 @@ fn push_attribute(text: &mut String, attribute: &Attribute) {
 
 fn push_quoted(text: &mut String, value: &str) {
     text.push('"');
-    let is_plain = |byte: &u8| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\');
-    if value.len() <= LONGEST_TEXT && value.as_bytes().iter().all(is_plain) {
+    if value.len() <= LONGEST_TEXT && is_plain(value) {
         text.push_str(value);
     } else {
         push_shortened(text, &value.escape_debug().to_string());
     }
     text.push('"');
+}
+
+/// Whether a text is the same escaped.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\'))
 }
 
 fn push_shortened(text: &mut String, value: &str) {
