@@ -193,6 +193,27 @@ fn a_push_that_verifies_mends_a_damaged_remote_from_a_whole_store() {
 }
 
 #[test]
+fn files_of_a_remote_that_would_be_waited_for_are_named_and_not_used() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let pipe = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let (blobs, actions) = (files_below(&sandbox, "remote/blobs"), files_below(&sandbox, "remote/actions"));
+    pipe(&blobs[7]);
+    pipe(&actions[7]);
+    let said = [name_of(&blobs[7]), name_of(&actions[7]), "not a plain file"];
+    b.run("pull ../remote --store first").exits(1).says(&said);
+    let built = b.run("build recipe.json --json --upstream ../remote").succeeds().build();
+    assert_eq!(built.results(), a.build("").results());
+    a.run("push ../remote --verify").succeeds().says(&[name_of(&blobs[7])]);
+    b.run("pull ../remote --store second").succeeds();
+    pipe(&sandbox.path("remote/FORMAT"));
+    b.run("pull ../remote").exits(3).says(&["FORMAT: ", "`remote 1` was expected"]);
+}
+
+#[test]
 fn an_upstream_that_cannot_be_used_is_said_once_and_the_build_goes_on() {
     let sandbox = Sandbox::new();
     let [a, b] = pushed(&sandbox);
