@@ -9,6 +9,7 @@ use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::decision::BEST;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::policy::{SHIPPED, Shipped, Source};
@@ -60,6 +61,12 @@ impl PluginDirs {
 fn source(word: &str) -> Result<Source> {
     if let Some(shipped) = Shipped::named(word) {
         return Ok(Source::Shipped(shipped));
+    }
+    if word == BEST.name {
+        return Err(Error::input(format!(
+            "`{word}` asks the engine, so it is no plugin that could be tried alone"
+        ))
+        .hint("name it in a recipe, or in `astra-store policy compare`"));
     }
     let path = Path::new(word);
     if path.exists() || word.contains(['/', '.']) {

@@ -20,24 +20,24 @@ network:
 ";
 
 /// A directory with a recipe, and a store.
-struct Study(tempfile::TempDir);
+pub(crate) struct Study(tempfile::TempDir);
 
 /// What a build told.
-struct Build {
+pub(crate) struct Build {
     output: Output,
     events: Vec<Value>,
 }
 
 impl Study {
     /// A sweep over sizes under a policy, the library `tuner.so` in the recipe's directory.
-    fn new(policy: &Value) -> Self {
+    pub(crate) fn new(policy: &Value) -> Self {
         let study = Self(tempfile::tempdir().unwrap());
         study.write("hardware.yaml", HARDWARE.as_bytes());
         study.recipe(policy, &["16 KiB", "64 KiB", "256 KiB", "1 MiB"]);
         study
     }
 
-    fn recipe(&self, policy: &Value, sizes: &[&str]) {
+    pub(crate) fn recipe(&self, policy: &Value, sizes: &[&str]) {
         let recipe = json!({
             "recipe": 1,
             "name": "study",
@@ -53,7 +53,7 @@ impl Study {
         self.0.path()
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path().join(name), bytes).unwrap();
     }
 
@@ -64,7 +64,7 @@ impl Study {
         command
     }
 
-    fn run(&self, arguments: &str) -> Output {
+    pub(crate) fn run(&self, arguments: &str) -> Output {
         self.command(arguments).output().unwrap()
     }
 
@@ -74,7 +74,7 @@ impl Study {
         Build { events: events.map(Result::unwrap).collect(), output }
     }
 
-    fn built(&self) -> Build {
+    pub(crate) fn built(&self) -> Build {
         let build = self.build("");
         assert!(build.output.status.success(), "{}", build.said());
         build
@@ -87,7 +87,7 @@ impl Build {
     }
 
     /// How many steps of each kind were executed.
-    fn executed(&self) -> BTreeMap<&str, u32> {
+    pub(crate) fn executed(&self) -> BTreeMap<&str, u32> {
         let mut executed = BTreeMap::new();
         for event in self.events.iter().filter(|e| e["event"] == "step" && e["status"] == "run") {
             *executed.entry(event["step"].as_str().unwrap()).or_default() += 1;
@@ -104,7 +104,7 @@ impl Build {
         names
     }
 
-    fn finish_ns(&self, size: &str) -> u64 {
+    pub(crate) fn finish_ns(&self, size: &str) -> u64 {
         let points = self.events.last().unwrap()["points"].as_array().unwrap();
         let point = points.iter().find(|point| point["name"] == format!("size={size}")).unwrap();
         point["finish_ns"].as_u64().unwrap()

@@ -8,6 +8,7 @@
 mod answers;
 mod builds;
 mod commands;
+mod comparisons;
 mod failures;
 mod loading;
 mod plugins;
