@@ -50,7 +50,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
         args.what.split_last().map_or(("", &[][..]), |(source, what)| (source.as_str(), what));
     let source = PathBuf::from(source);
     let remote = open_remote(&source)?;
-    let selection = wanted(&remote, what, &source)?;
+    let selection = wanted(locate::open_if_there(ui, global)?.as_ref(), &remote, what, &source)?;
     let store = locate::open(ui, global)?;
     let options = PullOptions {
         trust: trust(&store, args.require_signed)?,
@@ -92,7 +92,12 @@ fn pull_from(
 }
 
 /// What these names stand for in a remote, which knows digests only.
-fn wanted(remote: &DirectoryRemote, names: &[String], source: &Path) -> Result<Selection> {
+fn wanted(
+    store: Option<&Store>,
+    remote: &DirectoryRemote,
+    names: &[String],
+    source: &Path,
+) -> Result<Selection> {
     let outside = |e: artifact_store::Error| Error::outside_store(&e);
     if names.is_empty() {
         let all = remote.list_actions().map_err(outside)?;
@@ -101,7 +106,7 @@ fn wanted(remote: &DirectoryRemote, names: &[String], source: &Path) -> Result<S
     let mut selection = Selection::default();
     for name in names {
         if Path::new(name).is_file() {
-            let key = build_key(&Recipe::load(Path::new(name))?, &PluginPath::new(&[]))?;
+            let key = build_key(store, &Recipe::load(Path::new(name))?, &PluginPath::new(&[], &[]))?;
             if !remote.has_actions(&[key]).map_err(outside)?[0] {
                 return Err(no_build(name, source));
             }

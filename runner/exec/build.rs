@@ -120,10 +120,12 @@ pub fn build(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let _session = store.session()?;
-    let context = Context::new(store.clone(), Sources::read(recipe, options.plugins)?)
+    let context = Context::new(store.clone(), Sources::read(recipe, options.plugins, Some(store))?)
         .with_lint(options.lint)
         .with_policies_in_process(options.policy_in_process);
     let derivation = derivation(&context.sources);
+    // Of this machine, so no part of the report.
+    let where_found: Vec<String> = context.sources.policy_notices().cloned().collect();
     let rooted_as = KnownRecipe::of(recipe);
     let is_dry = options.dry_run || store.is_read_only();
     let asker = options.upstream.filter(|_| !is_dry).map(|upstream| Asker::new(store, upstream));
@@ -141,6 +143,7 @@ pub fn build(
         }
     };
     outcome.upstream = asker.map(Asker::into_report).unwrap_or_default();
+    outcome.notices.extend(where_found);
     outcome.dry_run = options.dry_run;
     if !options.dry_run && is_dry {
         refuse_to_run(store, &outcome.steps)?;

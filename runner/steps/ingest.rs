@@ -8,7 +8,7 @@ use std::collections::btree_map::Entry;
 use std::path::Path;
 use std::sync::Arc;
 
-use artifact_store::{Blob, Digest, Tree, TreeEntry};
+use artifact_store::{Blob, Digest, Store, Tree, TreeEntry};
 
 use crate::error::{Error, Result};
 use crate::et::Bundle;
@@ -57,11 +57,12 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the files a recipe names; policies that it calls by name are looked for.
+    /// Reads the files a recipe names; policies that it calls by name are looked for, in the end in a
+    /// store.
     ///
     /// # Errors
     /// When one cannot be read or found.
-    pub fn read(recipe: &Recipe, plugins: &PluginPath) -> Result<Self> {
+    pub fn read(recipe: &Recipe, plugins: &PluginPath, store: Option<&Store>) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
         let workloads = recipe.workloads_with_files();
         let mut sources = BTreeMap::new();
@@ -86,7 +87,7 @@ impl Sources {
                 entry.insert(source);
             }
         }
-        let policies = policies::read_all(recipe, plugins)?;
+        let policies = policies::read_all(recipe, plugins, store)?;
         let recipe = Blob::new(recipe.canonical());
         Ok(Self { recipe, files: sources, traces, policies, documents: Memo::new(64) })
     }
@@ -100,6 +101,11 @@ impl Sources {
     /// What identifies each policy that the recipe names, in its order: text for keys.
     pub fn policies(&self) -> impl Iterator<Item = String> {
         self.policies.iter().map(|(_, found)| found.identity())
+    }
+
+    /// What is worth saying about where policies were found.
+    pub fn policy_notices(&self) -> impl Iterator<Item = &String> {
+        self.policies.iter().filter_map(|(_, found)| found.notice())
     }
 
     pub(super) fn policy(&self, policy: &Policy) -> Result<&FoundPolicy> {

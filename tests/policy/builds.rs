@@ -24,7 +24,7 @@ pub(crate) struct Study(tempfile::TempDir);
 
 /// What a build told.
 pub(crate) struct Build {
-    output: Output,
+    pub(crate) output: Output,
     events: Vec<Value>,
 }
 
@@ -49,7 +49,7 @@ impl Study {
         self.write("recipe.json", recipe.to_string().as_bytes());
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
@@ -68,7 +68,7 @@ impl Study {
         self.command(arguments).output().unwrap()
     }
 
-    fn build(&self, arguments: &str) -> Build {
+    pub(crate) fn build(&self, arguments: &str) -> Build {
         let output = self.run(&format!("--json build recipe.json {arguments}"));
         let events = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
         Build { events: events.map(Result::unwrap).collect(), output }
@@ -82,7 +82,7 @@ impl Study {
 }
 
 impl Build {
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 

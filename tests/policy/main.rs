@@ -12,3 +12,4 @@ mod comparisons;
 mod failures;
 mod loading;
 mod plugins;
+mod travel;
