@@ -124,7 +124,7 @@ pub fn build(
     let context = context(store, recipe, options)?;
     let derivation = derivation(&context.sources);
     let rooted_as = KnownRecipe::of(recipe);
-    let is_dry = options.dry_run || store.is_read_only();
+    let is_dry = is_dry(store, options);
     let asker = options.upstream.filter(|_| !is_dry).map(|upstream| Asker::new(store, upstream));
     if let Some(asker) = &asker {
         asker.ask(&[derivation.key])?;
@@ -145,9 +145,15 @@ pub fn build(
     Ok(outcome)
 }
 
+/// Whether nothing is executed and nothing written.
+fn is_dry(store: &Store, options: &BuildOptions<'_>) -> bool {
+    options.dry_run || store.is_read_only()
+}
+
 /// What the steps of a build share.
 pub(super) fn context(store: &Store, recipe: &Recipe, options: &BuildOptions<'_>) -> Result<Context> {
-    let sources = Sources::read(recipe, Some(&store.directory().join(EXECUTABLES)))?;
+    let executables = (!is_dry(store, options)).then(|| store.directory().join(EXECUTABLES));
+    let sources = Sources::read(recipe, executables.as_deref())?;
     Ok(Context::new(store.clone(), sources).with_lint(options.lint).with_watcher(options.watcher))
 }
 
