@@ -14,7 +14,7 @@ use crate::custom;
 use crate::error::{Error, Result};
 use crate::et::lower_bundle;
 use crate::files;
-use crate::lint;
+use crate::lint::{self, lint_files};
 use crate::steps::simulation_error;
 use crate::traces::TraceFiles;
 
@@ -97,19 +97,33 @@ pub fn read(inputs: &SimInputs<'_>, notice: &mut dyn FnMut(Notice)) -> Result<Si
     let system =
         system.system(inputs.dialect, &inputs.options, memory).map_err(|e| e.in_file(name(inputs.system)))?;
     // First what every rank must have: where the network has far too many, the first that has no trace says so.
-    let mut workload = traces(inputs.workload_prefix, ranks)?;
+    let mut workload = traces(inputs, ranks, notice)?;
     let system = System { custom: custom::load(custom_files, ranks)?, ..system };
     if let Some(path) = inputs.comm_groups {
         workload.groups = astrasim::read_groups(&files::read(path)?, &name(path))?;
     }
     if inputs.lint {
-        lint::refuse(&lint::lint(&network, &system, &workload))?.into_iter().for_each(notice);
+        let findings = lint::lint(&network, &system, &workload);
+        let undefined = inputs.comm_groups.is_none() && lint::misses_groups(&findings);
+        let refused = |error: Error| match undefined {
+            true => error.hint("--comm-group-configuration names the file with the groups of these traces"),
+            false => error,
+        };
+        lint::refuse(&findings).map_err(refused)?.into_iter().for_each(notice);
     }
     Ok(Simulation { network, system, workload })
 }
 
 /// The traces of all ranks; equal ones are kept and decoded once.
-fn traces(prefix: &Path, ranks: u32) -> Result<astra_engine::Workload> {
-    let TraceFiles { prefix, files, file_of_rank } = TraceFiles::of_ranks(prefix, ranks)?;
+fn traces(inputs: &SimInputs<'_>, ranks: u32, notice: &mut dyn FnMut(Notice)) -> Result<Workload> {
+    let TraceFiles { prefix, files, file_of_rank } = TraceFiles::of_ranks(inputs.workload_prefix, ranks)?;
+    if inputs.lint {
+        let linted = lint_files(&prefix, &files, &file_of_rank, &BTreeMap::new());
+        if let Some(workload) = linted.workload {
+            lint::refuse(&linted.findings)?.into_iter().for_each(notice);
+            return Ok(workload);
+        }
+        // What is wrong is said with its file and where in it.
+    }
     lower_bundle(&prefix, &files, &file_of_rank, &BTreeMap::new())
 }

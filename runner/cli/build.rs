@@ -15,6 +15,7 @@ use crate::report::stall_json;
 use crate::steps::RanksFinished;
 
 use super::interrupt::stop_on_signal;
+use super::plugin::PluginDirs;
 use super::sharing::{SharingArgs, tell_upstream, upstream_json};
 use super::ui::{Ui, counted};
 use super::{Global, cross_check, locate, table};
@@ -29,6 +30,7 @@ Examples:
   astra-store build recipe.json --out results    # also write every point's files
   astra-store build recipe.json --cross-check=AstraSim_Analytical_Congestion_Aware
   astra-store build recipe.json --upstream /mnt/lab/results --push /mnt/lab/results
+  astra-store build recipe.json --upstream /mnt/lab/results -n  # what would come from there
   astra-store build recipe.json --json | tail -1 # the summary for scripts")]
 pub(super) struct BuildArgs {
     /// The recipe.
@@ -48,6 +50,10 @@ pub(super) struct BuildArgs {
     /// Simulate without checking traces first.
     #[arg(long)]
     no_lint: bool,
+    /// Use nothing that was recorded without this text, and record with it: for when records are no longer believed.
+    /// Takes the place of `salt` in the recipe.
+    #[arg(long, value_name = "TEXT")]
+    salt: Option<String>,
     /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
@@ -56,16 +62,21 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "EXECUTABLE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
     cross_check: Option<Option<PathBuf>>,
     #[command(flatten)]
+    plugins: PluginDirs,
+    /// Run policies that come as libraries in this process, for a debugger; one that crashes takes the build with it.
+    #[arg(long)]
+    policy_in_process: bool,
+    #[command(flatten)]
     sharing: SharingArgs,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
-    let recipe = Recipe::load(&args.recipe)?;
+    let recipe = salted(Recipe::load(&args.recipe)?, args.salt.as_deref())?;
     let cross_check =
         args.cross_check.as_ref().map(|path| exec::CrossCheck::new(&recipe, path.clone())).transpose()?;
     let (store, _temporary) =
         if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
-    let sharing = args.sharing.open(global, &store)?;
+    let sharing = args.sharing.open(global, &store, args.dry_run)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let watcher = this_program()?;
@@ -76,6 +87,8 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         keep_going: args.keep_going,
         explain: args.explain,
         lint: !args.no_lint,
+        plugins: &args.plugins.path(),
+        policy_in_process: args.policy_in_process,
         upstream: sharing.upstream(),
         cancel: &cancel,
     };
@@ -93,7 +106,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     for notice in &outcome.notices {
         ui.warn(notice);
     }
-    tell_upstream(ui, &outcome.upstream);
+    tell_upstream(ui, &outcome.upstream, args.dry_run);
     let written = args.out.as_ref().map(|dir| exec::materialise(&store, &recipe, &outcome, dir));
     // What is finished is handed out, too, when something else failed; not when the user wants to get away.
     let pushed = match outcome.interrupted {
@@ -129,6 +142,14 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     Ok(())
 }
 
+/// A recipe with the salt of the command line, if there is one there.
+pub(super) fn salted(recipe: Recipe, salt: Option<&str>) -> Result<Recipe> {
+    match salt {
+        Some(salt) => recipe.with_salt(salt),
+        None => Ok(recipe),
+    }
+}
+
 /// The last line of `--json`.
 fn summary(outcome: &Outcome) -> Value {
     let points: Vec<Value> = outcome
@@ -161,6 +182,7 @@ fn summary(outcome: &Outcome) -> Value {
     if outcome.dry_run {
         steps["would_run"] = outcome.steps.would_run.into();
         steps["unknown_until_cutoff"] = outcome.steps.unknown.into();
+        steps["hit_upstream"] = outcome.steps.hit_upstream.into();
     }
     json!({
         "recipe": outcome.recipe,
@@ -184,6 +206,9 @@ fn print_totals(ui: &Ui, outcome: &Outcome, dry_run: bool) {
         parts.push(format!("{} unknown until what is before them has run", s.unknown));
     } else {
         parts.push(format!("{} executed", s.executed));
+    }
+    if s.hit_upstream > 0 {
+        parts.push(format!("{} hit upstream", s.hit_upstream));
     }
     parts.push(format!("{} hit", s.hit));
     if s.failed > 0 {

@@ -66,6 +66,11 @@ pub(super) fn open_unchanged(ui: &Ui, global: &Global) -> Result<(Store, Option<
     Ok((Store::open(temporary.path(), &options(ui, global))?, Some(temporary)))
 }
 
+/// Opens the store for what comes from elsewhere; as [`open_unchanged`] when nothing is to change.
+pub(super) fn open_to_receive(ui: &Ui, global: &Global, dry_run: bool) -> Result<(Store, Option<TempDir>)> {
+    if dry_run { open_unchanged(ui, global) } else { Ok((open(ui, global)?, None)) }
+}
+
 /// Opens a store that has to be there, for commands that only read.
 pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     let dir = directory(global)?;

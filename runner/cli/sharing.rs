@@ -25,8 +25,8 @@ use super::ui::{Ui, counted};
 #[command(next_help_heading = "Sharing")]
 pub(super) struct SharingArgs {
     /// Ask the remote in this directory before a step is executed; may be given several times. What is there is
-    /// checked and kept in this store; nothing is written there.
-    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    /// checked and kept in this store; nothing is written there. With --dry-run it is only asked, and nothing kept.
+    #[arg(long, value_name = "DIR")]
     upstream: Vec<PathBuf>,
     /// Use no record from upstream that no key of `astra-store trust` has signed.
     #[arg(long, requires = "upstream")]
@@ -48,8 +48,8 @@ pub(super) struct Sharing {
 
 impl SharingArgs {
     /// Opens everything that the options name.
-    pub(super) fn open(&self, global: &Global, store: &Store) -> Result<Sharing> {
-        if global.read_only && (!self.upstream.is_empty() || self.sign.is_some()) {
+    pub(super) fn open(&self, global: &Global, store: &Store, dry_run: bool) -> Result<Sharing> {
+        if global.read_only && !dry_run && (!self.upstream.is_empty() || self.sign.is_some()) {
             return Err(Error::new(
                 ErrorKind::Usage,
                 "what comes from upstream and signatures are kept in the store",
@@ -61,7 +61,8 @@ impl SharingArgs {
         for place in &self.upstream {
             remotes.push(Arc::new(open_remote(place)?));
         }
-        let options = PullOptions { trust: trust(store, self.require_signed)?, ..PullOptions::default() };
+        let options =
+            PullOptions { trust: trust(store, self.require_signed)?, dry_run, ..PullOptions::default() };
         let key = self.sign.as_deref().map(SecretKey::read).transpose();
         let push = self.push.clone().map(|place| create_remote(&place).map(|remote| (place, remote)));
         Ok(Sharing {
@@ -120,7 +121,7 @@ fn sign(ui: &Ui, store: &Store, recipe: &KnownRecipe, secret: &SecretKey) -> Res
 }
 
 /// Says what came from upstream and what did not.
-pub(super) fn tell_upstream(ui: &Ui, report: &UpstreamReport) {
+pub(super) fn tell_upstream(ui: &Ui, report: &UpstreamReport, dry_run: bool) {
     for error in &report.failed {
         ui.warn(format!("upstream {error}; it was not asked again"));
     }
@@ -128,7 +129,8 @@ pub(super) fn tell_upstream(ui: &Ui, report: &UpstreamReport) {
     if report.actions > 0 {
         let actions = counted(usize::try_from(report.actions).unwrap_or(usize::MAX), "record");
         let blobs = counted(usize::try_from(report.blobs).unwrap_or(usize::MAX), "blob");
-        ui.say(format!("{actions} and {blobs} ({}) came from upstream", format_bytes(report.bytes)));
+        let came = if dry_run { "would come" } else { "came" };
+        ui.say(format!("{actions} and {blobs} ({}) {came} from upstream", format_bytes(report.bytes)));
     }
 }
 

@@ -1,5 +1,7 @@
 //! `astra-store show`.
 
+mod decisions;
+
 use std::io::{self, Write};
 
 use artifact_store::{ActionKey, Digest, Found, Store, Tree};
@@ -36,6 +38,7 @@ Examples:
   astra-store show 3f2a91c0          # any unique beginning of a digest
   astra-store show h100-allreduce --trace h100.json.gz --ranks 0-3
   astra-store show h100-allreduce --links
+  astra-store show h100-allreduce --decisions
   astra-store show h100-allreduce --log          # what an external simulator printed")]
 pub(super) struct ShowArgs {
     /// Name of a recipe, or a digest, or a unique beginning of one. NAME@PLACE where several recipes have the name: `ls`
@@ -44,6 +47,10 @@ pub(super) struct ShowArgs {
     /// Show what each link carried, the busiest first, and name the bottleneck; needs congestion_aware.
     #[arg(long)]
     links: bool,
+    /// Show which algorithm was decided for each collective of a recipe's points, by whom and why, and where another one is
+    /// simulated.
+    #[arg(long, conflicts_with_all = ["links", "log"])]
+    decisions: bool,
     /// Show what the simulator printed that gave a result, if that was another program; beginning and end are kept.
     #[arg(long, conflicts_with_all = ["links", "trace"])]
     log: bool,
@@ -58,6 +65,9 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     }
     if args.trace.is_wanted() || args.links {
         return show_again(ui, &store, args);
+    }
+    if args.decisions {
+        return decisions::show(ui, &store, &args.what);
     }
     if let Some(build) = locate::latest_build(&store, &args.what)? {
         return show_recipe(ui, build);

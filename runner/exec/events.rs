@@ -12,6 +12,8 @@ use crate::steps::RanksFinished;
 pub enum StepStatus {
     /// Its key was in the store.
     Hit,
+    /// Dry run: its key is upstream.
+    HitUpstream,
     /// It was executed and its outputs are published.
     Run,
     /// It was executed or prepared, and failed.
@@ -27,6 +29,7 @@ impl StepStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::HitUpstream => "hit-upstream",
             Self::Run => "run",
             Self::Failed => "failed",
             Self::WouldRun => "would-run",
@@ -40,6 +43,8 @@ impl StepStatus {
 pub enum PointStatus {
     /// Its simulation was known.
     Hit,
+    /// Dry run: its simulation is known upstream.
+    HitUpstream,
     /// Its simulation was executed in this build.
     Run,
     /// One of its steps failed.
@@ -57,6 +62,7 @@ impl PointStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::HitUpstream => StepStatus::HitUpstream.as_str(),
             Self::Run => "run",
             Self::Failed => "failed",
             Self::Skipped => "skipped",

@@ -1,6 +1,6 @@
 //! The order in which derivations are attempted, and by whom.
 //!
-//! A point is four derivations, of which `run` reads what the others give. Ready ones wait on a stack, so that a
+//! A point is five derivations, of which `run` comes last. Ready ones wait on a stack, so that a
 //! point in progress is finished before a new one begins. Equal keys are executed once: within the process
 //! through the table of slots, between processes through the store's claims. A worker never blocks on another
 //! one: what has to wait is parked and picked up again.
@@ -47,8 +47,8 @@ impl<'a> Scheduler<'a> {
         let ready = (0..points.len())
             .rev()
             .flat_map(|point| {
-                let ranks = steps::ranks_from(&points[point]);
-                [StepKind::Et, StepKind::Hw].map(|kind| Task { point, kind, ranks })
+                let demand = steps::demand_from(&points[point]);
+                [StepKind::Et, StepKind::Hw].map(|kind| Task { point, kind, demand })
             })
             .collect();
         let state = State {
@@ -161,7 +161,7 @@ impl<'a> Scheduler<'a> {
         let derivation = match known {
             Some(derivation) => derivation,
             None => match guarded(task, || steps::derive(self.context, point, task.kind, &inputs)) {
-                Ok(derivation) => Arc::new(derivation),
+                Ok(derivation) => derivation,
                 Err(e) if self.attempt_again(task, None, &e) => return Attempt::Parked,
                 Err(e) => {
                     let e = Arc::new(e);
@@ -234,10 +234,17 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The record of a step whose outputs are all there, as far as this build will look at them.
-    fn known(&self, task: Task, key: &ActionKey) -> Result<Option<ActionRecord>> {
-        let Some(record) = self.context.store.hit(key)? else { return Ok(None) };
-        match steps::recall(self.context, &self.points[task.point], task.kind, &record) {
-            Ok(()) => Ok(Some(record)),
+    fn known(&self, task: Task, key: &ActionKey) -> Result<Option<Known>> {
+        let known = match self.context.store.hit(key)? {
+            Some(record) => Some((Arc::new(record), StepStatus::Hit)),
+            None => self
+                .upstream
+                .and_then(|upstream| upstream.planned(key))
+                .map(|record| (record, StepStatus::HitUpstream)),
+        };
+        let Some(known) = known else { return Ok(None) };
+        match steps::recall(self.context, &self.points[task.point], task.kind, &known.0) {
+            Ok(()) => Ok(Some(known)),
             Err(e) if e.kind() == ErrorKind::Missing => Ok(None),
             Err(e) => Err(e),
         }
@@ -299,7 +306,7 @@ impl<'a> Scheduler<'a> {
             report,
             Finished { took, derivation: Some(Arc::clone(derivation)), ticket: Some(ticket), ..finished },
         );
-        Ok(Resolved::Done { key, record, executed: true })
+        Ok(Resolved::Done { key, record, status: StepStatus::Run })
     }
 
     /// The records this task reads. A task is ready only when they are there.
@@ -337,15 +344,18 @@ impl<'a> Scheduler<'a> {
     }
 }
 
+/// What a step gave, and since when that is known.
+type Known = (Arc<ActionRecord>, StepStatus);
+
 enum Attempt {
     /// With the key when this task owned its slot.
     Resolved(Option<ActionKey>, Resolved),
     Parked,
 }
 
-fn hit(task: Task, key: ActionKey, record: ActionRecord, report: &Sender<Message>) -> Resolved {
-    tell(report, Finished::new(task, StepStatus::Hit, Some(key)));
-    Resolved::Done { key, record: Arc::new(record), executed: false }
+fn hit(task: Task, key: ActionKey, (record, status): Known, report: &Sender<Message>) -> Resolved {
+    tell(report, Finished::new(task, status, Some(key)));
+    Resolved::Done { key, record, status }
 }
 
 /// Turns a panic, which is a defect of this program, into the failure of one step: other steps and the store go on.

@@ -1,4 +1,5 @@
-//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, read once when a build begins.
+//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, policies with their configuration;
+//! read once when a build begins.
 //!
 //! Afterwards only these bytes count, whatever happens to the files. Paths are for messages; nothing keyed depends on them.
 
@@ -14,10 +15,12 @@ use crate::et::Bundle;
 use crate::external::{self, Executable};
 use crate::files;
 use crate::hw::Document;
-use crate::recipe::{ExistingTraces, Recipe, Workload};
+use crate::recipe::{ExistingTraces, Policy, Recipe, Workload};
 use crate::traces::TraceFiles;
 
 use super::context::Memo;
+use super::plugin_path::PluginPath;
+use super::policies::{self, FoundPolicy, Named};
 
 /// A file that a recipe names.
 #[derive(Clone, Debug)]
@@ -46,21 +49,25 @@ pub struct TraceSource {
 pub struct Sources {
     /// The recipe in canonical form.
     pub recipe: Blob,
+    /// What sets the keys of this build apart, if anything does.
+    pub salt: Option<String>,
     /// Hardware files, graphs and group files, under the names by which the recipe calls them.
     pub files: BTreeMap<String, Source>,
     /// Existing traces, likewise.
     pub traces: BTreeMap<String, TraceSource>,
+    policies: Vec<(Named, FoundPolicy)>,
     /// The simulators of points that another program simulates, by how the recipe names them, in the order of the points.
     executables: Vec<(Option<Arc<str>>, Executable)>,
     documents: Memo<String, Document>,
 }
 
 impl Sources {
-    /// Reads the files a recipe names. Hashes of executables are remembered in a directory, if there is one.
+    /// Reads the files a recipe names; policies that it calls by name are looked for. Hashes of executables are remembered
+    /// in a directory, if there is one.
     ///
     /// # Errors
-    /// When one cannot be read.
-    pub fn read(recipe: &Recipe, remembered: Option<&Path>) -> Result<Self> {
+    /// When one cannot be read or found.
+    pub fn read(recipe: &Recipe, plugins: &PluginPath, remembered: Option<&Path>) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
         let workloads = recipe.workloads_with_files();
         let mut sources = BTreeMap::new();
@@ -85,13 +92,14 @@ impl Sources {
                 entry.insert(source);
             }
         }
+        let policies = policies::read_all(recipe, plugins)?;
         let mut executables = Vec::new();
         for binary in recipe.binaries() {
             let path = path_of_binary(binary.as_deref(), beside)?;
             executables.push((binary, Executable::find(&path, remembered)?));
         }
-        let recipe = Blob::new(recipe.canonical());
-        Ok(Self { recipe, files: sources, traces, executables, documents: Memo::new(64) })
+        let (salt, recipe) = (recipe.salt().map(str::to_owned), Blob::new(recipe.canonical()));
+        Ok(Self { recipe, salt, files: sources, traces, policies, executables, documents: Memo::new(64) })
     }
 
     /// The executables that simulate, in the order of the points: their content decides results, wherever they lie.
@@ -118,11 +126,25 @@ impl Sources {
         files.chain(self.traces.iter().map(|(name, source)| (name.as_str(), source.tree.digest())))
     }
 
+    /// What identifies each policy that the recipe names, in its order: text for keys.
+    pub fn policies(&self) -> impl Iterator<Item = String> {
+        self.policies.iter().map(|(_, found)| found.identity())
+    }
+
+    pub(super) fn policy(&self, policy: &Policy) -> Result<&FoundPolicy> {
+        let is_it = |((plugin, config), _): &&(Named, FoundPolicy)| {
+            *plugin == policy.plugin && *config == policy.config
+        };
+        let found = self.policies.iter().find(is_it);
+        found.map(|(_, found)| found).ok_or_else(|| not_a_source(policy.plugin.as_str()))
+    }
+
     /// Recipe and files, to be kept in the store.
     pub fn blobs(&self) -> Vec<Blob> {
         let traces = self.traces.values().flat_map(|source| source.files.iter().chain([&source.tree]));
         let files = self.files.values().map(|source| &source.blob);
-        std::iter::once(&self.recipe).chain(files).chain(traces).cloned().collect()
+        let policies = self.policies.iter().flat_map(|(_, found)| found.blobs());
+        std::iter::once(&self.recipe).chain(files).chain(traces).chain(policies).cloned().collect()
     }
 
     pub(super) fn file(&self, name: &str) -> Result<&Source> {

@@ -7,12 +7,17 @@ mod again;
 mod check;
 mod configs;
 mod context;
+mod decided;
+mod demand;
 mod et;
 mod external;
 mod files;
 mod hw;
 mod ingest;
 mod placement;
+mod plugin_path;
+mod policies;
+mod policy;
 mod recorded;
 mod run;
 mod traces;
@@ -27,17 +32,22 @@ use artifact_store::{
     Tree, TreeEntry,
 };
 
-use crate::derivation::{Preimage, RanksFrom, StepKind};
+use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
 pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};
+pub use decided::{DecisionReader, PointDecision};
+pub use demand::demand_from;
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
+pub use plugin_path::PluginPath;
+pub use policies::{FoundPolicy, Sessions};
+pub use policy::DECISIONS;
 pub use recorded::{RecordedRun, engine_of_run, recorded_run, runs_of_result};
 pub use run::simulation_error;
 
@@ -46,14 +56,10 @@ pub fn version(kind: StepKind) -> u32 {
     match kind {
         StepKind::Hw => hw::VERSION,
         StepKind::Et => et::VERSION,
+        StepKind::Policy => policy::VERSION,
         StepKind::Configs => configs::VERSION,
         StepKind::Run => run::VERSION,
     }
-}
-
-/// What says how many ranks a point has.
-pub fn ranks_from(point: &Point) -> RanksFrom {
-    if point.workload.ranks().is_some() { RanksFrom::Recipe } else { RanksFrom::Traces }
 }
 
 /// A step with its key made.
@@ -85,7 +91,7 @@ impl Inputs {
 
     /// Those of these records that a step of this point reads, if all are there.
     pub fn of_step(&self, point: &Point, kind: StepKind) -> Option<Self> {
-        let needs = kind.needs(ranks_from(point)).iter();
+        let needs = kind.needs(demand_from(point)).iter();
         needs.map(|need| Some((*need, Arc::clone(self.0.get(need)?)))).collect::<Option<_>>().map(Self)
     }
 
@@ -167,14 +173,15 @@ impl Produced {
 ///
 /// # Errors
 /// When what the key is made of is wrong: ranks that no layout holds, an unknown algorithm.
-pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Derivation> {
+pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Arc<Derivation>> {
     let preimage = match kind {
         StepKind::Hw => hw::preimage(context, point),
         StepKind::Et => et::preimage(&context.sources, point),
+        StepKind::Policy => return policy::derive(context, point, inputs),
         StepKind::Configs => configs::preimage(context, point, inputs),
         StepKind::Run => run::preimage(&context.sources, point, inputs),
     }?;
-    Ok(Derivation::of(&preimage))
+    Ok(Arc::new(Derivation::of(&preimage.salted(context.sources.salt.as_deref()))))
 }
 
 /// How many ranks of a simulation that goes on have finished.
@@ -201,6 +208,7 @@ pub fn execute(
     match kind {
         StepKind::Hw => hw::execute(context, point),
         StepKind::Et => et::execute(context, point),
+        StepKind::Policy => policy::execute(context, point, inputs, cancel),
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel, progress),
     }
@@ -215,6 +223,6 @@ pub fn recall(context: &Context, point: &Point, kind: StepKind, record: &ActionR
         StepKind::Hw => hw::recall(context, point, record),
         StepKind::Et => et::recall(context, point, record),
         StepKind::Run => run::recall(context, record),
-        StepKind::Configs => Ok(()),
+        StepKind::Policy | StepKind::Configs => Ok(()),
     }
 }

@@ -17,7 +17,7 @@ use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
-use crate::lint::{self, Rule};
+use crate::lint;
 use crate::notice::Notice;
 use crate::recipe::{self, Engine, EngineKind, Point};
 use crate::report::RunResult;
@@ -105,7 +105,7 @@ pub(super) fn execute(
     let (network, system) = prepare(&network, &system, &point.engine)?;
     if context.lints() {
         let findings = lint::lint(&network, &system, &workload);
-        let undefined = groups.is_none() && findings.iter().any(|finding| finding.rule == Rule::Group);
+        let undefined = groups.is_none() && lint::misses_groups(&findings);
         let warnings = lint::refuse(&findings).map_err(|error| match &*point.workload {
             recipe::Workload::Et(_) if undefined => {
                 error.hint("name the file with the communicator groups of these traces in `workload.groups`")

@@ -82,7 +82,7 @@ impl Workload {
             println!("    push of nothing, {what:10} {:>9.1} ms", milliseconds(took));
         }
         let (took, report) = timed(|| {
-            let options = PushOptions { recheck: true };
+            let options = PushOptions { recheck: true, ..PushOptions::default() };
             Ok(push(&store, &all, &remote, &options, &mut |_| {})?)
         })?;
         expect(report.blobs + report.actions == 0, "a second push moved something")?;

@@ -225,6 +225,7 @@ pub(crate) struct Steps {
     pub(crate) failed: u64,
     pub(crate) would_run: Option<u64>,
     pub(crate) unknown_until_cutoff: Option<u64>,
+    pub(crate) hit_upstream: Option<u64>,
 }
 
 /// A line of `build --json` before the last one.

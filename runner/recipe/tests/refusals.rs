@@ -205,8 +205,13 @@ fn items_of_a_sequence_are_checked_where_they_stand() {
 fn options_are_checked_word_by_word() {
     for (rest, expected) in [
         (
-            r#""policy":{"plugin":"toplogy"}"#,
-            "policy.plugin: unknown policy `toplogy`, expected one of `topology` [did",
+            r#""policy":{"plugin":"By size"}"#,
+            "policy.plugin: `By size` is neither the name of a policy nor the path of a library",
+        ),
+        (r#""policy":{"plugin":"/lib/tuner.so"}"#, "policy.plugin: `/lib/tuner.so` is an absolute path"),
+        (
+            r#""policy":{"plugin":"csv","config":"a","config_file":"b"}"#,
+            "policy.config_file: `config` gives the configuration already",
         ),
         (r#""policy":{"collectives":{"allreduce":"ring"}}"#, "policy.collectives.allreduce: unknown key"),
         (
@@ -249,6 +254,9 @@ fn options_are_checked_word_by_word() {
         ),
         (r#""layout":{"axes":["tp","tp"]}"#, "layout.axes[1]: the axis `tp` is there twice"),
         (r#""layout":{"axes":[]}"#, "layout.axes: an empty list"),
+        (r#""salt":" ""#, "salt: empty text"),
+        (r#""salt":"two\nlines""#, "salt: a salt is 1 to 100 characters in one line, and not only blanks"),
+        (r#""salt":7"#, "salt: expected text, found `7`"),
         (r#""layout":{"flatten_2d":1}"#, "layout.flatten_2d: expected true or false, found `1`"),
         (
             r#""system":{"endpoint-delya":1}"#,
