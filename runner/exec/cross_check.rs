@@ -115,10 +115,11 @@ impl CrossCheck {
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Result<Vec<CrossChecked>> {
         let _session = store.session()?;
-        let mut context = context(store, recipe, options)?;
+        let mut context = context(store, recipe, options, false)?;
         if let Some((name, executable)) = self.executable {
             context.sources.add_executable(name, executable);
         }
+        let context = context.for_points(&self.others);
         let mut pairs = Vec::new();
         let mut others = Vec::new();
         for (point, other) in outcome.points.iter().zip(self.others) {
