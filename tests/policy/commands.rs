@@ -43,7 +43,7 @@ fn shipped_policies_and_examples_pass_the_check() {
     let in_c = c("examples/policies/small_direct.c", &[]);
     let topology = shipped("astra-policy-topology", "topology");
     let directory = tempfile::tempdir().unwrap();
-    for (name, config) in [("fixed", "* = ring"), ("csv", "allreduce,0,65536,ring")] {
+    for (name, config) in [("fixed", "* = ring"), ("csv", "allreduce,0,65536,ring"), ("alpha-beta", "")] {
         let output = command(directory.path(), &["check", name, "--config", config]);
         assert!(output.status.success(), "{}", stderr(&output));
     }
