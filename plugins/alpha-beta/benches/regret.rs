@@ -29,7 +29,12 @@ fn main() {
     thread::scope(|scope| {
         for _ in 0..thread::available_parallelism().map_or(1, usize::from) {
             scope.spawn(|| {
-                while let Some((heading, request)) = requests.get(next.fetch_add(1, Ordering::Relaxed)) {
+                loop {
+                    let number = next.fetch_add(1, Ordering::Relaxed);
+                    let Some((heading, request)) = requests.get(number) else { return };
+                    if number.is_multiple_of(1000) {
+                        eprintln!("{number} of {} points", requests.len());
+                    }
                     let Some(own) = grid::compare(request, |request| decide(&AlphaBeta, request)) else {
                         continue;
                     };
