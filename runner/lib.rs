@@ -8,6 +8,7 @@ pub mod algorithm;
 pub mod astrasim;
 pub mod cli;
 pub mod custom;
+pub mod decision;
 pub mod derivation;
 pub mod error;
 pub mod et;

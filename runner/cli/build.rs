@@ -13,6 +13,7 @@ use crate::recipe::Recipe;
 use crate::report::stall_json;
 
 use super::interrupt::stop_on_signal;
+use super::plugin::PluginDirs;
 use super::sharing::{SharingArgs, tell_upstream, upstream_json};
 use super::ui::{Ui, counted};
 use super::{Global, locate, table};
@@ -49,6 +50,11 @@ pub(super) struct BuildArgs {
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
     #[command(flatten)]
+    plugins: PluginDirs,
+    /// Run policies that come as libraries in this process, for a debugger; one that crashes takes the build with it.
+    #[arg(long)]
+    policy_in_process: bool,
+    #[command(flatten)]
     sharing: SharingArgs,
 }
 
@@ -65,6 +71,8 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         keep_going: args.keep_going,
         explain: args.explain,
         lint: !args.no_lint,
+        plugins: &args.plugins.path(),
+        policy_in_process: args.policy_in_process,
         upstream: sharing.upstream(),
         cancel: &cancel,
     };

@@ -20,6 +20,7 @@ mod ls;
 mod moments;
 mod pin;
 mod plugin;
+mod policy_compare;
 mod policy_host;
 mod pull;
 mod push;
@@ -130,6 +131,7 @@ enum Command {
     Completions(completions::CompletionsArgs),
     Sim(Box<sim::SimArgs>),
     Plugin(plugin::PluginArgs),
+    Policy(policy_compare::PolicyArgs),
     #[command(name = policy::COMMAND, hide = true)]
     PolicyHost {
         /// Process that started this one.
@@ -185,6 +187,7 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, &args),
         Command::Plugin(args) => plugin::run(ui, &args),
+        Command::Policy(args) => policy_compare::run(ui, global, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
     }?;
     Ok(ExitCode::SUCCESS)

@@ -5,13 +5,15 @@ mod ls;
 mod new;
 mod show;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
+use crate::decision::BEST;
 use crate::error::{Error, Result};
 use crate::files;
 use crate::policy::{SHIPPED, Shipped, Source};
+use crate::steps::PluginPath;
 
 use super::ui::Ui;
 
@@ -39,10 +41,32 @@ pub(super) fn run(ui: &Ui, args: &PluginArgs) -> Result<()> {
     }
 }
 
+/// Where policies are looked for that a recipe calls by name.
+#[derive(Debug, Args)]
+pub(super) struct PluginDirs {
+    /// Look for policies that the recipe calls by name in this directory first; may be given several times.
+    ///
+    /// Then in those of $ASTRA_STORE_PLUGIN_PATH, then beside the recipe.
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    directories: Vec<PathBuf>,
+}
+
+impl PluginDirs {
+    pub(super) fn path(&self) -> PluginPath {
+        PluginPath::new(&self.directories)
+    }
+}
+
 /// The policy that a word on the command line means: the name of a shipped one, else a file.
 fn source(word: &str) -> Result<Source> {
     if let Some(shipped) = Shipped::named(word) {
         return Ok(Source::Shipped(shipped));
+    }
+    if word == BEST.name {
+        return Err(Error::input(format!(
+            "`{word}` asks the engine, so it is no plugin that could be tried alone"
+        ))
+        .hint("name it in a recipe, or in `astra-store policy compare`"));
     }
     let path = Path::new(word);
     if path.exists() || word.contains(['/', '.']) {

@@ -10,6 +10,7 @@ use clap::Args;
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Adopted, adopt, build_key};
 use crate::recipe::Recipe;
+use crate::steps::PluginPath;
 
 use super::received::received;
 use super::transfer::{Bar, Transfer, failed, open_remote, trust};
@@ -100,7 +101,7 @@ fn wanted(remote: &DirectoryRemote, names: &[String], source: &Path) -> Result<S
     let mut selection = Selection::default();
     for name in names {
         if Path::new(name).is_file() {
-            let key = build_key(&Recipe::load(Path::new(name))?)?;
+            let key = build_key(&Recipe::load(Path::new(name))?, &PluginPath::new(&[]))?;
             if !remote.has_actions(&[key]).map_err(outside)?[0] {
                 return Err(no_build(name, source));
             }

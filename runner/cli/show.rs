@@ -1,5 +1,7 @@
 //! `astra-store show`.
 
+mod decisions;
+
 use std::io::{self, Write};
 
 use artifact_store::{ActionKey, Digest, Found, Store, Tree};
@@ -33,7 +35,8 @@ Examples:
   astra-store show h100-allreduce
   astra-store show 3f2a91c0          # any unique beginning of a digest
   astra-store show h100-allreduce --trace h100.json.gz --ranks 0-3
-  astra-store show h100-allreduce --links")]
+  astra-store show h100-allreduce --links
+  astra-store show h100-allreduce --decisions")]
 pub(super) struct ShowArgs {
     /// Name of a recipe, or a digest, or a unique beginning of one. NAME@PLACE where several recipes have the name: `ls`
     /// lists the places.
@@ -41,6 +44,10 @@ pub(super) struct ShowArgs {
     /// Show what each link carried, the busiest first, and name the bottleneck; needs congestion_aware.
     #[arg(long)]
     links: bool,
+    /// Show which algorithm was decided for each collective of a recipe's points, by whom and why, and where another one is
+    /// simulated.
+    #[arg(long, conflicts_with = "links")]
+    decisions: bool,
     #[command(flatten)]
     trace: TraceArgs,
 }
@@ -49,6 +56,9 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     let store = locate::open_existing(ui, global)?;
     if args.trace.is_wanted() || args.links {
         return show_again(ui, &store, args);
+    }
+    if args.decisions {
+        return decisions::show(ui, &store, &args.what);
     }
     if let Some(build) = locate::latest_build(&store, &args.what)? {
         return show_recipe(ui, build);

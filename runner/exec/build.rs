@@ -17,7 +17,7 @@ use crate::derivation::{PerStep, Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::{Point, Recipe};
 use crate::report::{Index, Report};
-use crate::steps::{self, Context, Derivation, Produced, Sources};
+use crate::steps::{self, Context, Derivation, PluginPath, Produced, Sources};
 
 use super::board::{Finished, Message, Resolved};
 use super::explain::Explainer;
@@ -46,6 +46,10 @@ pub struct BuildOptions<'a> {
     pub explain: bool,
     /// Check traces before they are simulated. Not in any key: a simulation that ends gives the same either way.
     pub lint: bool,
+    /// Where policies are looked for that the recipe calls by name.
+    pub plugins: &'a PluginPath,
+    /// Run policies that come as libraries in this process, for a debugger.
+    pub policy_in_process: bool,
     /// Asked for what is not in the store before it is executed, unless nothing is to be written.
     pub upstream: Option<&'a Upstream>,
     /// Set to stop: running steps are abandoned, finished ones are kept.
@@ -116,7 +120,9 @@ pub fn build(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let _session = store.session()?;
-    let context = Context::new(store.clone(), Sources::read(recipe)?).with_lint(options.lint);
+    let context = Context::new(store.clone(), Sources::read(recipe, options.plugins)?)
+        .with_lint(options.lint)
+        .with_policies_in_process(options.policy_in_process);
     let derivation = derivation(&context.sources);
     let rooted_as = KnownRecipe::of(recipe);
     let is_dry = options.dry_run || store.is_read_only();
@@ -127,8 +133,11 @@ pub fn build(
     let mut outcome = match known(store, &rooted_as, &derivation, is_dry)? {
         Some(outcome) => outcome,
         None => {
+            let points = recipe.points()?;
+            let context = context.for_points(&points);
             let (context, asker) = (&context, asker.as_ref());
-            Build { store, recipe, rooted_as, context, asker, derivation, options, is_dry }.run(sink)?
+            Build { store, recipe, rooted_as, context, asker, derivation, options, is_dry }
+                .run(&points, sink)?
         }
     };
     outcome.upstream = asker.map(Asker::into_report).unwrap_or_default();
@@ -158,7 +167,7 @@ pub(super) fn derivation(sources: &Sources) -> Derivation {
         StepKind::ALL.iter().map(|kind| (kind.as_str().to_owned(), steps::version(*kind).into())).collect();
     let params = json!({
         "engine_version": astra_engine::SEMANTIC_VERSION,
-        "policies": { "topology": astra_policy_topology::VERSION },
+        "policies": sources.policies().collect::<Vec<String>>(),
         "steps": versions,
     });
     let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
@@ -225,18 +234,17 @@ struct Build<'a> {
 }
 
 impl Build<'_> {
-    fn run(self, sink: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
-        let points = self.recipe.points()?;
+    fn run(self, points: &[Point], sink: &mut dyn FnMut(Event<'_>)) -> Result<Outcome> {
         sink(Event::Started { points: points.len() });
         if !self.is_dry {
             self.store.publish(Publication { blobs: self.context.sources.blobs(), ..Publication::default() });
         }
         if let Some(asker) = self.asker {
-            asker.ask_for_all(self.context, &points)?;
+            asker.ask_for_all(self.context, points)?;
         }
-        let (resolved, counts) = self.resolve(&points, sink)?;
-        let rows = rows::rows(self.context, &points, &resolved);
-        let index = rows::index(&points, &resolved);
+        let (resolved, counts) = self.resolve(points, sink)?;
+        let rows = rows::rows(self.context, points, &resolved);
+        let index = rows::index(points, &resolved);
         let report = Report {
             recipe: self.recipe.name().to_owned(),
             axes: points

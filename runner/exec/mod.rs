@@ -5,6 +5,7 @@
 
 mod board;
 mod build;
+mod compare;
 mod events;
 mod explain;
 mod known;
@@ -16,6 +17,7 @@ mod shared;
 mod upstream;
 
 pub use build::{BuildOptions, Outcome, PointOutcome, StepCounts, build};
+pub use compare::{Compared, ComparedPoint, Comparison, Regret, UnderPolicy, compare};
 pub use events::{Event, PointStatus, StepStatus};
 pub use known::KnownRecipe;
 pub use latest::LatestBuild;

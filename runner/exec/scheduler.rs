@@ -1,6 +1,6 @@
 //! The order in which derivations are attempted, and by whom.
 //!
-//! A point is four derivations, of which `run` reads what the others give. Ready ones wait on a stack, so that a
+//! A point is five derivations, of which `run` comes last. Ready ones wait on a stack, so that a
 //! point in progress is finished before a new one begins. Equal keys are executed once: within the process
 //! through the table of slots, between processes through the store's claims. A worker never blocks on another
 //! one: what has to wait is parked and picked up again.
@@ -47,8 +47,8 @@ impl<'a> Scheduler<'a> {
         let ready = (0..points.len())
             .rev()
             .flat_map(|point| {
-                let ranks = steps::ranks_from(&points[point]);
-                [StepKind::Et, StepKind::Hw].map(|kind| Task { point, kind, ranks })
+                let demand = steps::demand_from(&points[point]);
+                [StepKind::Et, StepKind::Hw].map(|kind| Task { point, kind, demand })
             })
             .collect();
         let state = State {
@@ -138,7 +138,7 @@ impl<'a> Scheduler<'a> {
         let derivation = match known {
             Some(derivation) => derivation,
             None => match guarded(task, || steps::derive(self.context, point, task.kind, &inputs)) {
-                Ok(derivation) => Arc::new(derivation),
+                Ok(derivation) => derivation,
                 Err(e) if self.attempt_again(task, None, &e) => return Attempt::Parked,
                 Err(e) => {
                     let e = Arc::new(e);

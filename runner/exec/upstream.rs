@@ -16,7 +16,8 @@ use crate::recipe::Point;
 use crate::steps::{self, Context, Inputs};
 
 /// Steps whose keys can be made as soon as those of the level before are known.
-const LEVELS: [&[StepKind]; 3] = [&[StepKind::Hw, StepKind::Et], &[StepKind::Configs], &[StepKind::Run]];
+const LEVELS: [&[StepKind]; 4] =
+    [&[StepKind::Hw, StepKind::Et], &[StepKind::Policy], &[StepKind::Configs], &[StepKind::Run]];
 
 /// What came from upstream in a build.
 #[derive(Clone, Debug, Default)]

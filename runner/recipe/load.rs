@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use super::document::Json;
 use super::edits;
-use super::options::{self, Engine, LayoutOptions, Policy};
+use super::options::{self, Engine, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
 use super::place::{Fault, Place, Source};
 use super::section::{Section, object, relative_path, text};
 use super::sweep::{self, Axis, Part};
@@ -107,6 +107,43 @@ impl Recipe {
         Ok(Self { source: Arc::clone(source), document, name, axes, base })
     }
 
+    /// The same recipe under another policy, with a name of its own. What it fixes stays fixed; without a configuration the
+    /// policy has that of the recipe, where it is the recipe's.
+    ///
+    /// # Errors
+    /// A recipe that sweeps its policy, and a name that becomes too long.
+    pub fn under_policy(
+        &self,
+        name: &str,
+        plugin: &PolicyPlugin,
+        config: Option<&PolicyConfig>,
+    ) -> Result<Self> {
+        if self.axes.iter().any(|axis| axis.changes(Part::Policy)) {
+            return Err(Error::input("the recipe sweeps its policy, so it cannot be built under others")
+                .in_file(self.file())
+                .key("sweep"));
+        }
+        let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        let name: String =
+            format!("{}.under-{}", self.name, name.trim_matches(['.', '/'])).chars().map(fit).collect();
+        let own = self.base.policy.config.as_ref().filter(|_| self.base.policy.plugin == *plugin);
+        let mut policy = vec![("plugin".to_owned(), Json::String(plugin.as_str().to_owned()))];
+        match config.or(own) {
+            Some(PolicyConfig::Text(text)) => policy.push(("config".to_owned(), Json::String(text.clone()))),
+            Some(PolicyConfig::File(file)) => {
+                policy.push(("config_file".to_owned(), Json::String(file.clone())))
+            }
+            None => {}
+        }
+        let (section, key) = (Part::Policy.key(), "collectives");
+        let fixed = self.document.get(section).and_then(|policy| policy.get(key)).cloned();
+        policy.extend(fixed.map(|fixed| (key.to_owned(), fixed)));
+        let mut document = self.document.clone();
+        document.set("name", Json::String(name));
+        document.set(section, Json::Object(policy));
+        Self::from_document(document, &self.source).map_err(|fault| fault.into_error(&self.source))
+    }
+
     /// The recipe's name; safe as a file name and as a name in the store.
     pub fn name(&self) -> &str {
         &self.name
@@ -158,7 +195,11 @@ impl Recipe {
             .flat_map(|axis| &axis.entries)
             .flat_map(|entry| &entry.overrides)
             .any(|o| o.target.part == Part::Workload && FILE_KEYS.contains(&o.target.inner_text()));
-        let workloads = if changed { self.workloads() } else { vec![self.base.workload.clone()] };
+        let workloads = if changed {
+            self.all_of(Part::Workload, workload::read)
+        } else {
+            vec![self.base.workload.clone()]
+        };
         let mut with_files: Vec<Workload> = Vec::new();
         for workload in workloads {
             if workload.names_files() && !with_files.contains(&workload) {
@@ -166,6 +207,23 @@ impl Recipe {
             }
         }
         with_files
+    }
+
+    /// Every policy with its configuration that some point names, each once. What does not fit is left out, as above.
+    pub fn policies(&self) -> Vec<(PolicyPlugin, Option<PolicyConfig>)> {
+        let is_swept = self.axes.iter().any(|axis| axis.changes(Part::Policy));
+        let policies = if is_swept {
+            self.all_of(Part::Policy, options::policy)
+        } else {
+            vec![self.base.policy.clone()]
+        };
+        let mut distinct = Vec::new();
+        for Policy { plugin, config, .. } in policies {
+            if !distinct.iter().any(|(p, c)| (p, c) == (&plugin, &config)) {
+                distinct.push((plugin, config));
+            }
+        }
+        distinct
     }
 
     /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no

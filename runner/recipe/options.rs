@@ -10,28 +10,64 @@ use std::collections::BTreeMap;
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, boolean, count_to, object, text, word};
+use super::section::{Section, array, boolean, count_to, object, relative_path, text, word};
 use crate::algorithm;
 use crate::astrasim::{Algorithms, PolicyChoices, SystemOverrides, algorithm_key};
 use crate::hw::Axis;
+use crate::policy;
 
 /// Which policy chooses collective algorithms, and what the recipe fixes for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Policy {
     /// The policy that decides where nothing is fixed.
     pub plugin: PolicyPlugin,
+    /// Its configuration.
+    #[serde(flatten)]
+    pub config: Option<PolicyConfig>,
     /// Algorithms fixed by the recipe; they win over those of the hardware file. Keyed by name: `all_reduce`, ….
     #[serde(serialize_with = "by_name")]
     pub collectives: PolicyChoices,
 }
 
-/// The policies that ship.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// A policy, as a recipe names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
 pub enum PolicyPlugin {
-    /// Chooses by the topology of each dimension.
-    #[default]
-    Topology,
+    /// By its name: one that ships, or a library in the places where plugins are looked for.
+    Named(String),
+    /// A library, relative to the recipe.
+    File(String),
+}
+
+impl Default for PolicyPlugin {
+    fn default() -> Self {
+        Self::Named("topology".to_owned())
+    }
+}
+
+impl PolicyPlugin {
+    /// The name of a policy, or the path of a library: what has a `/` or a `.`, which no name has.
+    pub fn of(text: &str) -> Self {
+        if text.contains(['/', '.']) { Self::File(text.to_owned()) } else { Self::Named(text.to_owned()) }
+    }
+
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Named(text) | Self::File(text) => text,
+        }
+    }
+}
+
+/// The configuration of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum PolicyConfig {
+    /// The text itself.
+    #[serde(rename = "config")]
+    Text(String),
+    /// A file that holds the text, relative to the recipe.
+    #[serde(rename = "config_file")]
+    File(String),
 }
 
 /// The simulator of a point.
@@ -78,7 +114,7 @@ pub struct LayoutOptions {
     pub flatten_2d: bool,
 }
 
-pub(super) const POLICY_KEYS: &[&str] = &["plugin", "collectives"];
+pub(super) const POLICY_KEYS: &[&str] = &["plugin", "config", "config_file", "collectives"];
 pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect", "queues_per_dimension"];
 pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
 
@@ -103,11 +139,36 @@ fn dialect_name<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok
 /// Reads the `policy` section.
 pub(super) fn policy(json: &Json, place: &Place<'_>) -> Result<Policy, Fault> {
     let section = Section::open(json, place, POLICY_KEYS)?;
-    let plugins = [("topology", PolicyPlugin::Topology)];
+    let config_text = |json: &Json, place: &Place<'_>| text(json, place).map(PolicyConfig::Text);
+    let config_file = |json: &Json, place: &Place<'_>| relative_path(json, place).map(PolicyConfig::File);
+    let config = section.optional("config", config_text)?;
+    let file = section.optional("config_file", config_file)?;
+    if config.is_some() && file.is_some() {
+        return Err(place
+            .key("config_file")
+            .fault("`config` gives the configuration already; keep one of them"));
+    }
     Ok(Policy {
-        plugin: section.optional("plugin", |j, p| word(j, p, "policy", &plugins))?.unwrap_or_default(),
+        plugin: section.optional("plugin", plugin)?.unwrap_or_default(),
+        config: config.or(file),
         collectives: section.optional("collectives", collectives)?.unwrap_or_default(),
     })
+}
+
+/// A policy by its name or its path.
+fn plugin(json: &Json, place: &Place<'_>) -> Result<PolicyPlugin, Fault> {
+    let found = text(json, place)?;
+    let plugin = PolicyPlugin::of(&found);
+    if matches!(plugin, PolicyPlugin::File(_)) {
+        relative_path(json, place)?;
+    } else if !policy::is_fit(&found) {
+        let message =
+            format!("`{}` is neither the name of a policy nor the path of a library", found.escape_debug());
+        return Err(place.fault(message).hint(
+            "a name is a lower-case letter, then lower-case letters, digits and dashes; a path ends in .so",
+        ));
+    }
+    Ok(plugin)
 }
 
 fn collectives(json: &Json, place: &Place<'_>) -> Result<PolicyChoices, Fault> {

@@ -11,12 +11,20 @@ use artifact_store::{ActionRecord, Digest, Provenance, Store};
 use astra_engine::Nanos;
 
 use crate::astrasim::{NetworkFile, SystemFile};
+use crate::decision::{DecisionTable, Demand};
+use crate::derivation::{DemandFrom, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
+use crate::recipe::Point;
 use crate::report::RunResult;
 
+use super::demand::{Demands, Questions, demand_from};
 use super::ingest::Sources;
-use super::run;
+use super::policies::Sessions;
+use super::{Derivation, Inputs, et, run};
+
+/// What points share that share a step `policy`: setting, ranks, network, questions, and how a graph lies on it.
+pub(super) type PolicyStep = (u32, Option<u32>, Digest, Digest, Option<Digest>);
 
 /// What the steps of one build share.
 #[derive(Debug)]
@@ -33,6 +41,13 @@ pub struct Context {
     /// Finish times of runs of this build, so that the report need not read results back.
     finished: Mutex<HashMap<Digest, Finish>>,
     notice_lists: Memo<Digest, Vec<String>>,
+    tables: Memo<Digest, DecisionTable>,
+    demands: Memo<Digest, Demand>,
+    asked: Demands,
+    /// By what points share that share a step `policy`.
+    pub(super) policy_steps: Memo<PolicyStep, Derivation>,
+    /// The policies that have been asked.
+    pub(super) sessions: Sessions,
     told: Mutex<BTreeSet<String>>,
     lint: bool,
 }
@@ -58,6 +73,11 @@ impl Context {
             workloads: Memo::new(64),
             finished: Mutex::default(),
             notice_lists: Memo::new(4096),
+            tables: Memo::new(4096),
+            demands: Memo::new(64),
+            asked: Demands::default(),
+            policy_steps: Memo::new(65_536),
+            sessions: Sessions::default(),
             told: Mutex::default(),
             lint: true,
         }
@@ -67,6 +87,45 @@ impl Context {
     #[must_use]
     pub fn with_lint(self, lint: bool) -> Self {
         Self { lint, ..self }
+    }
+
+    /// The same, with policies that come as libraries in this process, for a debugger.
+    #[must_use]
+    pub fn with_policies_in_process(self, in_process: bool) -> Self {
+        Self { sessions: Sessions::new(in_process), ..self }
+    }
+
+    /// The same, for a build of these points: what they ask of one network is asked together.
+    #[must_use]
+    pub fn for_points(self, points: &[Point]) -> Self {
+        let asked = Demands::of(points, |policy| self.sources.policy(policy).ok());
+        Self { asked, ..self }
+    }
+
+    /// What the ranks of a point ask of the network.
+    pub(super) fn demand(&self, point: &Point, inputs: &Inputs) -> Result<Arc<Demand>> {
+        match (demand_from(point), point.workload.demand()) {
+            (DemandFrom::Recipe, Some(demand)) => Ok(Arc::new(demand)),
+            _ => {
+                let digest = inputs.output(StepKind::Et, et::COLLECTIVES)?;
+                self.demands.get_or(digest, || Demand::decode(&self.content(&digest)?))
+            }
+        }
+    }
+
+    /// What the policy of a point is asked in its step.
+    pub(super) fn questions(&self, point: &Point, inputs: &Inputs) -> Result<Arc<Questions>> {
+        let found = self.sources.policy(&point.policy)?;
+        let demand = self.demand(point, inputs)?;
+        Ok(match demand_from(point) {
+            DemandFrom::Recipe => self.asked.questions(point, found, &demand),
+            DemandFrom::Traces => Arc::new(Questions::of(found, demand.questions())),
+        })
+    }
+
+    /// The decision table with this digest.
+    pub(super) fn table(&self, digest: Digest) -> Result<Arc<DecisionTable>> {
+        self.tables.get_or(digest, || DecisionTable::decode(&self.content(&digest)?))
     }
 
     /// Whether traces are checked before each simulation.

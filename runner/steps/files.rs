@@ -4,12 +4,13 @@ use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, Store, Tree};
 
+use crate::astrasim;
 use crate::derivation::{PerStep, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
 use crate::recipe::Point;
 
-use super::placement::Placement;
+use super::placement::{self, Placement};
 use super::{Inputs, configs, et, hw, run};
 
 /// Names and contents of a point's files, from the keys of its `hw`, `et`, `configs` and `run` steps. Files of steps
@@ -35,9 +36,10 @@ pub fn point_files(
         let spec = NetworkSpec::from_bytes(&content(store, &spec)?)?;
         let placement = records.optional(StepKind::Et, et::PLACEMENT);
         let placement = placement.map(|digest| Placement::decode(&content(store, &digest)?)).transpose()?;
-        let names = configs::files(Arc::new(spec), point, placement.as_ref())?;
-        files.push((names.network_name, network));
-        files.push((names.system_name, records.output(StepKind::Configs, configs::SYSTEM)?));
+        let request = placement::request(&spec, point, placement.as_ref())?;
+        let names = astrasim::config_names(&placement::layout(&spec, point, &request)?);
+        files.push((names.network, network));
+        files.push((names.system, records.output(StepKind::Configs, configs::SYSTEM)?));
         let remote_memory = records.output(StepKind::Configs, configs::REMOTE_MEMORY)?;
         files.push((configs::REMOTE_MEMORY.to_owned(), remote_memory));
     }

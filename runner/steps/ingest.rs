@@ -1,4 +1,5 @@
-//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, read once when a build begins.
+//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, policies with their configuration;
+//! read once when a build begins.
 //!
 //! Afterwards only these bytes count, whatever happens to the files. Paths are for messages; nothing keyed depends on them.
 
@@ -13,10 +14,12 @@ use crate::error::{Error, Result};
 use crate::et::Bundle;
 use crate::files;
 use crate::hw::Document;
-use crate::recipe::{ExistingTraces, Recipe, Workload};
+use crate::recipe::{ExistingTraces, Policy, Recipe, Workload};
 use crate::traces::TraceFiles;
 
 use super::context::Memo;
+use super::plugin_path::PluginPath;
+use super::policies::{self, FoundPolicy, Named};
 
 /// A file that a recipe names.
 #[derive(Clone, Debug)]
@@ -49,15 +52,16 @@ pub struct Sources {
     pub files: BTreeMap<String, Source>,
     /// Existing traces, likewise.
     pub traces: BTreeMap<String, TraceSource>,
+    policies: Vec<(Named, FoundPolicy)>,
     documents: Memo<String, Document>,
 }
 
 impl Sources {
-    /// Reads the files a recipe names.
+    /// Reads the files a recipe names; policies that it calls by name are looked for.
     ///
     /// # Errors
-    /// When one cannot be read.
-    pub fn read(recipe: &Recipe) -> Result<Self> {
+    /// When one cannot be read or found.
+    pub fn read(recipe: &Recipe, plugins: &PluginPath) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
         let workloads = recipe.workloads_with_files();
         let mut sources = BTreeMap::new();
@@ -82,8 +86,9 @@ impl Sources {
                 entry.insert(source);
             }
         }
+        let policies = policies::read_all(recipe, plugins)?;
         let recipe = Blob::new(recipe.canonical());
-        Ok(Self { recipe, files: sources, traces, documents: Memo::new(64) })
+        Ok(Self { recipe, files: sources, traces, policies, documents: Memo::new(64) })
     }
 
     /// Names and digests of everything that was read beside the recipe.
@@ -92,11 +97,25 @@ impl Sources {
         files.chain(self.traces.iter().map(|(name, source)| (name.as_str(), source.tree.digest())))
     }
 
+    /// What identifies each policy that the recipe names, in its order: text for keys.
+    pub fn policies(&self) -> impl Iterator<Item = String> {
+        self.policies.iter().map(|(_, found)| found.identity())
+    }
+
+    pub(super) fn policy(&self, policy: &Policy) -> Result<&FoundPolicy> {
+        let is_it = |((plugin, config), _): &&(Named, FoundPolicy)| {
+            *plugin == policy.plugin && *config == policy.config
+        };
+        let found = self.policies.iter().find(is_it);
+        found.map(|(_, found)| found).ok_or_else(|| not_a_source(policy.plugin.as_str()))
+    }
+
     /// Recipe and files, to be kept in the store.
     pub fn blobs(&self) -> Vec<Blob> {
         let traces = self.traces.values().flat_map(|source| source.files.iter().chain([&source.tree]));
         let files = self.files.values().map(|source| &source.blob);
-        std::iter::once(&self.recipe).chain(files).chain(traces).cloned().collect()
+        let policies = self.policies.iter().flat_map(|(_, found)| found.blobs());
+        std::iter::once(&self.recipe).chain(files).chain(traces).chain(policies).cloned().collect()
     }
 
     pub(super) fn file(&self, name: &str) -> Result<&Source> {

@@ -7,11 +7,16 @@ mod again;
 mod check;
 mod configs;
 mod context;
+mod decided;
+mod demand;
 mod et;
 mod files;
 mod hw;
 mod ingest;
 mod placement;
+mod plugin_path;
+mod policies;
+mod policy;
 mod recorded;
 mod run;
 mod traces;
@@ -25,17 +30,22 @@ use artifact_store::{
     ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
 };
 
-use crate::derivation::{Preimage, RanksFrom, StepKind};
+use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
 pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};
+pub use decided::{DecisionReader, PointDecision};
+pub use demand::demand_from;
 pub(crate) use files::content;
 pub use files::point_files;
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
+pub use plugin_path::PluginPath;
+pub use policies::{FoundPolicy, Sessions};
+pub use policy::DECISIONS;
 pub use recorded::{RecordedRun, recorded_run, runs_of_result};
 pub use run::simulation_error;
 
@@ -44,14 +54,10 @@ pub fn version(kind: StepKind) -> u32 {
     match kind {
         StepKind::Hw => hw::VERSION,
         StepKind::Et => et::VERSION,
+        StepKind::Policy => policy::VERSION,
         StepKind::Configs => configs::VERSION,
         StepKind::Run => run::VERSION,
     }
-}
-
-/// What says how many ranks a point has.
-pub fn ranks_from(point: &Point) -> RanksFrom {
-    if point.workload.ranks().is_some() { RanksFrom::Recipe } else { RanksFrom::Traces }
 }
 
 /// A step with its key made.
@@ -83,7 +89,7 @@ impl Inputs {
 
     /// Those of these records that a step of this point reads, if all are there.
     pub fn of_step(&self, point: &Point, kind: StepKind) -> Option<Self> {
-        let needs = kind.needs(ranks_from(point)).iter();
+        let needs = kind.needs(demand_from(point)).iter();
         needs.map(|need| Some((*need, Arc::clone(self.0.get(need)?)))).collect::<Option<_>>().map(Self)
     }
 
@@ -162,14 +168,15 @@ impl Produced {
 ///
 /// # Errors
 /// When what the key is made of is wrong: ranks that no layout holds, an unknown algorithm.
-pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Derivation> {
+pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Arc<Derivation>> {
     let preimage = match kind {
         StepKind::Hw => hw::preimage(context, point),
         StepKind::Et => et::preimage(&context.sources, point),
+        StepKind::Policy => return policy::derive(context, point, inputs),
         StepKind::Configs => configs::preimage(context, point, inputs),
         StepKind::Run => run::preimage(point, inputs),
     }?;
-    Ok(Derivation::of(&preimage))
+    Ok(Arc::new(Derivation::of(&preimage)))
 }
 
 /// Executes a step of a point.
@@ -186,6 +193,7 @@ pub fn execute(
     match kind {
         StepKind::Hw => hw::execute(context, point),
         StepKind::Et => et::execute(context, point),
+        StepKind::Policy => policy::execute(context, point, inputs, cancel),
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel),
     }
@@ -200,6 +208,6 @@ pub fn recall(context: &Context, point: &Point, kind: StepKind, record: &ActionR
         StepKind::Hw => hw::recall(context, point, record),
         StepKind::Et => et::recall(context, point, record),
         StepKind::Run => run::recall(context, record),
-        StepKind::Configs => Ok(()),
+        StepKind::Policy | StepKind::Configs => Ok(()),
     }
 }

@@ -315,7 +315,7 @@ fn a_dialect_is_in_the_key_of_the_run_and_of_nothing_that_is_the_same_in_both() 
     assert_eq!(build.finish_of("dialect=astra-sim"), rounds(6, MIB / 4, 3));
     assert_eq!(build.finish_of("dialect=deepflow"), rounds(6, MIB / 8, 3));
     let executed: Vec<_> = build.executed().into_iter().collect();
-    assert_eq!(executed, [("configs", 1), ("et", 1), ("hw", 1), ("run", 2)]);
+    assert_eq!(executed, [("configs", 1), ("et", 1), ("hw", 1), ("policy", 2), ("run", 2)]);
 }
 
 #[test]

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use artifact_store::{Options, Store};
 use astra_store::exec::{BuildOptions, Outcome, build, materialise};
 use astra_store::recipe::Recipe;
+use astra_store::steps::PluginPath;
 use serde_json::{Value as Json, json};
 
 use crate::neutral::to_graph;
@@ -59,6 +60,8 @@ fn built(store: &Store, directory: &Path, case: &Recorded, dialect: &str) -> Out
         keep_going: true,
         explain: false,
         lint: false,
+        plugins: &PluginPath::default(),
+        policy_in_process: false,
         upstream: None,
         cancel: &AtomicBool::new(false),
     };

@@ -1,8 +1,9 @@
 //! `astra-store plugin ls`.
 
 use clap::Args;
-use serde_json::json;
+use serde_json::{Value, json};
 
+use crate::decision::BEST;
 use crate::error::Result;
 use crate::policy::SHIPPED;
 use crate::report::{Align, Table};
@@ -16,15 +17,23 @@ pub(super) struct LsArgs {}
 
 pub(super) fn run(ui: &Ui, _args: &LsArgs) -> Result<()> {
     if ui.json() {
-        let described = SHIPPED.map(|shipped| {
-            json!({ "name": shipped.name, "version": shipped.version, "description": shipped.description })
-        });
+        let described: Vec<Value> = part_of_program()
+            .map(|[name, version, description]| {
+                json!({ "name": name, "version": version, "description": description })
+            })
+            .collect();
         return ui.json_line(&json!({ "policies": described }));
     }
     let mut table =
         Table::new([("policy", Align::Left), ("version", Align::Right), ("description", Align::Left)]);
-    for shipped in SHIPPED {
-        table.row([shipped.name, shipped.version, shipped.description].map(str::to_owned).to_vec());
+    for words in part_of_program() {
+        table.row(words.map(str::to_owned));
     }
     ui.data(|out| table.write(out))
+}
+
+/// Name, version and description of the policies that are part of this program.
+fn part_of_program() -> impl Iterator<Item = [&'static str; 3]> {
+    let shipped = SHIPPED.into_iter().map(|shipped| [shipped.name, shipped.version, shipped.description]);
+    shipped.chain([[BEST.name, BEST.version, BEST.description]])
 }

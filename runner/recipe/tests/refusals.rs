@@ -205,8 +205,13 @@ fn items_of_a_sequence_are_checked_where_they_stand() {
 fn options_are_checked_word_by_word() {
     for (rest, expected) in [
         (
-            r#""policy":{"plugin":"toplogy"}"#,
-            "policy.plugin: unknown policy `toplogy`, expected one of `topology` [did",
+            r#""policy":{"plugin":"By size"}"#,
+            "policy.plugin: `By size` is neither the name of a policy nor the path of a library",
+        ),
+        (r#""policy":{"plugin":"/lib/tuner.so"}"#, "policy.plugin: `/lib/tuner.so` is an absolute path"),
+        (
+            r#""policy":{"plugin":"csv","config":"a","config_file":"b"}"#,
+            "policy.config_file: `config` gives the configuration already",
         ),
         (r#""policy":{"collectives":{"allreduce":"ring"}}"#, "policy.collectives.allreduce: unknown key"),
         (
