@@ -34,12 +34,8 @@ pub struct Shipped {
 }
 
 /// All of them; the first is the default.
-pub const SHIPPED: [Shipped; 4] = [
-    Shipped::of::<ByTopology>(),
-    Shipped::of::<Fixed>(),
-    Shipped::of::<Csv>(),
-    Shipped::of::<AlphaBeta>(),
-];
+pub const SHIPPED: [Shipped; 4] =
+    [Shipped::of::<ByTopology>(), Shipped::of::<Fixed>(), Shipped::of::<Csv>(), Shipped::of::<AlphaBeta>()];
 
 impl Shipped {
     const fn of<P: Policy>() -> Self {
