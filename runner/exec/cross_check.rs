@@ -115,7 +115,7 @@ impl CrossCheck {
         sink: &mut dyn FnMut(Event<'_>),
     ) -> Result<Vec<CrossChecked>> {
         let _session = store.session()?;
-        let mut context = context(store, recipe, options, false)?;
+        let mut context = context(store, recipe, options)?;
         if let Some((name, executable)) = self.executable {
             context.sources.add_executable(name, executable);
         }
