@@ -23,6 +23,7 @@ mod parallel;
 mod reader;
 pub mod schema;
 mod stat;
+mod tally;
 mod writer;
 
 pub(crate) use attributes::names_group_zero;
@@ -43,4 +44,5 @@ pub use reader::{MAX_MESSAGE_BYTES, Reader, plain};
 pub use schema::attribute::Value;
 pub use schema::{Attribute, Metadata, Node, NodeType, Tensors};
 pub use stat::{Flow, GroupStat, RankStat, Stat, Sum, stat};
+pub use tally::{CollectiveTally, tally_collectives};
 pub use writer::{SCHEMA_VERSION, Writer};

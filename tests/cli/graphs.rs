@@ -73,7 +73,7 @@ fn a_graph_is_simulated_on_the_dimensions_that_its_axes_lie_on() {
     let sandbox = sandbox(&step());
     let build = sandbox.build("--out out");
     assert_eq!(finish(&build), STEP_NS);
-    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("configs", 1), ("run", 1)].into());
+    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("policy", 1), ("configs", 1), ("run", 1)].into());
     let names: Vec<String> =
         sandbox.files("out").into_keys().map(|name| name.display().to_string()).collect();
     let expected = [
@@ -133,10 +133,10 @@ fn what_changes_in_a_graph_reaches_as_far_as_it_makes_a_difference() {
 fn a_dry_run_knows_the_network_of_a_graph_only_when_it_has_been_converted() {
     let sandbox = sandbox(&step());
     let plan = sandbox.build("--dry-run");
-    assert_eq!((plan.steps.would_run, plan.steps.unknown_until_cutoff), (Some(2), Some(2)));
+    assert_eq!((plan.steps.would_run, plan.steps.unknown_until_cutoff), (Some(2), Some(3)));
     sandbox.build("");
     let plan = sandbox.build("--dry-run");
-    assert_eq!((plan.steps.would_run, plan.steps.hit), (Some(0), 4));
+    assert_eq!((plan.steps.would_run, plan.steps.hit), (Some(0), 5));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_graph_is_converted_again_when_what_was_found_out_is_damaged() {
     sandbox.write("hardware.yaml", PAIRS.replace("500e-9", "600e-9"));
     let build = sandbox.build("");
     assert_eq!(finish(&build), STEP_NS + 4 * 100);
-    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("configs", 1), ("run", 1)].into());
+    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("policy", 1), ("configs", 1), ("run", 1)].into());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn graphs_and_ways_of_conversion_can_be_swept() {
         }
     }
     // Both ways give the same traces of such graphs, on the same network.
-    assert_eq!(build.executed(), [("hw", 1), ("et", 4), ("configs", 1), ("run", 2)].into());
+    assert_eq!(build.executed(), [("hw", 1), ("et", 4), ("policy", 1), ("configs", 1), ("run", 2)].into());
 }
 
 #[test]
@@ -347,5 +347,5 @@ fn the_example_of_a_training_step_takes_what_its_page_says() {
         // One forward and one backward computation of the slow rank are on the critical path: 0.2 × (300 + 600) us.
         assert_eq!(finish("slow") - finish("even"), 180_000, "{fabric}");
     }
-    assert_eq!(build.executed(), [("hw", 3), ("et", 2), ("configs", 3), ("run", 6)].into());
+    assert_eq!(build.executed(), [("hw", 3), ("et", 2), ("policy", 3), ("configs", 3), ("run", 6)].into());
 }

@@ -147,9 +147,9 @@ fn damage_is_found_named_and_healed_by_repair_and_the_build_that_it_names() {
     let repaired = sandbox.run("repair --json");
     assert_eq!(repaired.status.code(), Some(2), "{}", repaired.stderr);
     let value = repaired.value();
-    // The description of a hardware file and of a simulation is enough; of traces and configuration it is not.
+    // The description of a hardware file and of a simulation is enough; of traces, decisions and configuration it is not.
     let [removed, again] = ["removed", "made_again"].map(|what| value[what].as_array().unwrap().len());
-    assert_eq!((removed, again), (3, 2));
+    assert_eq!((removed, again), (4, 2));
     assert_eq!(findings.len(), removed + again);
     let remedy = value["remedies"][0].as_str().unwrap();
     assert!(remedy.starts_with("astra-store build /") && remedy.ends_with("/recipe.json"), "{remedy}");
