@@ -5,6 +5,7 @@ mod check;
 mod ls;
 mod new;
 mod show;
+mod table;
 
 use std::path::{Path, PathBuf};
 
@@ -34,6 +35,7 @@ enum Command {
     Show(show::ShowArgs),
     Check(check::CheckArgs),
     New(new::NewArgs),
+    Table(table::TableArgs),
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &PluginArgs) -> Result<()> {
@@ -43,6 +45,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PluginArgs) -> Result<()> {
         Command::Show(args) => show::run(ui, args),
         Command::Check(args) => check::run(ui, args),
         Command::New(args) => new::run(ui, args),
+        Command::Table(args) => table::run(ui, args),
     }
 }
 
