@@ -5,9 +5,10 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, Store};
-use astra_engine::{Dialect, NetworkModel, Topology};
+use astra_engine::{Algorithm, Dialect, NetworkModel, Topology};
 use serde_json::Value;
 
+use crate::algorithm;
 use crate::astrasim;
 use crate::decision::{DecisionTable, Demand, Question, Row};
 use crate::derivation::{PerStep, Preimage, StepKind};
@@ -100,10 +101,14 @@ impl<'a> DecisionReader<'a> {
             let dimension = network.dimensions.get(d);
             dimension.is_some_and(|d| d.topology != Topology::FullyConnected && d.npus > 2)
         };
-        let is_direct = |name: &String| name.to_lowercase().contains("direct");
+        let looks_free = |(d, name): (usize, &String)| match algorithm::parse(name) {
+            Ok(Algorithm::Direct { .. }) => shares(d),
+            // Over all ranks, and so over all dimensions.
+            Ok(Algorithm::OneDirect { .. }) => (0..network.dimensions.len()).any(shares),
+            _ => false,
+        };
         let decisions = self.of_point(keys)?;
-        let all = decisions.iter().flat_map(|decision| decision.simulated.iter().enumerate());
-        Ok(all.into_iter().any(|(d, name)| is_direct(name) && shares(d)))
+        Ok(decisions.iter().flat_map(|decision| decision.simulated.iter().enumerate()).any(looks_free))
     }
 
     fn output(&self, kind: StepKind, key: &ActionKey, name: &str) -> Result<Digest> {
