@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{KnownRecipe, LatestBuild};
-use crate::steps::runs_of_result;
+use crate::recipe::EngineKind;
+use crate::steps::{engine_of_run, runs_of_result};
 
 use super::Global;
 use super::ui::Ui;
@@ -108,6 +109,15 @@ pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     Ok(Store::open(&dir, &options(ui, global))?)
 }
 
+/// Opens the store, unless there is none, for commands that only look whether it knows something.
+pub(super) fn open_if_there(ui: &Ui, global: &Global) -> Result<Option<Store>> {
+    let dir = directory(global)?;
+    if !is_store(&dir) {
+        return Ok(None);
+    }
+    Ok(Some(Store::open(&dir, &Options { read_only: true, ..options(ui, global) })?))
+}
+
 /// The directory of a store that has to be there.
 pub(super) fn existing_directory(global: &Global) -> Result<PathBuf> {
     let dir = directory(global)?;
@@ -151,8 +161,9 @@ pub(super) fn is_digest(what: &str) -> bool {
     what.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The run that is meant by a recipe with one result, a result, or the run itself.
-pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
+/// The run that is meant by a recipe with one result, a result, or the run itself. Where two engines gave a result, the
+/// run of the one that is asked for.
+pub(super) fn run(store: &Store, what: &str, engine: EngineKind) -> Result<ActionKey> {
     if let Some(recipe) = KnownRecipe::find(store, what)?
         && LatestBuild::load(store, &recipe)?.is_some()
     {
@@ -165,7 +176,14 @@ pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
         Found::Action(key) => return Ok(key),
         Found::Blob(digest) => digest,
     };
-    match &runs_of_result(store, &result)?[..] {
+    let mut runs = runs_of_result(store, &result)?;
+    if runs.len() > 1 {
+        let by_engine =
+            runs.iter().filter(|run| matches!(engine_of_run(store, run), Ok(Some(kind)) if kind == engine));
+        let by_engine: Vec<ActionKey> = by_engine.copied().collect();
+        runs = if by_engine.is_empty() { runs } else { by_engine };
+    }
+    match &runs[..] {
         [run] => Ok(*run),
         [] => Err(Error::new(ErrorKind::Usage, format!("blob {result} is not the result of a run that is recorded here"))
             .hint("`astra-store show RECIPE --json` lists the digests of results; build the recipe again if it was dropped")),

@@ -7,6 +7,7 @@ mod cache;
 mod cat;
 mod completions;
 mod configs;
+mod cross_check;
 mod doctor;
 mod et;
 mod export;
@@ -23,6 +24,7 @@ mod ls;
 mod moments;
 mod pin;
 mod plugin;
+mod policy_compare;
 mod policy_host;
 mod pull;
 mod push;
@@ -43,6 +45,7 @@ mod trust;
 mod ui;
 mod validate;
 mod verify;
+mod watch_simulator;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -50,7 +53,7 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
-use crate::policy;
+use crate::{external, policy};
 use invocation::Invocation;
 use ui::Ui;
 
@@ -137,11 +140,14 @@ enum Command {
     Sim(Box<sim::SimArgs>),
     Serve(serve::ServeArgs),
     Plugin(plugin::PluginArgs),
+    Policy(policy_compare::PolicyArgs),
     #[command(name = policy::COMMAND, hide = true)]
     PolicyHost {
         /// Process that started this one.
         parent: u32,
     },
+    #[command(name = external::COMMAND, hide = true)]
+    WatchSimulator,
 }
 
 fn version() -> String {
@@ -188,14 +194,16 @@ fn run(ui: &Ui, cli: Cli, stands_in: bool) -> Result<ExitCode> {
         Command::Cat(args) => cat::run(ui, global, &args),
         Command::Et(args) => et::run(ui, &args),
         Command::Configs(args) => configs::run(ui, &args),
-        Command::Validate(args) => validate::run(ui, &args),
+        Command::Validate(args) => validate::run(ui, global, &args),
         Command::Init(args) => init::run(ui, &args),
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, global, &args, stands_in),
         Command::Serve(args) => serve::run(ui, global, &args),
-        Command::Plugin(args) => plugin::run(ui, &args),
+        Command::Plugin(args) => plugin::run(ui, global, &args),
+        Command::Policy(args) => policy_compare::run(ui, global, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
+        Command::WatchSimulator => watch_simulator::run(),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -4,9 +4,9 @@
 //! of the steps; its outputs are the report, the index and the closure of everything behind them. So a build
 //! that changes nothing is one hit, however many points it has.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use artifact_store::remote::Upstream;
@@ -50,6 +50,8 @@ pub struct BuildOptions<'a> {
     pub plugins: &'a PluginPath,
     /// Run policies that come as libraries in this process, for a debugger.
     pub policy_in_process: bool,
+    /// The program `astra-store`, which watches over simulators that are other programs; such a point fails without.
+    pub watcher: Option<&'a Path>,
     /// Asked for what is not in the store before it is executed. A dry run asks, too, and keeps nothing of it; its options
     /// have to say so ([`PullOptions::dry_run`](artifact_store::remote::PullOptions::dry_run)).
     pub upstream: Option<&'a Upstream>,
@@ -125,11 +127,10 @@ pub fn build(
     let _session = store.session()?;
     let is_dry = options.dry_run || store.is_read_only();
     let upstream = options.upstream.filter(|_| options.dry_run || !is_dry);
-    let context = Context::new(store.clone(), Sources::read(recipe, options.plugins)?)
-        .with_lint(options.lint)
-        .with_policies_in_process(options.policy_in_process)
-        .peeking(upstream.filter(|_| is_dry));
+    let context = context(store, recipe, options)?.peeking(upstream.filter(|_| is_dry));
     let derivation = derivation(&context.sources);
+    // Of this machine, so no part of the report.
+    let where_found: Vec<String> = context.sources.policy_notices().cloned().collect();
     let rooted_as = KnownRecipe::of(recipe);
     let asker = upstream.map(|upstream| Asker::new(store, upstream));
     if let Some(asker) = &asker {
@@ -146,12 +147,22 @@ pub fn build(
         }
     };
     outcome.upstream = asker.map(Asker::into_report).unwrap_or_default();
+    outcome.notices.extend(where_found);
     outcome.dry_run = options.dry_run;
     if !options.dry_run && is_dry {
         refuse_to_run(store, &outcome.steps)?;
     }
     outcome.elapsed = started.elapsed();
     Ok(outcome)
+}
+
+/// What the steps of a build share.
+pub(super) fn context(store: &Store, recipe: &Recipe, options: &BuildOptions<'_>) -> Result<Context> {
+    let sources = Sources::read(recipe, options.plugins, Some(store))?;
+    Ok(Context::new(store.clone(), sources)
+        .with_lint(options.lint)
+        .with_policies_in_process(options.policy_in_process)
+        .with_watcher(options.watcher))
 }
 
 /// An error when a store that is open for reading only does not know all steps.
@@ -178,6 +189,9 @@ pub(super) fn derivation(sources: &Sources) -> Derivation {
     let mut preimage = Preimage::new("build", VERSION, params).input("recipe", sources.recipe.digest());
     for (name, digest) in sources.digests() {
         preimage = preimage.input(format!("source {name}"), digest);
+    }
+    for (number, digest) in sources.executables().enumerate() {
+        preimage = preimage.input(format!("executable {number}"), digest);
     }
     Derivation::of(&preimage.salted(sources.salt.as_deref()))
 }
@@ -304,35 +318,20 @@ impl Build<'_> {
             None
         };
         let mut counts = StepCounts::default();
-        let (report, finished) = mpsc::channel();
-        let outcome = std::thread::scope(|scope| {
-            for _ in 0..options.jobs.max(1) {
-                let (report, scheduler) = (report.clone(), &scheduler);
-                scope.spawn(move || {
-                    scheduler.work(&report);
-                    // Nothing more to come that a commit could wait for. A failure is told by the tickets.
-                    drop(self.store.flush());
-                });
-            }
-            drop(report);
-            for message in finished {
-                let result = match &message {
-                    Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink),
-                    Message::Point(point, run) => {
-                        let (status, error) = status_of(run);
-                        sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });
-                        Ok(())
-                    }
-                };
-                if result.is_err() {
-                    scheduler.stop();
-                    return result;
+        // A commit that failed is the reason for everything that failed after it.
+        scheduler.drive(options.jobs, &mut |message| {
+            match message {
+                Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink)?,
+                Message::Ranks(point, ranks) => {
+                    sink(Event::Ranks { point: &points[*point].name, ranks: *ranks });
+                }
+                Message::Point(point, run) => {
+                    let (status, error) = status_of(run);
+                    sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });
                 }
             }
             Ok(())
-        });
-        // A commit that failed is the reason for everything that failed after it.
-        outcome?;
+        })?;
         if !self.is_dry {
             self.store.flush()?;
         }
@@ -375,7 +374,7 @@ impl Build<'_> {
 }
 
 /// Counts and tells what became of a step, once it is published.
-fn step_finished(
+pub(super) fn step_finished(
     finished: &Finished,
     points: &[Point],
     explainer: Option<&Explainer>,

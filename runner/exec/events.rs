@@ -5,6 +5,7 @@ use std::time::Duration;
 use artifact_store::ActionKey;
 
 use crate::derivation::StepKind;
+use crate::steps::RanksFinished;
 
 /// How a step came to its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -93,6 +94,13 @@ pub enum Event<'a> {
         took: Duration,
         /// Why it was executed, when asked for: one line.
         why: Option<String>,
+    },
+    /// A simulation by another program has come further.
+    Ranks {
+        /// The point that asked first.
+        point: &'a str,
+        /// How far.
+        ranks: RanksFinished,
     },
     /// A point came to its end.
     Point {

@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -78,8 +78,31 @@ impl<'a> Scheduler<'a> {
         Self { upstream, ..self }
     }
 
+    /// Lets so many threads work until nothing is left to do, and hands on what they tell. Stops at its first error.
+    pub(super) fn drive(&self, jobs: usize, told: &mut dyn FnMut(&Message) -> Result<()>) -> Result<()> {
+        let (report, messages) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.max(1) {
+                let report = report.clone();
+                scope.spawn(move || {
+                    self.work(&report);
+                    // Nothing more to come that a commit could wait for. A failure is told by the tickets.
+                    drop(self.context.store.flush());
+                });
+            }
+            drop(report);
+            for message in messages {
+                if let Err(e) = told(&message) {
+                    self.stop();
+                    return Err(e);
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Works until nothing is left to do. Run by every worker thread.
-    pub(super) fn work(&self, report: &Sender<Message>) {
+    fn work(&self, report: &Sender<Message>) {
         while let Some((task, known)) = self.next() {
             match self.attempt(task, known, report) {
                 Attempt::Resolved(key, resolved) => self.finish(task, key, resolved, report),
@@ -98,7 +121,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// No new step begins after this.
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         self.lock().stop = true;
         self.changed.notify_all();
     }
@@ -271,7 +294,9 @@ impl<'a> Scheduler<'a> {
     ) -> Result<Resolved> {
         let started = Instant::now();
         let point = &self.points[task.point];
-        let produced = guarded(task, || steps::execute(self.context, point, task.kind, inputs, self.cancel))?;
+        let progress = |ranks| drop(report.send(Message::Ranks(task.point, ranks)));
+        let produced =
+            guarded(task, || steps::execute(self.context, point, task.kind, inputs, self.cancel, &progress))?;
         let took = started.elapsed();
         let record = Arc::new(produced.record.clone());
         let ticket = self.context.store.publish(produced.into_publication(derivation, took, claim));

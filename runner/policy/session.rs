@@ -16,10 +16,12 @@ use super::abi_v1::{Plugin, Reply};
 use super::about::About;
 use super::helper::{Helper, Limits};
 use super::judge::{Ruling, judge};
+use super::platform::Platform;
 use super::shipped::{Opened, Shipped};
 use super::trouble::Trouble;
 use super::wire::{self, Question};
 use crate::error::{Error, ErrorKind, Result};
+use crate::program::this_program;
 
 /// Where a policy comes from.
 #[derive(Clone)]
@@ -76,13 +78,7 @@ impl Isolation {
     /// # Errors
     /// When the system does not say which that is.
     pub fn this_program() -> Result<Self> {
-        // The link stays right when the program's file is replaced meanwhile.
-        let link = Path::new("/proc/self/exe");
-        if link.exists() {
-            return Ok(Self::Helper(link.to_owned()));
-        }
-        let why = |e| Error::new(ErrorKind::System, format!("cannot find the program that is running: {e}"));
-        std::env::current_exe().map(Self::Helper).map_err(why)
+        this_program().map(Self::Helper)
     }
 }
 
@@ -127,7 +123,13 @@ impl Session {
     ) -> Result<Self> {
         let copy = match &source {
             Source::Shipped(_) => None,
-            Source::Library { bytes, .. } => Some(copied(bytes)?),
+            Source::Library { name, bytes } => {
+                if let Some(platform) = Platform::of(bytes).filter(|platform| !platform.runs_here()) {
+                    let message = format!("the library is for {platform}, this is {}", Platform::here());
+                    return Err(Error::failed(message).in_file(name));
+                }
+                Some(copied(bytes)?)
+            }
         };
         let about = About::default();
         let mut session = Self { source, config: config.into(), isolation, limits, copy, about, live: None };

@@ -71,6 +71,9 @@ fn simulation(
     {
         return Ok(None);
     }
+    if !run::is_builtin(&preimage.params["engine"]) {
+        return Ok(None);
+    }
     let (simulation, engine_version) = match simulation_of(store, key, preimage) {
         Ok(found) => found,
         Err(e) if e.kind() == crate::ErrorKind::Missing => return Ok(None),

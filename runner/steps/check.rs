@@ -26,7 +26,7 @@ use super::{Sources, et, hw, policy, run};
 /// # Errors
 /// What is wrong with the first point that cannot be simulated, with the point's name.
 pub fn check(sources: &Sources, points: &[Point]) -> Result<Vec<String>> {
-    let mut notices = Vec::new();
+    let mut notices: Vec<String> = sources.policy_notices().cloned().collect();
     let mut check = Check {
         sources,
         asked: Demands::of(points, |policy| sources.policy(policy).ok()),

@@ -4,6 +4,7 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
@@ -53,6 +54,7 @@ pub struct Context {
     lint: bool,
     /// Asked for content that the store does not have, when nothing is to be written.
     peeked: Option<Upstream>,
+    watcher: Option<PathBuf>,
 }
 
 /// What a report says of a result.
@@ -84,6 +86,7 @@ impl Context {
             told: Mutex::default(),
             lint: true,
             peeked: None,
+            watcher: None,
         }
     }
 
@@ -136,6 +139,20 @@ impl Context {
     /// The decision table with this digest.
     pub(super) fn table(&self, digest: Digest) -> Result<Arc<DecisionTable>> {
         self.tables.get_or(digest, || DecisionTable::decode(&self.content(&digest)?))
+    }
+
+    /// The same, with the program `astra-store` to watch over simulators that are other programs.
+    #[must_use]
+    pub fn with_watcher(self, watcher: Option<&Path>) -> Self {
+        Self { watcher: watcher.map(Path::to_owned), ..self }
+    }
+
+    /// The program that watches over simulators.
+    pub(super) fn watcher(&self) -> Result<&Path> {
+        self.watcher.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "nobody watches over a simulator that is another program")
+                .hint("name the program `astra-store` in the options of the build")
+        })
     }
 
     /// Whether traces are checked before each simulation.
@@ -251,5 +268,6 @@ pub fn provenance(took: Duration) -> Provenance {
         finished_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         host: host.clone(),
+        log: Vec::new(),
     }
 }

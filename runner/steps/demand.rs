@@ -48,13 +48,13 @@ pub fn demand_from(point: &Point) -> DemandFrom {
 /// The demand of points whose recipe says it, together and each alone.
 #[derive(Debug, Default)]
 pub(super) struct Demands {
-    together: HashMap<(u32, Option<u32>), Arc<Questions>>,
+    together: HashMap<Group, Arc<Questions>>,
 }
 
 impl Demands {
     /// Puts together what the points ask.
     pub(super) fn of<'p>(points: &[Point], found: impl Fn(&Policy) -> Option<&'p FoundPolicy>) -> Self {
-        let mut asked: HashMap<(u32, Option<u32>), (&Point, BTreeSet<Question>)> = HashMap::new();
+        let mut asked: HashMap<Group, (&Point, BTreeSet<Question>)> = HashMap::new();
         for point in points {
             if let (DemandFrom::Recipe, Some(demand)) = (demand_from(point), point.workload.demand()) {
                 let (_, questions) = asked.entry(group(point)).or_insert_with(|| (point, BTreeSet::new()));
@@ -76,7 +76,9 @@ impl Demands {
     }
 }
 
-/// Points of a group ask one network under one policy.
-fn group(point: &Point) -> (u32, Option<u32>) {
+/// Points of a group ask one network under one policy: their setting and number of ranks.
+type Group = (u32, Option<u32>);
+
+fn group(point: &Point) -> Group {
     (point.setting, point.workload.ranks())
 }

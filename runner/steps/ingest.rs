@@ -5,13 +5,14 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
-use artifact_store::{Blob, Digest, Tree, TreeEntry};
+use artifact_store::{Blob, Digest, Store, Tree, TreeEntry};
 
 use crate::error::{Error, Result};
 use crate::et::Bundle;
+use crate::external::{self, Executable};
 use crate::files;
 use crate::hw::Document;
 use crate::recipe::{ExistingTraces, Policy, Recipe, Workload};
@@ -21,6 +22,9 @@ use super::context::Memo;
 use super::lone::GIVEN;
 use super::plugin_path::PluginPath;
 use super::policies::{self, FoundPolicy, Named};
+
+/// Where a store remembers hashes of executables: a disposable directory.
+const EXECUTABLES: &str = "mat/executables";
 
 /// A file that a recipe names.
 #[derive(Clone, Debug)]
@@ -56,15 +60,18 @@ pub struct Sources {
     /// Existing traces, likewise.
     pub traces: BTreeMap<String, TraceSource>,
     policies: Vec<(Named, FoundPolicy)>,
+    /// The simulators of points that another program simulates, by how the recipe names them, in the order of the points.
+    executables: Vec<(Option<Arc<str>>, Executable)>,
     documents: Memo<String, Document>,
 }
 
 impl Sources {
-    /// Reads the files a recipe names; policies that it calls by name are looked for.
+    /// Reads the files a recipe names; policies that it calls by name are looked for, in the end in a store, beside which
+    /// hashes of executables are remembered.
     ///
     /// # Errors
     /// When one cannot be read or found.
-    pub fn read(recipe: &Recipe, plugins: &PluginPath) -> Result<Self> {
+    pub fn read(recipe: &Recipe, plugins: &PluginPath, store: Option<&Store>) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
         let workloads = recipe.workloads_with_files();
         let mut sources = BTreeMap::new();
@@ -89,9 +96,33 @@ impl Sources {
                 entry.insert(source);
             }
         }
-        let policies = policies::read_all(recipe, plugins)?;
+        let policies = policies::read_all(recipe, plugins, store)?;
+        let remembered = store.filter(|store| !store.is_read_only()).map(|s| s.directory().join(EXECUTABLES));
+        let mut executables = Vec::new();
+        for binary in recipe.binaries() {
+            let path = path_of_binary(binary.as_deref(), beside)?;
+            executables.push((binary, Executable::find(&path, remembered.as_deref())?));
+        }
         let (salt, recipe) = (recipe.salt().map(str::to_owned), Blob::new(recipe.canonical()));
-        Ok(Self { recipe, salt, files: sources, traces, policies, documents: Memo::new(64) })
+        Ok(Self { recipe, salt, files: sources, traces, policies, executables, documents: Memo::new(64) })
+    }
+
+    /// The executables that simulate, in the order of the points: their content decides results, wherever they lie.
+    pub fn executables(&self) -> impl Iterator<Item = Digest> {
+        self.executables.iter().map(|(_, executable)| executable.digest)
+    }
+
+    /// Adds a simulator that the recipe does not name.
+    pub fn add_executable(&mut self, name: Arc<str>, executable: Executable) {
+        self.executables.push((Some(name), executable));
+    }
+
+    /// The executable that the recipe names so; nothing stands for the one that the environment names.
+    pub(super) fn executable(&self, binary: Option<&str>) -> Result<&Executable> {
+        let known = self.executables.iter().find(|(name, _)| name.as_deref() == binary);
+        known
+            .map(|(_, executable)| executable)
+            .ok_or_else(|| not_a_source(binary.unwrap_or(external::VARIABLE)))
     }
 
     /// Names and digests of everything that was read beside the recipe.
@@ -103,6 +134,11 @@ impl Sources {
     /// What identifies each policy that the recipe names, in its order: text for keys.
     pub fn policies(&self) -> impl Iterator<Item = String> {
         self.policies.iter().map(|(_, found)| found.identity())
+    }
+
+    /// What is worth saying about where policies were found.
+    pub fn policy_notices(&self) -> impl Iterator<Item = &String> {
+        self.policies.iter().filter_map(|(_, found)| found.notice())
     }
 
     pub(super) fn policy(&self, policy: &Policy) -> Result<&FoundPolicy> {
@@ -134,6 +170,14 @@ impl Sources {
             let Source { path, blob } = self.file(name)?;
             Document::parse(blob.bytes(), path)
         })
+    }
+}
+
+/// Where a simulator lies: beside the recipe, or where the environment says.
+fn path_of_binary(binary: Option<&str>, beside: &Path) -> Result<PathBuf> {
+    match binary {
+        Some(binary) => Ok(beside.join(binary)),
+        None => external::from_environment(),
     }
 }
 

@@ -13,7 +13,7 @@ use crate::astrasim::SystemOptions;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
 use crate::et::{self as traces, Bundle};
-use crate::recipe::{Engine, EngineKind};
+use crate::recipe::{Engine, EngineKind, External};
 use crate::sim::SimFiles;
 use crate::traces::TraceFiles;
 
@@ -49,6 +49,7 @@ pub fn lone_run(files: &SimFiles, prefix: Option<&str>) -> Result<LoneRun> {
         network: settings.network_model,
         dialect: settings.dialect,
         queues_per_dimension: settings.options.queues_per_dimension,
+        external: External::default(),
     };
     let mut params = json!({ "engine": run::engine_identity(&engine) });
     if let Some(options) = options_in_key(&settings.options) {

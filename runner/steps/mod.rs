@@ -3,6 +3,7 @@
 //! Depends on the formats (`hw`, `astrasim`, `et`), the engine and the store. A step reads only ingested
 //! content, never the source files.
 
+mod added;
 mod again;
 mod check;
 mod configs;
@@ -10,6 +11,7 @@ mod context;
 mod decided;
 mod demand;
 mod et;
+mod external;
 mod files;
 mod hw;
 mod ingest;
@@ -28,13 +30,15 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use artifact_store::{
-    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
+    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Provenance, Publication,
+    Tree, TreeEntry,
 };
 
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
+pub use added::{AddedPlugin, Origin, add_plugin, added_plugins};
 pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};
@@ -45,10 +49,10 @@ pub use files::{PointConfiguration, PointFile, PointFiles, PointTraces, point_fi
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
 pub use lone::{LoneRun, lone_run};
-pub use plugin_path::PluginPath;
+pub use plugin_path::{PluginPath, is_part_of_program};
 pub use policies::{FoundPolicy, Sessions};
 pub use policy::DECISIONS;
-pub use recorded::{RecordedRun, recorded_run, runs_of_result};
+pub use recorded::{RecordedRun, engine_of_run, recorded_run, runs_of_result};
 pub use run::simulation_error;
 pub(crate) use run::{OUTPUT as RESULT, produced as produced_run};
 
@@ -123,6 +127,8 @@ pub struct Produced {
     pub blobs: Vec<Blob>,
     /// Names of the outputs.
     pub record: ActionRecord,
+    /// What a program printed that did the work, compressed: kept beside the record, no output.
+    pub log: Vec<u8>,
 }
 
 impl Produced {
@@ -158,9 +164,10 @@ impl Produced {
 
     /// Everything the store is to keep of this execution, in one transaction.
     pub fn into_publication(self, derivation: &Derivation, took: Duration, claim: Claim) -> Publication {
+        let provenance = Provenance { log: self.log, ..provenance(took) };
         Publication {
             blobs: self.blobs,
-            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance(took))),
+            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance)),
             roots: Vec::new(),
             claim: Some(claim),
         }
@@ -177,12 +184,21 @@ pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs)
         StepKind::Et => et::preimage(&context.sources, point),
         StepKind::Policy => return policy::derive(context, point, inputs),
         StepKind::Configs => configs::preimage(context, point, inputs),
-        StepKind::Run => run::preimage(point, inputs),
+        StepKind::Run => run::preimage(&context.sources, point, inputs),
     }?;
     Ok(Arc::new(Derivation::of(&preimage.salted(context.sources.salt.as_deref()))))
 }
 
-/// Executes a step of a point.
+/// How many ranks of a simulation that goes on have finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RanksFinished {
+    /// So many have.
+    pub finished: u32,
+    /// Of so many.
+    pub ranks: u32,
+}
+
+/// Executes a step of a point. `progress` is told how far a simulation by another program has come.
 ///
 /// # Errors
 /// Whatever is wrong with the input, or with the simulation; `Interrupted` when `cancel` was set.
@@ -192,13 +208,14 @@ pub fn execute(
     kind: StepKind,
     inputs: &Inputs,
     cancel: &AtomicBool,
+    progress: &dyn Fn(RanksFinished),
 ) -> Result<Produced> {
     match kind {
         StepKind::Hw => hw::execute(context, point),
         StepKind::Et => et::execute(context, point),
         StepKind::Policy => policy::execute(context, point, inputs, cancel),
         StepKind::Configs => configs::execute(context, point, inputs),
-        StepKind::Run => run::execute(context, point, inputs, cancel),
+        StepKind::Run => run::execute(context, point, inputs, cancel, progress),
     }
 }
 

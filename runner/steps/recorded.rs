@@ -9,6 +9,7 @@ use astra_engine::RemoteMemory;
 use crate::astrasim;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::EngineKind;
 use crate::report::RunResult;
 use crate::sim::Simulation;
 
@@ -39,6 +40,16 @@ pub fn runs_of_result(store: &Store, result: &Digest) -> Result<Vec<ActionKey>> 
         }
     }
     Ok(found)
+}
+
+/// Which kind of engine simulated a run, as far as its description is known.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn engine_of_run(store: &Store, key: &ActionKey) -> Result<Option<EngineKind>> {
+    let preimage = store.preimage(key)?.as_deref().and_then(Preimage::decode);
+    let is_builtin = preimage.map(|preimage| run::is_builtin(&preimage.params["engine"]));
+    Ok(is_builtin.map(|is| if is { EngineKind::Builtin } else { EngineKind::AstraSim }))
 }
 
 /// Reads back what a run was made of.
@@ -74,6 +85,7 @@ pub(super) fn simulation_of(
     }
     let (engine, engine_version) = run::engine_of(&preimage.params["engine"]).ok_or_else(|| {
         Error::new(ErrorKind::Usage, format!("run {key} was not simulated by the built-in engine"))
+            .hint("build it with `\"kind\": \"builtin\"` under `engine`, or with --cross-check; only that engine can show more than its result")
     })?;
     let options = lone::options_of(&preimage.params, engine.queues_per_dimension).ok_or_else(|| {
         Error::new(

@@ -12,6 +12,8 @@ mod collection;
 mod commands;
 mod discovery;
 mod export;
+mod external;
+mod fake;
 mod figures;
 mod graphs;
 mod help;

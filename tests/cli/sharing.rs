@@ -58,7 +58,8 @@ fn flip(path: &Path, at: usize) {
     std::fs::set_permissions(path, PermissionsExt::from_mode(0o644)).unwrap();
     let mut bytes = std::fs::read(path).unwrap();
     let at = at % bytes.len();
-    bytes[at] ^= 1;
+    // All bits of it: a single one of compressed content may decide nothing.
+    bytes[at] ^= 0xff;
     std::fs::write(path, bytes).unwrap();
 }
 
@@ -190,6 +191,27 @@ fn a_push_that_verifies_mends_a_damaged_remote_from_a_whole_store() {
     assert!(sandbox.files("remote") == whole, "the remote is not what it was before");
     b.run("pull ../remote").succeeds();
     assert_eq!(b.build("").steps.executed, 0);
+}
+
+#[test]
+fn files_of_a_remote_that_would_be_waited_for_are_named_and_not_used() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let pipe = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let (blobs, actions) = (files_below(&sandbox, "remote/blobs"), files_below(&sandbox, "remote/actions"));
+    pipe(&blobs[7]);
+    pipe(&actions[7]);
+    let said = [name_of(&blobs[7]), name_of(&actions[7]), "not a plain file"];
+    b.run("pull ../remote --store first").exits(1).says(&said);
+    let built = b.run("build recipe.json --json --upstream ../remote").succeeds().build();
+    assert_eq!(built.results(), a.build("").results());
+    a.run("push ../remote --verify").succeeds().says(&[name_of(&blobs[7])]);
+    b.run("pull ../remote --store second").succeeds();
+    pipe(&sandbox.path("remote/FORMAT"));
+    b.run("pull ../remote").exits(3).says(&["FORMAT: ", "`remote 1` was expected"]);
 }
 
 #[test]

@@ -69,7 +69,7 @@ pub(crate) fn shipped(package: &str, example: &str) -> Arc<[u8]> {
         cargo.args(["build", "--offline", "--quiet", "-p", package, "--example", example, "--target-dir"]);
         let done = cargo.arg(&target).current_dir(root()).output().unwrap();
         assert!(done.status.success(), "{package}: {}", String::from_utf8_lossy(&done.stderr));
-        Some(target.join(format!("debug/examples/lib{example}.so")))
+        Some(target.join(format!("debug/examples/lib{}.so", example.replace('-', "_"))))
     });
     built.unwrap()
 }

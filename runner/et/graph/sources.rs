@@ -37,7 +37,7 @@ pub(super) struct Sources {
 /// switches do not mend.
 pub(super) fn find(graph: &Graph, roles: &Roles, mends: &Mends) -> Result<Sources> {
     let mut walk = Walk::new(graph, roles, mends, Shortcuts::of(graph, roles, mends, LONGEST));
-    walk.from_all()?;
+    walk.find_all()?;
     Ok(walk.found)
 }
 
@@ -129,7 +129,7 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn from_all(&mut self) -> Result<()> {
+    fn find_all(&mut self) -> Result<()> {
         for node in self.graph.nodes() {
             match self.roles.of(node) {
                 Role::Compute { hw, absence: None } => {
@@ -236,7 +236,7 @@ impl<'a> Walk<'a> {
             ));
         }
         if self.mends.cross_stage_sources {
-            return self.transfer_from_all(task, transfer, behind);
+            return self.transfer_find_all(task, transfer, behind);
         }
         for &parent in self.graph.parents(transfer) {
             match self.roles.of(parent) {
@@ -259,7 +259,7 @@ impl<'a> Walk<'a> {
     }
 
     /// Follows a transfer to all that it comes from, in the order of its parents.
-    fn transfer_from_all(&mut self, task: Task, transfer: NodeIndex, behind: bool) -> Result<()> {
+    fn transfer_find_all(&mut self, task: Task, transfer: NodeIndex, behind: bool) -> Result<()> {
         let crossings_known = !self.transferred.mark(transfer);
         self.push_behind_transfer(transfer);
         self.seen_behind_transfer.clear();

@@ -51,7 +51,7 @@ proptest! {
                 shortcuts.reaches = Reaches::unknown(&graph);
             }
             let mut long = Walk::new(&graph, &roles, &mends, shortcuts);
-            let walked = long.from_all();
+            let walked = long.find_all();
             prop_assert_eq!(short.is_ok(), walked.is_ok());
             let (Ok(short), Ok(())) = (&short, walked) else { continue };
             for node in graph.nodes() {
@@ -69,7 +69,7 @@ fn work(nodes: &[String], mends: &Mends) -> (usize, usize) {
     let graph = Graph::parse(text.as_bytes(), "g.json").unwrap();
     let roles = roles::assign(&graph, mends).unwrap();
     let mut walk = Walk::new(&graph, &roles, mends, Shortcuts::of(&graph, &roles, mends, LONGEST));
-    walk.from_all().unwrap();
+    walk.find_all().unwrap();
     (walk.looked_at, graph.node_count() + graph.edge_count())
 }
 
