@@ -34,9 +34,12 @@ def print_row(what, took):
 
 def main(results):
     hw = test_astrasim_store.hardware()
-    # Spread over all of them, and no two calls after each other the same.
-    size = lambda number: 1024 * (1 + number * 7919 % results)
-    simulated = lambda number: astrasim_store.run_cache_astrasim(hw, "all_reduce", 4, size(number))
+
+    def simulated(number):
+        # Spread over all of them, and no two calls after each other the same.
+        size_bytes = 1024 * (1 + number * 7919 % results)
+        return astrasim_store.run_cache_astrasim(hw, "all_reduce", 4, size_bytes)
+
     print_row("starting the process, and the first answer", measured(simulated, 1))
     print_row("first hit of each result in the process", measured(lambda n: simulated(n + 1), min(CALLS, results)))
     print_row("hit", measured(simulated, CALLS))

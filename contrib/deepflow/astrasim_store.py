@@ -65,9 +65,12 @@ def run_cache_astrasim(
     axes_filter=None,
     transform_2d_to_1d=False,
     files=None,
-    **_later,
+    result_record_path=None,
 ):
-    """Seconds by rank and their maximum for a collective, a transfer (`pipeline`) or the traces of a graph."""
+    """Seconds by rank and their maximum for a collective, a transfer (`pipeline`) or the traces of a graph.
+
+    `cache_path` is not used, and the newer library's record of results (`result_record_path`) is not written: the store has them.
+    """
     if isinstance(hw_obj, str):
         raise TypeError("run_cache_astrasim expects a parsed HWConfig object, not a path")
     comm = str(comm).lower()

@@ -29,7 +29,7 @@ pub use network_file::NetworkFile;
 pub use signature::Signature;
 pub use system_file::{SystemFile, SystemOptions};
 pub use system_keys::{SystemOverrides, algorithm_key};
-pub use write::{ConfigFiles, ConfigNames, config_names, write};
+pub use write::{ConfigFiles, ConfigNames, config_names, usual_files, write};
 
 /// Parses JSON; a syntax error has the file, line and column.
 fn json(bytes: &[u8], file: &str) -> crate::Result<serde_json::Value> {

@@ -46,8 +46,17 @@ impl CacheMode {
         })
     }
 
+    /// The store as the mode allows to use it; none where nothing may be read, or nothing is there and nothing may be written.
+    pub(super) fn open(self, ui: &Ui, global: &Global) -> Result<Option<Store>> {
+        match self {
+            Self::NoCache => Ok(None),
+            Self::ReadOnly => open_untouched(ui, global),
+            Self::ReadWrite => locate::open(ui, global).map(Some),
+        }
+    }
+
     /// The mode that the environment asks for; a variable that is empty says nothing.
-    pub(super) fn of_environment() -> Result<Self> {
+    fn of_environment() -> Result<Self> {
         let mut said: Option<(&str, Self)> = None;
         for name in VARIABLES {
             let Some(text) = std::env::var_os(name).filter(|text| !text.is_empty()) else { continue };
@@ -127,7 +136,7 @@ impl Workplace {
 }
 
 /// The store, opened without a trace, if there is one.
-pub(super) fn open_untouched(ui: &Ui, global: &Global) -> Result<Option<Store>> {
+fn open_untouched(ui: &Ui, global: &Global) -> Result<Option<Store>> {
     let Some(dir) = locate::present(global)? else { return Ok(None) };
     Ok(Some(Store::open(dir, &Options { untouched: true, ..locate::options(ui, global) })?))
 }

@@ -2,15 +2,14 @@
 
 use std::io::{self, BufRead, Write};
 
-use artifact_store::Store;
 use clap::Args;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::serve::{MAX_LINE_BYTES, Server};
 
-use super::cache::{CacheArgs, CacheMode, open_untouched};
+use super::Global;
+use super::cache::CacheArgs;
 use super::ui::Ui;
-use super::{Global, locate};
 
 /// Answer requests, a line of JSON each, until there are no more.
 ///
@@ -30,8 +29,7 @@ pub(super) struct ServeArgs {
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &ServeArgs) -> Result<()> {
-    let store = open_store(ui, global, args.cache.mode()?)?;
-    let mut server = Server::new(store)?;
+    let mut server = Server::new(args.cache.mode()?.open(ui, global)?)?;
     let mut requests = io::stdin().lock();
     loop {
         let answer = match read_line(&mut requests).map_err(|e| system("read from stdin", &e))? {
@@ -46,14 +44,6 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ServeArgs) -> Result<()> {
             Err(e) if e.kind() == io::ErrorKind::BrokenPipe => return Ok(()),
             written => written.map_err(|e| system("write to stdout", &e))?,
         }
-    }
-}
-
-fn open_store(ui: &Ui, global: &Global, mode: CacheMode) -> Result<Option<Store>> {
-    match mode {
-        CacheMode::NoCache => Ok(None),
-        CacheMode::ReadOnly => open_untouched(ui, global),
-        CacheMode::ReadWrite => locate::open(ui, global).map(Some),
     }
 }
 

@@ -16,7 +16,7 @@ use crate::files;
 use crate::report::{LinkReport, nodes_csv, stall_json};
 use crate::sim::{SimFiles, SimPaths, SimSettings};
 
-use super::cache::{CacheArgs, CacheMode, open_untouched};
+use super::cache::CacheArgs;
 use super::follow::{Followed, TraceArgs, Wanted, follow};
 use super::rank_lines::RankLines;
 use super::ui::Ui;
@@ -115,7 +115,8 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &SimArgs, stands_in: bool) -> 
     let wanted = Wanted { trace: &args.trace, nodes: args.nodes.is_some(), links: args.links.is_some() };
     let lines = RankLines::new(stands_in);
     let only_times = !(wanted.trace.is_wanted() || wanted.nodes || wanted.links);
-    if only_times && let Some(store) = open_store(ui, global, mode)? {
+    let store = if only_times && locate::is_named(global) { mode.open(ui, global)? } else { None };
+    if let Some(store) = store {
         let report = answer(ui, &store, &files, &args.lone_options()).map_err(|e| tell_stall(ui, e))?;
         return print(ui, &report, figures(&report), &lines);
     }
@@ -176,16 +177,6 @@ impl SimArgs {
 
     fn lone_options(&self) -> LoneOptions {
         LoneOptions { lint: !self.no_lint, engine: Options { shortcuts: !self.no_shortcuts } }
-    }
-}
-
-/// The store that is named, as far as the mode allows to look into it.
-fn open_store(ui: &Ui, global: &Global, mode: CacheMode) -> Result<Option<Store>> {
-    match mode {
-        _ if !locate::is_named(global) => Ok(None),
-        CacheMode::NoCache => Ok(None),
-        CacheMode::ReadOnly => open_untouched(ui, global),
-        CacheMode::ReadWrite => locate::open(ui, global).map(Some),
     }
 }
 

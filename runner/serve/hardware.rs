@@ -5,9 +5,7 @@ use std::path::Path;
 use astra_policy::Collective;
 use serde_json::{Value, json};
 
-use crate::astrasim::{
-    self, AlgorithmLists, ConfigFiles, ConfigRequest, Layout, PolicyChoices, SystemOverrides,
-};
+use crate::astrasim::{self, ConfigFiles, ConfigRequest, Layout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::hw::{Axis, Document};
@@ -48,16 +46,11 @@ pub(super) fn configuration(
             .transpose()?,
         faulty_links: None,
     };
-    let overrides = SystemOverrides::default();
     let configuration = || {
-        let layout = astrasim::layout(&spec, &request)?;
-        astrasim::check_network(&layout, settings.network_model)?;
         let dialect = settings.dialect;
-        let lists = AlgorithmLists::of(|collective| {
-            astrasim::decide(&spec, &layout, dialect, &PolicyChoices::new(), &overrides, collective)
-        })?;
+        let (layout, lists, files) = astrasim::usual_files(&spec, &request, dialect)?;
+        astrasim::check_network(&layout, settings.network_model)?;
         astrasim::check_algorithms(&layout, &lists, dialect, used.iter().copied(), &name)?;
-        let files = astrasim::write(&layout, &lists, &spec.sys_options, &overrides);
         Ok((layout, files))
     };
     let (layout, files) = configuration().map_err(|e: Error| e.in_file(&name))?;
