@@ -4,7 +4,6 @@
 //! what this program wrote as it is; files that no edit concerns are not even read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use serde::Serialize;
 
@@ -67,7 +66,7 @@ pub fn edit(bundle: &Bundle, edits: &[Edit]) -> Result<Bundle> {
         let next = edited.files.len() as u32;
         let new = *made.entry((file, concerned.clone())).or_insert(next);
         if new == next && concerned.is_empty() {
-            edited.files.push(Arc::clone(&bundle.files[file as usize]));
+            edited.files.push(bundle.files[file as usize].clone());
             edited.summaries.push(bundle.summaries[file as usize].clone());
         } else if new == next {
             let name = Bundle::file_name("trace", rank);

@@ -7,7 +7,7 @@ use std::hash::Hash;
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
-use artifact_store::{ActionRecord, Digest, Provenance, Store};
+use artifact_store::{ActionRecord, Digest, Provenance, SharedBytes, Store};
 use astra_engine::Nanos;
 
 use crate::astrasim::{NetworkFile, SystemFile};
@@ -93,7 +93,7 @@ impl Context {
     ///
     /// # Errors
     /// When they are gone or damaged: the store was changed from outside during the build.
-    pub fn content(&self, digest: &Digest) -> Result<Arc<[u8]>> {
+    pub fn content(&self, digest: &Digest) -> Result<SharedBytes> {
         super::files::content(&self.store, digest)
     }
 

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use artifact_store::{ActionKey, Digest, Store, Tree};
+use artifact_store::{ActionKey, Digest, SharedBytes, Store, Tree};
 
 use crate::derivation::{PerStep, StepKind};
 use crate::error::{Error, ErrorKind, Result};
@@ -55,7 +55,7 @@ pub fn point_files(
 }
 
 /// The bytes of a blob that a record names.
-pub(crate) fn content(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
+pub(crate) fn content(store: &Store, digest: &Digest) -> Result<SharedBytes> {
     store.get(digest)?.ok_or_else(|| {
         Error::new(ErrorKind::Missing, format!("blob {digest} is damaged or gone"))
             .hint("build the recipe again: the step that wrote it will be executed again")

@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use artifact_store::{ActionRecord, Digest, OutputKind, Tree, TreeEntry};
+use artifact_store::{ActionRecord, Digest, OutputKind, SharedBytes, Tree, TreeEntry};
 use astra_engine::{Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
@@ -156,7 +156,7 @@ fn workload(context: &Context, tree: Digest, groups: Option<Digest>) -> Result<A
 pub(super) fn lowered(
     tree: &Tree,
     groups: Option<&[u8]>,
-    read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>,
+    read: impl Fn(&TreeEntry) -> Result<SharedBytes>,
 ) -> Result<Workload> {
     let mut positions: HashMap<Digest, u32> = HashMap::new();
     let mut files = Vec::new();

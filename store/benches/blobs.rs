@@ -6,13 +6,12 @@
 
 use artifact_store::{
     ActionRecord, Blob, Closure, Digest, NewAction, Options, Output, OutputKind, Provenance, Publication,
-    Store,
+    SharedBytes, Store,
 };
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
@@ -67,7 +66,7 @@ fn blobs(scratch: &Path) -> Outcome {
 }
 
 fn blob_row(scratch: &Path, size: usize, count: u64, compressible: bool) -> Outcome {
-    let contents: Vec<Arc<[u8]>> = (0..count).map(|seed| bytes(size, seed, compressible).into()).collect();
+    let contents: Vec<SharedBytes> = (0..count).map(|seed| bytes(size, seed, compressible).into()).collect();
     let total = size as f64 * count as f64 / 1e6;
     let rate = |took: Duration| total / took.as_secs_f64();
     let place = tempfile::tempdir_in(scratch)?;
@@ -86,10 +85,7 @@ fn blob_row(scratch: &Path, size: usize, count: u64, compressible: bool) -> Outc
     let store = Store::open(&store_directory, &Options::default())?;
     let (put, ()) = timed(|| {
         for content in &contents {
-            store.publish(Publication {
-                blobs: vec![Blob::new(Arc::clone(content))],
-                ..Publication::default()
-            });
+            store.publish(Publication { blobs: vec![Blob::new(content.clone())], ..Publication::default() });
         }
         Ok(store.flush()?)
     })?;
@@ -134,7 +130,7 @@ fn disk_bytes(file: &Path) -> Outcome<u64> {
 }
 
 /// One file each, synced; read back through the system's cache.
-fn plain_files(place: &Path, contents: &[Arc<[u8]>]) -> Outcome<(Duration, Duration)> {
+fn plain_files(place: &Path, contents: &[SharedBytes]) -> Outcome<(Duration, Duration)> {
     // Syncing thousands of files takes minutes and tells no more than a few hundred do.
     let some = &contents[..contents.len().min(500)];
     let scale = contents.len() as f64 / some.len() as f64;

@@ -9,9 +9,9 @@ use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::payload;
 use crate::record::{ActionRecord, OutputKind};
+use crate::shared_bytes::SharedBytes;
 use crate::tree::Tree;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// The counter of transactions that deleted something.
 pub(crate) const DELETIONS: &[u8] = b"deletions";
@@ -156,7 +156,7 @@ pub(crate) fn read_verified<R: ReadRows>(
     heads: &R,
     chunks: &R,
     digest: &Digest,
-) -> Result<Option<Arc<[u8]>>> {
+) -> Result<Option<SharedBytes>> {
     let Some(row) = heads.get(digest.as_bytes())? else { return Ok(None) };
     let bytes = payload::read(&row, digest.as_bytes(), chunks)?;
     Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))

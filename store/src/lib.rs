@@ -12,6 +12,7 @@
 mod arrivals;
 mod blob;
 pub mod bundle;
+
 mod claim;
 mod closure;
 mod committer;
@@ -43,6 +44,7 @@ mod record;
 pub mod remote;
 mod root;
 mod roots;
+mod shared_bytes;
 mod sharing;
 mod staged;
 mod store;
@@ -70,6 +72,7 @@ pub use rebuild::Rebuilt;
 pub use record::{ActionRecord, Output, OutputKind, Provenance};
 pub use root::Root;
 pub use roots::RootVersion;
+pub use shared_bytes::SharedBytes;
 pub use store::Store;
 pub use tally::Uses;
 pub use tree::{Tree, TreeEntry};
