@@ -23,6 +23,7 @@ mod db;
 mod digest;
 mod encoding;
 mod error;
+mod file;
 mod filesystem;
 mod format;
 mod gc;

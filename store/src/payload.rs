@@ -379,7 +379,7 @@ mod tests {
     /// Pages that the file uses per chunk row of this length.
     fn pages_of_a_chunk(len: usize) -> f64 {
         let directory = tempfile::tempdir().unwrap();
-        let db = Db::create(&directory.path().join("file"), 1 << 24).unwrap();
+        let db = Db::create(&directory.path().join("file"), &crate::Options::default()).unwrap();
         let empty = db.try_begin().unwrap().unwrap().used_pages().unwrap();
         let rows = 24 + (1 << 19) / len;
         let change = db.try_begin().unwrap().unwrap();

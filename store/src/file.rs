@@ -1,0 +1,125 @@
+//! The file of a store, as the table layer sees it: waiting for its locks is bounded and announced, and long writes are on
+//! their way to the disk before anybody waits for them.
+//!
+//! Others hold these locks for moments, in the middle of a commit or while they begin to read, unless they are stopped there.
+
+use crate::db::{BackendError, DatabaseError, FileBackend, StorageBackend};
+use crate::locks::{Locks, Patience};
+use crate::options::Options;
+use std::fs::{File, OpenOptions};
+use std::io;
+use std::ops::Bound;
+use std::path::{Path, PathBuf};
+use std::sync::{Mutex, PoisonError};
+use std::time::{Duration, Instant};
+
+/// A commit on a slow disk may take so long, even if waiting for others is not wanted.
+const UNDISTURBED: Duration = Duration::from_secs(2);
+
+/// How often it is tried again: what others hold is free within milliseconds.
+const PAUSE: Duration = Duration::from_millis(2);
+
+/// The open file.
+#[derive(Debug)]
+pub(crate) struct StoreFile {
+    file: FileBackend,
+    path: PathBuf,
+    /// Who has the store open: the system does not tell who holds a part of a file.
+    in_use: PathBuf,
+    options: Options,
+    /// Since when a lock cannot be had. All who wait for it give up at the same moment, one behind the other as they are.
+    waiting: Mutex<Option<Instant>>,
+}
+
+impl StoreFile {
+    /// Opens the file for reading and writing, and makes it if it is to be made.
+    pub(crate) fn open(path: &Path, create: bool, options: &Options) -> Result<Self, DatabaseError> {
+        let file = OpenOptions::new().read(true).write(true).create(create).truncate(false).open(path)?;
+        if !create && file.metadata()?.len() == 0 {
+            return Err(io::Error::from(io::ErrorKind::InvalidData).into());
+        }
+        Self::of(file, path, options)
+    }
+
+    /// Opens the file for reading.
+    pub(crate) fn open_unwritable(path: &Path, options: &Options) -> Result<Self, DatabaseError> {
+        Self::of(File::open(path)?, path, options)
+    }
+
+    fn of(file: File, path: &Path, options: &Options) -> Result<Self, DatabaseError> {
+        let in_use = Locks::of(path.parent().unwrap_or(path)).store();
+        let (path, options) = (path.to_owned(), options.clone());
+        Ok(Self { file: FileBackend::new(file)?, path, in_use, options, waiting: Mutex::default() })
+    }
+
+    /// Takes a lock, for as long as one may wait.
+    fn wait(&self, try_lock: impl Fn() -> Result<bool, BackendError>) -> Result<(), BackendError> {
+        let mut patience = None;
+        loop {
+            if try_lock()? {
+                *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+                return Ok(());
+            }
+            let since =
+                *self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+            let patience = patience.get_or_insert_with(|| {
+                Patience::new("another process to finish writing", &self.options)
+                    .of(&self.in_use)
+                    .at_least(UNDISTURBED)
+                    .since(since)
+                    .trying_every(PAUSE)
+            });
+            patience.wait(&self.path).map_err(|e| BackendError::Io(io::Error::other(e)))?;
+        }
+    }
+}
+
+impl StorageBackend for StoreFile {
+    fn len(&self) -> io::Result<u64> {
+        self.file.len()
+    }
+
+    fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
+        self.file.read(offset, out)
+    }
+
+    fn set_len(&self, len: u64) -> io::Result<()> {
+        self.file.set_len(len)
+    }
+
+    fn sync_data(&self) -> io::Result<()> {
+        self.file.sync_data()
+    }
+
+    fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
+        self.file.write(offset, data)
+    }
+
+    fn close(&self) -> io::Result<()> {
+        self.file.close()
+    }
+
+    fn try_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_range(start, end)
+    }
+
+    fn try_lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.try_lock_shared_range(start, end)
+    }
+
+    fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.wait(|| self.file.try_lock_range(start, end))
+    }
+
+    fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.wait(|| self.file.try_lock_shared_range(start, end))
+    }
+
+    fn unlock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
+        self.file.unlock_range(start, end)
+    }
+
+    fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
+        self.file.query_lock_range(start, end)
+    }
+}
