@@ -303,17 +303,21 @@ impl Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>> {
 
     /// Removes a row if it is there, and says whether it was.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.take(key, |_| ())?.is_some())
+        guarded(self.path, || Ok(self.rows.remove(key)?.is_some()))
     }
 
-    /// Removes a row if it is there, with a last look at it.
-    pub(crate) fn take<V>(&mut self, key: &[u8], look: impl FnOnce(&[u8]) -> V) -> Result<Option<V>> {
-        guarded(self.path, || Ok(self.rows.remove(key)?.map(|row| look(row.value()))))
+    /// Removes the rows of a range of keys of which this is true; they are shown in order.
+    pub(crate) fn remove_where(
+        &mut self,
+        keys: RangeInclusive<&[u8]>,
+        mut is_dead: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<()> {
+        guarded(self.path, || Ok(self.rows.retain_in::<&[u8], _>(keys, |key, row| !is_dead(key, row))?))
     }
 
     /// Removes every row of a range of keys.
     pub(crate) fn remove_range(&mut self, keys: RangeInclusive<&[u8]>) -> Result<()> {
-        guarded(self.path, || Ok(self.rows.retain_in::<&[u8], _>(keys, |_, _| false)?))
+        self.remove_where(keys, |_, _| true)
     }
 }
 

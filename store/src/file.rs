@@ -19,10 +19,17 @@ const UNDISTURBED: Duration = Duration::from_secs(2);
 /// How often it is tried again: what others hold is free within milliseconds.
 const PAUSE: Duration = Duration::from_millis(2);
 
+/// Writes of so many bytes go to the disk at once: they are parts of large blobs, and the disk would otherwise have nothing to
+/// do until the commit waits for it.
+const EARLY_BYTES: usize = 256 << 10;
+
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
     file: FileBackend,
+    /// The same, to say what is to become of what was written.
+    #[cfg(target_os = "linux")]
+    advised: File,
     path: PathBuf,
     /// Who has the store open: the system does not tell who holds a part of a file.
     in_use: PathBuf,
@@ -49,8 +56,28 @@ impl StoreFile {
     fn of(file: File, path: &Path, options: &Options) -> Result<Self, DatabaseError> {
         let in_use = Locks::of(path.parent().unwrap_or(path)).store();
         let (path, options) = (path.to_owned(), options.clone());
-        Ok(Self { file: FileBackend::new(file)?, path, in_use, options, waiting: Mutex::default() })
+        Ok(Self {
+            #[cfg(target_os = "linux")]
+            advised: file.try_clone()?,
+            file: FileBackend::new(file)?,
+            path,
+            in_use,
+            options,
+            waiting: Mutex::default(),
+        })
     }
+
+    /// Has the system begin to write this to the disk. It is not safe there before the next sync; when the system takes no
+    /// advice, all of it is written then.
+    #[cfg(target_os = "linux")]
+    fn write_out(&self, offset: u64, len: usize) {
+        let len = std::num::NonZeroU64::new(len as u64);
+        let _ = rustix::fs::fadvise(&self.advised, offset, len, rustix::fs::Advice::DontNeed);
+    }
+
+    /// Nothing: the next sync writes it.
+    #[cfg(not(target_os = "linux"))]
+    fn write_out(&self, _offset: u64, _len: usize) {}
 
     /// Takes a lock, for as long as one may wait.
     fn wait(&self, try_lock: impl Fn() -> Result<bool, BackendError>) -> Result<(), BackendError> {
@@ -92,7 +119,11 @@ impl StorageBackend for StoreFile {
     }
 
     fn write(&self, offset: u64, data: &[u8]) -> io::Result<()> {
-        self.file.write(offset, data)
+        self.file.write(offset, data)?;
+        if data.len() >= EARLY_BYTES {
+            self.write_out(offset, data.len());
+        }
+        Ok(())
     }
 
     fn close(&self) -> io::Result<()> {

@@ -30,7 +30,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            page_cache_bytes: 128 << 20,
+            page_cache_bytes: 64 << 20,
             lock_timeout: Duration::from_secs(60),
             in_flight_bytes: 256 << 20,
             read_only: false,
