@@ -27,6 +27,8 @@ mod file;
 mod filesystem;
 mod format;
 mod gc;
+#[cfg(test)]
+mod halt;
 mod health;
 mod hit;
 mod identity;

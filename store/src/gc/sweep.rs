@@ -179,6 +179,8 @@ impl Sweep<'_> {
     fn change(&mut self) -> Result<()> {
         let core = self.core;
         let (change, gate) = begin_alone(core)?;
+        #[cfg(test)]
+        crate::halt::at("nobody else commits or leases");
         let began = Instant::now();
         self.mark_now(&change)?;
         if !self.plan.state.mark.unreadable.is_empty() {
@@ -190,7 +192,11 @@ impl Sweep<'_> {
         if self.report.removed != before {
             count_deletion(&change)?;
         }
+        #[cfg(test)]
+        crate::halt::at("deleted, not committed");
         change.commit()?;
+        #[cfg(test)]
+        crate::halt::at("committed, the gate is shut");
         // Not before: who passes the gate must see what is gone.
         drop(gate);
         self.report.changes += 1;
