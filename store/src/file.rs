@@ -23,6 +23,9 @@ const PAUSE: Duration = Duration::from_millis(2);
 /// do until the commit waits for it.
 const EARLY_BYTES: usize = 256 << 10;
 
+/// Who tries so soon after somebody else has failed goes on with the same wait.
+const SAME_WAIT: Duration = Duration::from_millis(500);
+
 /// The open file.
 #[derive(Debug)]
 pub(crate) struct StoreFile {
@@ -34,8 +37,9 @@ pub(crate) struct StoreFile {
     /// Who has the store open: the system does not tell who holds a part of a file.
     in_use: PathBuf,
     options: Options,
-    /// Since when a lock cannot be had. All who wait for it give up at the same moment, one behind the other as they are.
-    waiting: Mutex<Option<Instant>>,
+    /// Since when a lock cannot be had, and when that was last tried: those who wait behind who waits begin when that one
+    /// gives up, and must not begin anew.
+    waiting: Mutex<Option<(Instant, Instant)>>,
 }
 
 impl StoreFile {
@@ -82,13 +86,8 @@ impl StoreFile {
     /// Takes a lock, for as long as one may wait.
     fn wait(&self, try_lock: impl Fn() -> Result<bool, BackendError>) -> Result<(), BackendError> {
         let mut patience = None;
-        loop {
-            if try_lock()? {
-                *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
-                return Ok(());
-            }
-            let since =
-                *self.waiting.lock().unwrap_or_else(PoisonError::into_inner).get_or_insert_with(Instant::now);
+        while !try_lock()? {
+            let since = self.waiting_since();
             let patience = patience.get_or_insert_with(|| {
                 Patience::new("another process to finish writing", &self.options)
                     .of(&self.in_use)
@@ -98,6 +97,19 @@ impl StoreFile {
             });
             patience.wait(&self.path).map_err(|e| BackendError::Io(io::Error::other(e)))?;
         }
+        if patience.is_some() {
+            *self.waiting.lock().unwrap_or_else(PoisonError::into_inner) = None;
+        }
+        Ok(())
+    }
+
+    /// Since when a lock cannot be had, as of a try that has just failed.
+    fn waiting_since(&self) -> Instant {
+        let mut waiting = self.waiting.lock().unwrap_or_else(PoisonError::into_inner);
+        let now = Instant::now();
+        let since = waiting.filter(|(_, last)| now - *last < SAME_WAIT).map_or(now, |(since, _)| since);
+        *waiting = Some((since, now));
+        since
     }
 }
 
@@ -139,7 +151,12 @@ impl StorageBackend for StoreFile {
     }
 
     fn lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
-        self.wait(|| self.file.try_lock_range(start, end))
+        self.wait(|| self.file.try_lock_range(start, end))?;
+        #[cfg(test)]
+        if start == Bound::Included(0) {
+            crate::halt::at("nobody else can begin to read or write");
+        }
+        Ok(())
     }
 
     fn lock_shared_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<(), BackendError> {
@@ -152,5 +169,74 @@ impl StorageBackend for StoreFile {
 
     fn query_lock_range(&self, start: Bound<u64>, end: Bound<u64>) -> Result<bool, BackendError> {
         self.file.query_lock_range(start, end)
+    }
+}
+
+#[cfg(all(test, target_os = "linux"))]
+mod tests {
+    use crate::{Blob, ErrorKind, Notice, Options, Publication, Store, halt};
+    use rustix::process::{Pid, Signal, kill_process};
+    use std::path::PathBuf;
+    use std::process::{Command, Stdio};
+    use std::sync::{Arc, Mutex};
+    use std::time::Duration;
+
+    const STORE: &str = "STORE_TEST_STOPPED";
+
+    /// Opens a store when started by another test; alone it does nothing.
+    #[test]
+    fn stopped_process() {
+        let Some(directory) = std::env::var_os(STORE) else { return };
+        drop(Store::open(PathBuf::from(directory), &Options::default()).unwrap());
+    }
+
+    #[test]
+    fn nobody_waits_for_ever_for_a_process_that_was_stopped_with_a_lock_of_the_file() {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let said = Arc::new(Mutex::new(Vec::new()));
+        let listener = Arc::clone(&said);
+        let options = Options {
+            lock_timeout: Duration::from_millis(50),
+            on_notice: Arc::new(move |notice| listener.lock().unwrap().push(notice.clone())),
+            ..Options::default()
+        };
+        let store = Store::open(&path, &options).unwrap();
+        let blob = Blob::new(&b"content"[..]);
+        let publication = || Publication { blobs: vec![blob.clone()], ..Publication::default() };
+        store.publish(publication()).wait().unwrap();
+        let mut other = Command::new(std::env::current_exe().unwrap())
+            .args(["file::tests::stopped_process", "--exact", "--nocapture"])
+            .env(STORE, &path)
+            .env(halt::POINT, "nobody else can begin to read or write")
+            .env(halt::NOTES, directory.path())
+            .stdout(Stdio::null())
+            .spawn()
+            .unwrap();
+        halt::await_halt(directory.path());
+        let pid = Pid::from_child(&other);
+        kill_process(pid, Signal::STOP).unwrap();
+
+        let errors = [
+            store.get(&blob.digest()).unwrap_err(),
+            // Those behind it wait no longer than the first.
+            store.stats().unwrap_err(),
+            Store::open(&path, &options).unwrap_err(),
+            Store::open(&path, &Options { read_only: true, ..options.clone() }).unwrap_err(),
+        ];
+        for error in errors {
+            assert_eq!(error.kind(), ErrorKind::Busy, "{error}");
+            let words = format!("waited 2 s for another process to finish writing (process {}", other.id());
+            assert!(error.to_string().contains(&words), "{error}");
+            assert!(error.path().is_some() && error.hint_text().is_some());
+        }
+        let is_waiting = |notice: &Notice| matches!(notice, Notice::Waiting { .. });
+        assert!(said.lock().unwrap().iter().all(is_waiting) && !said.lock().unwrap().is_empty());
+
+        kill_process(pid, Signal::CONT).unwrap();
+        halt::go_on(directory.path());
+        assert!(other.wait().unwrap().success());
+        assert_eq!(store.get(&blob.digest()).unwrap().as_deref(), Some(&b"content"[..]));
+        store.publish(publication()).wait().unwrap();
     }
 }

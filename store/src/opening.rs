@@ -66,8 +66,9 @@ impl Store {
         let claims = Claims::new(locks.steps());
         let store =
             Self::of(Core::new(db, options.clone(), locks, claims, directory.to_owned(), Some(in_use)));
-        if !options.read_only {
-            identity::verify_after_a_move(&store)?;
+        match options.read_only {
+            true => identity::tell_of_a_move(&store),
+            false => identity::verify_after_a_move(&store)?,
         }
         Ok(store)
     }
@@ -81,7 +82,9 @@ impl Store {
         let db = Db::open_unwritable(&directory.join(db::FILE_NAME), options)?;
         let claims = Claims::new(locks.steps());
         let core = Core::new(db, options.clone(), locks, claims, directory.to_owned(), in_use);
-        Ok(Self::of(core.without_leases()))
+        let store = Self::of(core.without_leases());
+        identity::tell_of_a_move(&store);
+        Ok(store)
     }
 }
 

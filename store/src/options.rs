@@ -78,6 +78,8 @@ pub enum Notice {
         /// How much was wrong. What is damaged was moved aside and counts as missing.
         findings: usize,
     },
+    /// The store is a copy and open for reading only, so it is not verified now.
+    NotVerifiedAfterMove,
     /// An action was run again and gave other outputs than before; the new ones are kept.
     RecordChanged(ActionKey),
 }
@@ -97,6 +99,9 @@ impl fmt::Display for Notice {
             Self::Moved => {
                 f.write_str("this store was copied here since it was last used; verifying it once")
             }
+            Self::NotVerifiedAfterMove => f.write_str(
+                "this store was copied here since it was last used; it is verified when it is opened for writing",
+            ),
             Self::VerifiedAfterMove { findings: 0 } => f.write_str("the copied store is whole"),
             Self::VerifiedAfterMove { findings } => {
                 write!(

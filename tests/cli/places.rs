@@ -22,6 +22,10 @@ fn copy(from: &Path, to: &Path) {
 fn a_copied_store_notices_and_verifies_itself_once() {
     let sandbox = built();
     copy(&sandbox.path("store"), &sandbox.path("copy"));
+    for _ in 0..2 {
+        let reader = sandbox.run("ls --store copy").succeeds();
+        reader.says(&["copied here", "it is verified when it is opened for writing"]);
+    }
     let first = sandbox.run("build recipe.json --store copy").succeeds();
     first.says(&["copied here", "verifying it once", "the copied store is whole"]);
     let second = sandbox.run("build recipe.json --store copy").succeeds();

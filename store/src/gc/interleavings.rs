@@ -70,11 +70,16 @@ fn large() -> Blob {
     noise(100_000, 1)
 }
 
-/// A store with a step that nothing needs: a large blob, and a tree. And one that a root needs.
-fn fill(store: &Store) {
+/// A tree that the old step has as an output, and its leaf.
+fn small_tree() -> (Blob, Blob) {
     let leaf = noise(5_000, 2);
     let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
-    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
+    (Blob::new(Tree::new(vec![entry]).unwrap().encode()), leaf)
+}
+
+/// A store with a step that nothing needs: a large blob, and a tree. And one that a root needs.
+fn fill(store: &Store) {
+    let (tree, leaf) = small_tree();
     store.publish(Publication { blobs: vec![leaf], ..Publication::default() });
     store.publish(step("old", &[(&large(), OutputKind::Blob), (&tree, OutputKind::Tree)]));
     let rooted = noise(300, 3);
@@ -95,7 +100,7 @@ struct Relied {
 type Act = (&'static str, fn(&Store) -> Relied);
 
 /// What another process does while the collection stands still.
-const ACTS: [Act; 5] = [
+const ACTS: [Act; 6] = [
     ("a hit", |store| {
         let session = store.session().unwrap();
         let actions = store.hit(&key("old")).unwrap().map(|_| key("old"));
@@ -120,6 +125,11 @@ const ACTS: [Act; 5] = [
         store.publish(Publication { blobs: vec![closure], roots, ..Publication::default() }).wait().unwrap();
         drop(session);
         Relied { actions, blobs, _session: None }
+    }),
+    ("a pin of a list", |store| {
+        let pinned = store.pin("pin", Pinned::Output(OutputKind::Tree, small_tree().0.digest()), "a test");
+        let blobs = pinned.is_ok().then(|| [small_tree().0.digest(), small_tree().1.digest()]);
+        Relied { blobs: blobs.into_iter().flatten().collect(), ..Relied::default() }
     }),
     ("a pin", |store| {
         let pinned = store.pin("pin", Pinned::Action(key("old")), "a test");
