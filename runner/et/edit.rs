@@ -5,7 +5,7 @@
 
 use std::collections::{BTreeMap, BTreeSet};
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::attributes;
 use super::bundle::{Bundle, Summary};
@@ -16,7 +16,7 @@ use super::writer::Writer;
 use crate::{Error, Result};
 
 /// One change, of some ranks or of all.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edit {
     /// The ranks whose traces are changed; all of them when absent.
     pub ranks: Option<BTreeSet<u32>>,
@@ -26,7 +26,7 @@ pub struct Edit {
 }
 
 /// What an edit changes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Recorded durations are multiplied, and rounded to whole microseconds, halves up.

@@ -8,14 +8,15 @@
 
 use std::sync::Arc;
 
-use artifact_store::OutputKind;
+use artifact_store::{OutputKind, Store};
 use astra_policy::Collective;
-use serde_json::json;
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
 use crate::astrasim::{self, ConfigFiles, ConfigRequest, DecisionTable, Layout, SystemOverrides};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, Result};
-use crate::hw::NetworkSpec;
+use crate::hw::{Axis, NetworkSpec};
 use crate::recipe::{Point, Workload};
 
 use super::placement::Placement;
@@ -110,11 +111,50 @@ pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Res
 pub(super) fn execute(context: &Context, point: &Point, inputs: &Inputs) -> Result<Produced> {
     let spec = context.spec(inputs.output(StepKind::Hw, hw::OUTPUT)?)?;
     let decided = Decided::of(spec, point, placement(context, inputs)?.as_ref())?;
-    let files = decided.files();
+    Ok(produced(decided.files(), &decided.table))
+}
+
+/// What the step writes.
+fn produced(files: ConfigFiles, table: &DecisionTable) -> Produced {
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, NETWORK, files.network_yml.into_bytes());
     produced.output(OutputKind::Blob, SYSTEM, files.system_json.into_bytes());
     produced.output(OutputKind::Blob, REMOTE_MEMORY, files.remote_memory_json.into_bytes());
-    produced.output(OutputKind::Blob, DECISIONS, decided.table.to_bytes());
-    Ok(produced)
+    produced.output(OutputKind::Blob, DECISIONS, table.to_bytes());
+    produced
+}
+
+/// What the parameters in a key say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    decisions: DecisionTable,
+    layout: DescribedLayout,
+    ranks: u32,
+    system: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedLayout {
+    axes: Option<Vec<Axis>>,
+    flatten_2d: bool,
+    synthetic_pair: Option<Vec<Axis>>,
+}
+
+/// Makes the files again from the description in their key; `None` when this version cannot tell from it what they were, or
+/// when the store does not have the network.
+pub(super) fn again(store: &Store, preimage: &Preimage) -> Result<Option<Produced>> {
+    let spec = preimage.inputs.get(hw::OUTPUT).filter(|_| preimage.version == VERSION);
+    let (Some(spec), Ok(described)) = (spec, Described::deserialize(&preimage.params)) else {
+        return Ok(None);
+    };
+    let Some(spec) = store.get(&spec.0)? else { return Ok(None) };
+    let spec = NetworkSpec::from_bytes(&spec)?;
+    let Described { decisions, layout, ranks, system } = described;
+    let DescribedLayout { axes, flatten_2d, synthetic_pair } = layout;
+    let request = ConfigRequest { ranks, axes, flatten_2d, synthetic_pair, ..ConfigRequest::default() };
+    let layout = astrasim::layout(&spec, &request)?;
+    let files = astrasim::write(&layout, &decisions, &spec.sys_options, &SystemOverrides::new(system)?);
+    Ok(Some(produced(files, &decisions)))
 }

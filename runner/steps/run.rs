@@ -179,7 +179,7 @@ pub(super) fn lowered(
 
 /// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below
 /// `ranks` are all of them.
-fn rank_of(name: &str, ranks: usize) -> Result<(&str, usize)> {
+pub(super) fn rank_of(name: &str, ranks: usize) -> Result<(&str, usize)> {
     let parts = name.strip_suffix(".et").and_then(|stem| stem.rsplit_once('.'));
     let parsed = parts.and_then(|(prefix, rank)| Some((prefix, rank.parse().ok()?)));
     parsed.filter(|(_, rank)| *rank < ranks).ok_or_else(|| {

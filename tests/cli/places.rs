@@ -23,7 +23,7 @@ fn a_copied_store_notices_and_verifies_itself_once() {
     let sandbox = built();
     copy(&sandbox.path("store"), &sandbox.path("copy"));
     for _ in 0..2 {
-        let reader = sandbox.run("ls --store copy").succeeds();
+        let reader = sandbox.run("ls --store copy --read-only").succeeds();
         reader.says(&["copied here", "it is verified when it is opened for writing"]);
     }
     let first = sandbox.run("build recipe.json --store copy").succeeds();
