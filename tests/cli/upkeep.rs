@@ -115,6 +115,8 @@ fn gc_gives_up_what_the_policy_says_and_tells_what_keeps_the_rest() {
     let planned = sandbox.run("gc --dry-run --older-than 0 --grace 0 --json").succeeds().value();
     assert_eq!(planned["given_up"].as_array().unwrap().len(), 4);
     assert_eq!(planned["given_up"][0]["because"], "unused");
+    let planned = sandbox.run("gc --dry-run --older-than 0 --grace 0").succeeds();
+    assert!(planned.text().contains("kept 0 blobs and 0 records (0 B) for 0 roots"), "{}", planned.text());
     // Written a moment ago: the grace window keeps all of it.
     assert_eq!(sandbox.run("gc --older-than 0 --json").succeeds().value()["dead"]["blobs"]["count"], 0);
     sandbox.run("gc --max-size 10B --dry-run").succeeds().says(&["warning: ", "more than --max-size"]);
