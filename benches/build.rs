@@ -14,7 +14,9 @@ use std::time::{Duration, Instant};
 
 use artifact_store::Digest;
 use astra_engine::{CollectiveType, Dialect, NetworkModel, RemoteMemory};
-use astra_store::astrasim::{self, ConfigRequest, PolicyChoices, SystemFile, SystemOptions, SystemOverrides};
+use astra_store::astrasim::{
+    self, AlgorithmLists, ConfigRequest, PolicyChoices, SystemFile, SystemOptions, SystemOverrides,
+};
 use astra_store::et::build::{NodeIds, SingleCollective};
 use astra_store::et::lower_bundle;
 use astra_store::hw::Document;
@@ -26,8 +28,8 @@ const RANKS: u32 = 8;
 const SIZES: u64 = 100;
 const BANDWIDTHS: u64 = 100;
 const POINTS: u64 = SIZES * BANDWIDTHS;
-/// One simulation per point; one `et` step per size, one `hw` and one `configs` step per bandwidth.
-const STEPS: u64 = POINTS + SIZES + 2 * BANDWIDTHS;
+/// One simulation per point; one `et` step per size; `hw`, `policy` and `configs` once per bandwidth.
+const STEPS: u64 = POINTS + SIZES + 3 * BANDWIDTHS;
 
 const BANDWIDTH: &str = "network.dimensions.0.topology.bandwidth";
 
@@ -169,9 +171,11 @@ impl Bench {
             let layout =
                 astrasim::layout(&spec, &ConfigRequest { ranks: RANKS, ..ConfigRequest::default() })?;
             let overrides = SystemOverrides::default();
-            let table =
-                astrasim::decide(&spec, &layout, Dialect::AstraSim, &PolicyChoices::new(), &overrides)?;
-            let files = astrasim::write(&layout, &table, &spec.sys_options, &overrides);
+            let chosen = PolicyChoices::new();
+            let lists = AlgorithmLists::of(|collective| {
+                astrasim::decide(&spec, &layout, Dialect::AstraSim, &chosen, &overrides, collective)
+            })?;
+            let files = astrasim::write(&layout, &lists, &spec.sys_options, &overrides);
             let (system, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json")?;
             let system = system.system(Dialect::AstraSim, &SystemOptions::default(), RemoteMemory::None)?;
             machines.push((layout.network(NetworkModel::CongestionAware), system));

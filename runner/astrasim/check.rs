@@ -2,13 +2,13 @@
 //!
 //! The engine and the lint say the same of the files they are given, but those files name neither the dimension of the
 //! hardware nor who chose. Keys that begin with `network` or `execution_backend` are the hardware file's, the others
-//! the recipe's. Depends on layouts and decision tables; it must never know where either is written.
+//! the recipe's. Depends on layouts and decisions; it must never know where either is written.
 
 use astra_engine::{Dialect, FaultProblem, FaultyLink, NetworkModel, NetworkProblem};
 use astra_policy::Collective;
 
 use super::decision::recipe_key;
-use super::{DecidedBy, Decision, DecisionTable, Layout, WrittenDimension};
+use super::{AlgorithmLists, DecidedBy, Decision, Layout, WrittenDimension};
 use crate::algorithm;
 use crate::{Error, Result};
 
@@ -63,20 +63,20 @@ pub fn check_network(layout: &Layout, model: NetworkModel) -> Result<()> {
 /// The first algorithm that cannot, with its dimension, who chose it and the key to change.
 pub fn check_algorithms(
     layout: &Layout,
-    table: &DecisionTable,
+    lists: &AlgorithmLists,
     dialect: Dialect,
     used: impl IntoIterator<Item = Collective>,
     hardware: &str,
 ) -> Result<()> {
     for collective in Collective::ALL {
-        for (dimension, decision) in layout.dimensions.iter().zip(table.get(collective)) {
+        for (dimension, decision) in layout.dimensions.iter().zip(lists.get(collective)) {
             let chosen = Chosen { collective, dimension, decision, hardware };
             let algorithm = algorithm::parse(&decision.algorithm)?;
             algorithm::exists(algorithm, dialect).map_err(|lacks| chosen.lacks(&lacks, dialect))?;
         }
     }
     for collective in used {
-        for (dimension, decision) in layout.dimensions.iter().zip(table.get(collective)) {
+        for (dimension, decision) in layout.dimensions.iter().zip(lists.get(collective)) {
             let chosen = Chosen { collective, dimension, decision, hardware };
             let algorithm = algorithm::parse(&decision.algorithm)?;
             algorithm::supports(algorithm, collective, dimension.link.npus, layout.ranks)
@@ -112,7 +112,7 @@ impl Chosen<'_> {
     fn cannot(&self, cannot: &str) -> Error {
         let error = self.error(cannot);
         match self.decision.decided_by {
-            DecidedBy::Policy => error.hint(format!(
+            DecidedBy::Policy | DecidedBy::Default => error.hint(format!(
                 "{}, with this key or with `{}` in the recipe",
                 Self::OTHER,
                 recipe_key(DecidedBy::RecipePolicy, self.collective)
@@ -128,7 +128,7 @@ impl Chosen<'_> {
             DecidedBy::SystemOverride | DecidedBy::RecipePolicy => {
                 (recipe_key(*decided_by, *collective), format!(" of {hardware}"))
             }
-            DecidedBy::DimensionOverride | DecidedBy::Policy => {
+            DecidedBy::DimensionOverride | DecidedBy::Policy | DecidedBy::Default => {
                 (format!("{}.collective_override.{collective}", dimension.key()), String::new())
             }
             DecidedBy::GlobalChoice => {

@@ -1,6 +1,7 @@
-//! The decision table: which algorithm each collective uses on each written dimension, and who decided.
+//! Which algorithm each collective uses on each written dimension, and who decided.
 //!
-//! A value of its own between the policy and the configuration files, in canonical form.
+//! What the user has fixed and what is the default; policies are asked elsewhere. A value of its own between decisions and
+//! the configuration files.
 
 use std::collections::BTreeMap;
 
@@ -14,9 +15,6 @@ use crate::algorithm;
 use crate::hw::NetworkSpec;
 use crate::policy;
 use crate::{Error, Result};
-
-/// Version of the canonical form.
-pub const TABLE_VERSION: u32 = 1;
 
 /// Who decided.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
@@ -32,6 +30,22 @@ pub enum DecidedBy {
     GlobalChoice,
     /// The policy, by its own rule.
     Policy,
+    /// The default, by the topology of the dimension: no policy was asked, or it had no opinion.
+    Default,
+}
+
+impl DecidedBy {
+    /// The name in decision tables.
+    pub const fn as_str(self) -> &'static str {
+        match self {
+            Self::SystemOverride => "system_override",
+            Self::RecipePolicy => "recipe_policy",
+            Self::DimensionOverride => "dimension_override",
+            Self::GlobalChoice => "global_choice",
+            Self::Policy => "policy",
+            Self::Default => "default",
+        }
+    }
 }
 
 /// The algorithm of one collective on one dimension.
@@ -47,50 +61,25 @@ pub struct Decision {
 }
 
 /// The algorithms of a run: per collective one decision for each written dimension, in order.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
-#[serde(deny_unknown_fields)]
-pub struct DecisionTable {
-    /// Version of this form: [`TABLE_VERSION`].
-    pub version: u32,
-    /// For all-reduce.
-    pub all_reduce: Vec<Decision>,
-    /// For all-gather.
-    pub all_gather: Vec<Decision>,
-    /// For reduce-scatter.
-    pub reduce_scatter: Vec<Decision>,
-    /// For all-to-all.
-    pub all_to_all: Vec<Decision>,
-}
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct AlgorithmLists([Vec<Decision>; 4]);
 
-impl DecisionTable {
-    /// The decisions for a collective.
-    pub fn get(&self, collective: Collective) -> &[Decision] {
-        match collective {
-            Collective::AllReduce => &self.all_reduce,
-            Collective::AllGather => &self.all_gather,
-            Collective::ReduceScatter => &self.reduce_scatter,
-            Collective::AllToAll => &self.all_to_all,
-        }
-    }
-
-    /// The canonical bytes: compact JSON in a fixed key order.
-    pub fn to_bytes(&self) -> Vec<u8> {
-        serde_json::to_vec(self).expect("a struct of strings and numbers has a JSON form")
-    }
-
-    /// Reads canonical bytes back.
+impl AlgorithmLists {
+    /// The lists that `f` gives for each collective.
     ///
     /// # Errors
-    ///
-    /// Bytes that are not a decision table of this version.
-    pub fn from_bytes(bytes: &[u8]) -> Result<Self> {
-        let table: Self = serde_json::from_slice(bytes)
-            .map_err(|error| Error::input(format!("not a decision table: {error}")))?;
-        if table.version != TABLE_VERSION {
-            let message = format!("decision table of version {}, expected {TABLE_VERSION}", table.version);
-            return Err(Error::input(message));
+    /// The first error of `f`.
+    pub fn of(mut f: impl FnMut(Collective) -> Result<Vec<Decision>>) -> Result<Self> {
+        let mut lists: [Vec<Decision>; 4] = Default::default();
+        for collective in Collective::ALL {
+            lists[collective.number() as usize] = f(collective)?;
         }
-        Ok(table)
+        Ok(Self(lists))
+    }
+
+    /// The decisions for a collective.
+    pub fn get(&self, collective: Collective) -> &[Decision] {
+        &self.0[collective.number() as usize]
     }
 }
 
@@ -107,8 +96,8 @@ pub enum Algorithms {
 /// What a recipe's `policy.collectives` fixes.
 pub type PolicyChoices = BTreeMap<Collective, Algorithms>;
 
-/// The algorithms of a run: a list in the recipe's `system` block decides first, then the recipe's
-/// `policy.collectives`, then what the hardware file fixes, then the default policy, which knows the algorithms that the
+/// The algorithms of a collective without a policy: a list in the recipe's `system` block decides first, then the recipe's
+/// `policy.collectives`, then what the hardware file fixes, then the default, which knows the algorithms that the
 /// simulator of the dialect has.
 ///
 /// # Errors
@@ -120,35 +109,27 @@ pub fn decide(
     dialect: Dialect,
     chosen: &PolicyChoices,
     overrides: &SystemOverrides,
-) -> Result<DecisionTable> {
-    let decisions = |collective| {
-        if let Some(list) = overrides.algorithms(collective) {
-            return fixed(DecidedBy::SystemOverride, collective, list, layout);
+    collective: Collective,
+) -> Result<Vec<Decision>> {
+    if let Some(list) = overrides.algorithms(collective) {
+        return fixed(DecidedBy::SystemOverride, collective, list, layout);
+    }
+    match chosen.get(&collective) {
+        Some(Algorithms::Everywhere(name)) => {
+            let list = vec![name.clone(); layout.dimensions.len()];
+            fixed(DecidedBy::RecipePolicy, collective, list, layout)
         }
-        match chosen.get(&collective) {
-            Some(Algorithms::Everywhere(name)) => {
-                let list = vec![name.clone(); layout.dimensions.len()];
-                fixed(DecidedBy::RecipePolicy, collective, list, layout)
-            }
-            Some(Algorithms::PerDimension(list)) => {
-                fixed(DecidedBy::RecipePolicy, collective, list.clone(), layout)
-            }
-            None => {
-                let decide = |dimension| on_dimension(spec, dimension, dialect, collective);
-                Ok(layout.dimensions.iter().map(decide).collect())
-            }
+        Some(Algorithms::PerDimension(list)) => {
+            fixed(DecidedBy::RecipePolicy, collective, list.clone(), layout)
         }
-    };
-    Ok(DecisionTable {
-        version: TABLE_VERSION,
-        all_reduce: decisions(Collective::AllReduce)?,
-        all_gather: decisions(Collective::AllGather)?,
-        reduce_scatter: decisions(Collective::ReduceScatter)?,
-        all_to_all: decisions(Collective::AllToAll)?,
-    })
+        None => {
+            let decide = |dimension| on_dimension(spec, dimension, dialect, collective);
+            Ok(layout.dimensions.iter().map(decide).collect())
+        }
+    }
 }
 
-/// What the hardware file fixes for a dimension, else for the collective, else the policy's own rule.
+/// What the hardware file fixes for a dimension, else for the collective, else the default.
 fn on_dimension(
     spec: &NetworkSpec,
     dimension: &WrittenDimension,
@@ -165,7 +146,7 @@ fn on_dimension(
     }
     let topology = policy::topology(dimension.link.topology);
     let (algorithm, reason) = astra_policy_topology::default_for(policy::dialect(dialect), topology);
-    Decision { algorithm: algorithm.name().to_owned(), decided_by: DecidedBy::Policy, reason }
+    Decision { algorithm: algorithm.name().to_owned(), decided_by: DecidedBy::Default, reason }
 }
 
 /// A list of the recipe, one algorithm for each dimension.

@@ -1,6 +1,6 @@
 //! ASTRA-sim's configuration files: which network a run sees, and the text of its files, written and read.
 //!
-//! [`layout`] selects dimensions for a rank count, [`decide`] asks the policy for algorithms, the checks say what the
+//! [`layout`] selects dimensions for a rank count, [`decide`] says which algorithms are fixed, the checks say what the
 //! engine cannot simulate of both, [`write()`] makes the files; the `*File` types read such files (ours or anybody's)
 //! into the engine's values. Depends on [`crate::hw`], the policy vocabulary and the engine's types. It must never know
 //! of the store or of steps.
@@ -14,22 +14,22 @@ mod memory;
 mod network_file;
 mod number;
 mod shape;
+mod signature;
 mod system_file;
 mod system_keys;
 mod write;
 
-/// Version of the default policy's rules.
-pub use astra_policy_topology::VERSION as POLICY_VERSION;
 pub use check::{check_algorithms, check_network};
 pub use custom_files::{CustomFiles, read_per_node};
-pub use decision::{Algorithms, DecidedBy, Decision, DecisionTable, PolicyChoices, TABLE_VERSION, decide};
+pub use decision::{AlgorithmLists, Algorithms, DecidedBy, Decision, PolicyChoices, decide};
 pub use groups::{group_numbers, read_groups, write_groups};
 pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;
 pub use network_file::NetworkFile;
+pub use signature::Signature;
 pub use system_file::{SystemFile, SystemOptions};
 pub use system_keys::{SystemOverrides, algorithm_key};
-pub use write::{ConfigFiles, write};
+pub use write::{ConfigFiles, ConfigNames, config_names, write};
 
 /// Parses JSON; a syntax error has the file, line and column.
 fn json(bytes: &[u8], file: &str) -> crate::Result<serde_json::Value> {

@@ -6,7 +6,7 @@ use serde_json::{Value as Json, json};
 
 use super::number::{float, general};
 use super::system_keys::algorithm_key;
-use super::{DecisionTable, Layout, SystemOverrides, WrittenDimension};
+use super::{AlgorithmLists, Layout, SystemOverrides, WrittenDimension};
 use crate::hw::SysOptions;
 
 /// A run's configuration files: names as their users know them, and text.
@@ -27,20 +27,38 @@ pub struct ConfigFiles {
 /// Writes the configuration files of a run.
 ///
 /// The system file holds DeepFlow's defaults (endpoint delay 10 ns, 1 split, 1 active chunk, …), over them the
-/// hardware file's options, over them the user's overrides; the algorithms are those of the table.
+/// hardware file's options, over them the user's overrides; the algorithms are those of the lists.
 pub fn write(
     layout: &Layout,
-    table: &DecisionTable,
+    lists: &AlgorithmLists,
     options: &SysOptions,
     overrides: &SystemOverrides,
 ) -> ConfigFiles {
-    let signature = layout.signature();
+    let names = config_names(layout);
     ConfigFiles {
-        network_name: format!("network_analytical_{signature}.yml"),
+        network_name: names.network,
         network_yml: network_yml(layout),
-        system_name: format!("system_native_collectives_{signature}.json"),
-        system_json: system_json(table, options, overrides),
+        system_name: names.system,
+        system_json: system_json(lists, options, overrides),
         remote_memory_json: "{\n    \"memory-type\": \"NO_MEMORY_EXPANSION\"\n}\n".to_owned(),
+    }
+}
+
+/// What users know the files of a layout by.
+#[derive(Clone, Debug, PartialEq, Eq)]
+pub struct ConfigNames {
+    /// `network_analytical_<counts>.yml`
+    pub network: String,
+    /// `system_native_collectives_<counts>.json`
+    pub system: String,
+}
+
+/// The names of the configuration files of a layout.
+pub fn config_names(layout: &Layout) -> ConfigNames {
+    let signature = layout.signature();
+    ConfigNames {
+        network: format!("network_analytical_{signature}.yml"),
+        system: format!("system_native_collectives_{signature}.json"),
     }
 }
 
@@ -63,7 +81,7 @@ fn network_yml(layout: &Layout) -> String {
     text
 }
 
-fn system_json(table: &DecisionTable, options: &SysOptions, overrides: &SystemOverrides) -> String {
+fn system_json(lists: &AlgorithmLists, options: &SysOptions, overrides: &SystemOverrides) -> String {
     let mut keys = Keys(vec![
         ("scheduling-policy", json!("LIFO")),
         ("endpoint-delay", json!(options.endpoint_delay_ns.unwrap_or(10))),
@@ -71,7 +89,7 @@ fn system_json(table: &DecisionTable, options: &SysOptions, overrides: &SystemOv
         ("preferred-dataset-splits", json!(options.preferred_dataset_splits.unwrap_or(1))),
     ]);
     for collective in Collective::ALL {
-        let names = table.get(collective).iter().map(|decision| decision.algorithm.as_str());
+        let names = lists.get(collective).iter().map(|decision| decision.algorithm.as_str());
         keys.0.push((algorithm_key(collective), names.collect()));
     }
     keys.0.extend([
@@ -81,7 +99,7 @@ fn system_json(table: &DecisionTable, options: &SysOptions, overrides: &SystemOv
         ("roofline-enabled", json!(0)),
         ("peak-perf", json!(900)),
     ]);
-    // The table has decided about algorithms already, with the overrides' lists in mind.
+    // The lists are decided with those of the overrides in mind.
     let decided = Collective::ALL.map(algorithm_key);
     for (key, value) in overrides.entries().iter().filter(|(key, _)| !decided.contains(&key.as_str())) {
         match keys.0.iter_mut().find(|(name, _)| name == key) {

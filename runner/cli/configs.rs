@@ -6,7 +6,7 @@ use astra_engine::Dialect;
 use clap::Args;
 use serde_json::json;
 
-use crate::astrasim::{self, ConfigRequest, PolicyChoices, SystemOverrides};
+use crate::astrasim::{self, AlgorithmLists, ConfigRequest, PolicyChoices, SystemOverrides};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::hw::{Axis, Document};
@@ -69,8 +69,10 @@ pub(super) fn run(ui: &Ui, args: &ConfigsArgs) -> Result<()> {
     };
     let overrides = SystemOverrides::default();
     let layout = astrasim::layout(&spec, &request).map_err(|e| e.in_file(&file))?;
-    let table = astrasim::decide(&spec, &layout, dialect, &PolicyChoices::new(), &overrides)?;
-    let written = astrasim::write(&layout, &table, &spec.sys_options, &overrides);
+    let lists = AlgorithmLists::of(|collective| {
+        astrasim::decide(&spec, &layout, dialect, &PolicyChoices::new(), &overrides, collective)
+    })?;
+    let written = astrasim::write(&layout, &lists, &spec.sys_options, &overrides);
     let named = [
         ("network", &written.network_name, &written.network_yml),
         ("system", &written.system_name, &written.system_json),

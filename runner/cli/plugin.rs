@@ -5,13 +5,14 @@ mod ls;
 mod new;
 mod show;
 
-use std::path::Path;
+use std::path::{Path, PathBuf};
 
 use clap::{Args, Subcommand};
 
 use crate::error::{Error, Result};
 use crate::files;
 use crate::policy::{SHIPPED, Shipped, Source};
+use crate::steps::PluginPath;
 
 use super::ui::Ui;
 
@@ -36,6 +37,22 @@ pub(super) fn run(ui: &Ui, args: &PluginArgs) -> Result<()> {
         Command::Show(args) => show::run(ui, args),
         Command::Check(args) => check::run(ui, args),
         Command::New(args) => new::run(ui, args),
+    }
+}
+
+/// Where policies are looked for that a recipe calls by name.
+#[derive(Debug, Args)]
+pub(super) struct PluginDirs {
+    /// Look for policies that the recipe calls by name in this directory first; may be given several times.
+    ///
+    /// Then in those of $ASTRA_STORE_PLUGIN_PATH, then beside the recipe.
+    #[arg(long = "plugin-dir", value_name = "DIR")]
+    directories: Vec<PathBuf>,
+}
+
+impl PluginDirs {
+    pub(super) fn path(&self) -> PluginPath {
+        PluginPath::new(&self.directories)
     }
 }
 

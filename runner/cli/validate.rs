@@ -9,6 +9,7 @@ use crate::error::Result;
 use crate::recipe::Recipe;
 use crate::steps::{self, Sources};
 
+use super::plugin::PluginDirs;
 use super::ui::{Ui, counted};
 
 /// Check a recipe, the hardware files it names and every point, and simulate and write nothing.
@@ -17,12 +18,14 @@ use super::ui::{Ui, counted};
 pub(super) struct ValidateArgs {
     /// The recipe.
     recipe: PathBuf,
+    #[command(flatten)]
+    plugins: PluginDirs,
 }
 
 pub(super) fn run(ui: &Ui, args: &ValidateArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let points = recipe.points()?;
-    let notices = steps::check(&Sources::read(&recipe)?, &points)?;
+    let notices = steps::check(&Sources::read(&recipe, &args.plugins.path(), None)?, &points)?;
     if ui.json() {
         return ui.json_line(&json!({ "recipe": recipe.name(), "points": points.len(), "notices": notices }));
     }

@@ -11,4 +11,4 @@ mod step;
 pub use diff::{Change, changes, json_changes};
 pub use hex::Hex;
 pub use preimage::Preimage;
-pub use step::{PerStep, RanksFrom, StepKind};
+pub use step::{DemandFrom, PerStep, StepKind};

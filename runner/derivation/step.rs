@@ -5,23 +5,26 @@ use std::ops::{Index, IndexMut};
 
 use serde::{Deserialize, Serialize};
 
-/// The derivations of a point: `hw` → `configs` → `run` and `et` → `run`, and `et` → `configs` where the traces decide
-/// how many ranks there are.
+/// The derivations of a point: `hw` → `policy` → `configs` → `run`, `hw` → `configs` and `et` → `run`; and `et` → `policy`
+/// and `et` → `configs` where only the traces say what the ranks ask of the network.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
 pub enum StepKind {
     /// Hardware YAML → canonical network specification.
     Hw,
     /// Workload → execution traces, one per rank.
     Et,
+    /// Network specification, policy, the collectives asked about → decision table.
+    Policy,
     /// Network specification, decisions, rank count → simulator configuration files.
     Configs,
     /// Configuration files, traces, engine → per-rank times.
     Run,
 }
 
-/// What says how many ranks a point has.
+/// What says what the ranks of a point ask of the network: how many they are, and which collectives they carry out. The
+/// recipe settles which of the two it is, so the graph of derivations is known before any of them is executed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
-pub enum RanksFrom {
+pub enum DemandFrom {
     /// The recipe.
     Recipe,
     /// What the step `et` finds out.
@@ -30,24 +33,27 @@ pub enum RanksFrom {
 
 impl StepKind {
     /// All kinds; what a step reads comes before it.
-    pub const ALL: [Self; 4] = [Self::Hw, Self::Et, Self::Configs, Self::Run];
+    pub const ALL: [Self; 5] = [Self::Hw, Self::Et, Self::Policy, Self::Configs, Self::Run];
 
     /// The steps whose outputs this one reads.
-    pub const fn needs(self, ranks: RanksFrom) -> &'static [Self] {
-        match (self, ranks) {
+    pub const fn needs(self, demand: DemandFrom) -> &'static [Self] {
+        match (self, demand) {
             (Self::Hw | Self::Et, _) => &[],
-            (Self::Configs, RanksFrom::Recipe) => &[Self::Hw],
-            (Self::Configs, RanksFrom::Traces) => &[Self::Hw, Self::Et],
+            (Self::Policy, DemandFrom::Recipe) => &[Self::Hw],
+            (Self::Policy, DemandFrom::Traces) => &[Self::Hw, Self::Et],
+            (Self::Configs, DemandFrom::Recipe) => &[Self::Hw, Self::Policy],
+            (Self::Configs, DemandFrom::Traces) => &[Self::Hw, Self::Et, Self::Policy],
             (Self::Run, _) => &[Self::Et, Self::Configs],
         }
     }
 
     /// The steps that read this one's outputs; what reads another's outputs comes after it.
-    pub const fn feeds(self, ranks: RanksFrom) -> &'static [Self] {
-        match (self, ranks) {
-            (Self::Hw, _) => &[Self::Configs],
-            (Self::Et, RanksFrom::Recipe) | (Self::Configs, _) => &[Self::Run],
-            (Self::Et, RanksFrom::Traces) => &[Self::Configs, Self::Run],
+    pub const fn feeds(self, demand: DemandFrom) -> &'static [Self] {
+        match (self, demand) {
+            (Self::Hw, _) => &[Self::Policy, Self::Configs],
+            (Self::Et, DemandFrom::Recipe) | (Self::Configs, _) => &[Self::Run],
+            (Self::Et, DemandFrom::Traces) => &[Self::Policy, Self::Configs, Self::Run],
+            (Self::Policy, _) => &[Self::Configs],
             (Self::Run, _) => &[],
         }
     }
@@ -57,6 +63,7 @@ impl StepKind {
         match self {
             Self::Hw => "hw",
             Self::Et => "et",
+            Self::Policy => "policy",
             Self::Configs => "configs",
             Self::Run => "run",
         }
@@ -72,7 +79,7 @@ impl fmt::Display for StepKind {
 /// One value for each kind of step.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Serialize, Deserialize)]
 #[serde(transparent)]
-pub struct PerStep<T>([T; 4]);
+pub struct PerStep<T>([T; 5]);
 
 impl<T> PerStep<T> {
     /// The value that `f` gives for each kind.
@@ -103,11 +110,11 @@ mod tests {
     fn what_a_step_reads_comes_before_it_and_knows_who_reads_it() {
         for (position, kind) in StepKind::ALL.into_iter().enumerate() {
             assert_eq!(kind as usize, position);
-            for ranks in [RanksFrom::Recipe, RanksFrom::Traces] {
-                assert!(kind.needs(ranks).iter().all(|need| *need < kind));
+            for demand in [DemandFrom::Recipe, DemandFrom::Traces] {
+                assert!(kind.needs(demand).iter().all(|need| *need < kind));
                 for other in StepKind::ALL {
-                    let reads = other.needs(ranks).contains(&kind);
-                    assert_eq!(kind.feeds(ranks).contains(&other), reads, "{kind} {other}");
+                    let reads = other.needs(demand).contains(&kind);
+                    assert_eq!(kind.feeds(demand).contains(&other), reads, "{kind} {other}");
                 }
             }
         }

@@ -9,9 +9,9 @@ use std::time::{Duration, Instant};
 
 use artifact_store::{ActionKey, ActionRecord, Ticket};
 
-use crate::derivation::{PerStep, RanksFrom, StepKind};
+use crate::derivation::{DemandFrom, PerStep, StepKind};
 use crate::error::Error;
-use crate::steps::Derivation;
+use crate::steps::{Derivation, RanksFinished};
 
 use super::StepStatus;
 
@@ -19,22 +19,22 @@ use super::StepStatus;
 pub(super) struct Task {
     pub(super) point: usize,
     pub(super) kind: StepKind,
-    /// What says how many ranks the point has, which decides what the step reads.
-    pub(super) ranks: RanksFrom,
+    /// What says what the point's ranks ask of the network, which decides what the step reads.
+    pub(super) demand: DemandFrom,
 }
 
 impl Task {
     /// The steps of the point whose outputs this one reads.
     pub(super) fn needs(self) -> impl Iterator<Item = Self> {
-        self.kind.needs(self.ranks).iter().map(move |&kind| Self { kind, ..self })
+        self.kind.needs(self.demand).iter().map(move |&kind| Self { kind, ..self })
     }
 }
 
 /// What came of a derivation.
 #[derive(Clone, Debug)]
 pub(super) enum Resolved {
-    /// The outputs are known; `executed`: by this build.
-    Done { key: ActionKey, record: Arc<ActionRecord>, executed: bool },
+    /// The outputs are known; `status` says since when: `Run`, `Hit` or `HitUpstream`.
+    Done { key: ActionKey, record: Arc<ActionRecord>, status: StepStatus },
     /// Dry run: not known, would be executed.
     WouldRun,
     /// Dry run: the key depends on a step that would be executed.
@@ -48,6 +48,8 @@ pub(super) enum Resolved {
 /// What workers tell, in an order in which a point comes after its steps.
 pub(super) enum Message {
     Step(Finished),
+    /// A simulation of a point goes on.
+    Ranks(usize, RanksFinished),
     /// The last derivation of a point is resolved.
     Point(usize, Resolved),
 }
@@ -99,7 +101,7 @@ pub(super) struct State {
 impl State {
     /// Notes what a task came to. A step that depends on it becomes ready, or comes to its end with it.
     pub(super) fn settle(&mut self, task: Task, resolved: Resolved, report: &Sender<Message>) {
-        let Task { point, kind, ranks } = task;
+        let Task { point, kind, demand } = task;
         if matches!(resolved, Resolved::Unknown) {
             tell(report, Finished::new(task, StepStatus::Unknown, None));
         }
@@ -108,7 +110,7 @@ impl State {
         }
         self.resolved[point][kind] = Some(resolved);
         self.open -= 1;
-        for &kind in kind.feeds(ranks) {
+        for &kind in kind.feeds(demand) {
             // Looked at one after the other: the end of one may have been the end of the next.
             if self.resolved[point][kind].is_some() {
                 continue;

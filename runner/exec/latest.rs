@@ -7,7 +7,7 @@ use std::collections::BTreeSet;
 
 use artifact_store::{ActionKey, Closure, Digest, OutputKind, Root, Store};
 
-use crate::derivation::StepKind;
+use crate::derivation::{PerStep, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Index, Report};
 
@@ -131,6 +131,16 @@ impl LatestBuild {
         let index = index(store, recipe)?.unwrap_or_default();
         let mut seen = BTreeSet::new();
         Ok(index.keys().filter_map(|keys| keys[StepKind::Run]).filter(|run| seen.insert(*run)).collect())
+    }
+
+    /// The names and keys of the points of a recipe's latest build, in their order.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn points(store: &Store, recipe: &KnownRecipe) -> Result<Vec<(String, PerStep<Option<ActionKey>>)>> {
+        let index = index(store, recipe)?.unwrap_or_default();
+        let names = index.points.iter().map(|(name, _)| name.clone());
+        Ok(names.zip(index.keys()).collect())
     }
 
     fn read(store: &Store, root: &Root) -> Result<Self> {

@@ -10,7 +10,7 @@ use artifact_store::{ActionKey, Blob, Closure, Digest, OutputKind, Publication, 
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Recipe;
 use crate::report::Report;
-use crate::steps::Sources;
+use crate::steps::{PluginPath, Sources};
 
 use super::build::{CLOSURE, derivation};
 use super::known::KnownRecipe;
@@ -26,8 +26,8 @@ const NAME_DIGITS: usize = 12;
 ///
 /// # Errors
 /// When the recipe's files cannot be read.
-pub fn build_key(recipe: &Recipe) -> Result<ActionKey> {
-    Ok(derivation(&Sources::read(recipe)?).key)
+pub fn build_key(recipe: &Recipe, plugins: &PluginPath) -> Result<ActionKey> {
+    Ok(derivation(&Sources::read(recipe, plugins, None)?).key)
 }
 
 /// What the builds of a recipe need: the latest complete one, and what incomplete ones have finished since.

@@ -235,6 +235,9 @@ fn raw_request(request: &Request, dimensions: &[raw::Dimension]) -> raw::Request
         active_chunks: request.active_chunks,
         network_model: request.network_model.number(),
         dialect: request.dialect.number(),
+        local_memory_bytes_per_s: request.local_memory_bytes_per_s,
+        collective_optimization: request.collective_optimization.number(),
+        queues_per_dimension: request.queues_per_dimension,
     }
 }
 

@@ -29,4 +29,4 @@ pub use scaffold::{Language, is_fit, scaffold};
 pub use serve::serve;
 pub use session::{Isolation, Session, Source};
 pub use shipped::{SHIPPED, Shipped};
-pub use words::{allowed, dialect, network_model, topology};
+pub use words::{allowed, collective_optimization, dialect, network_model, topology};

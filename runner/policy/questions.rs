@@ -2,7 +2,7 @@
 //!
 //! Fixed, so that two runs try the same. Only possible requests: every dimension allows at least one algorithm.
 
-use astra_policy::{Collective, Dialect, Dimension, NetworkModel, Request, Topology};
+use astra_policy::{Collective, CollectiveOptimization, Dialect, Dimension, NetworkModel, Request, Topology};
 
 use super::words::allowed;
 
@@ -46,6 +46,9 @@ pub fn sample() -> Vec<Request> {
         request.dataset_splits = 1 + (index % 3) as u32;
         request.active_chunks = 1 + (index % 2) as u32;
         request.endpoint_delay_ns = 10 * (index % 4) as u64;
+        request.local_memory_bytes_per_s = [1600e9, 50e9, 0.0][index % 3];
+        request.collective_optimization = CollectiveOptimization::ALL[index / 2 % 2];
+        request.queues_per_dimension = 1 + (index / 3 % 2) as u32;
         request.group = (index % 7 == 3).then(|| (0..request.ranks).step_by(2).collect());
     }
     requests
@@ -80,6 +83,9 @@ fn request(
         active_chunks: 1,
         network_model,
         dialect,
+        local_memory_bytes_per_s: 1600e9,
+        collective_optimization: CollectiveOptimization::LocalBwAware,
+        queues_per_dimension: 1,
     }
 }
 

@@ -6,9 +6,8 @@
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use artifact_store::Digest;
+use artifact_store::{Digest, SharedBytes};
 use astra_policy::{Answer, Choice, Request, raw};
 use tempfile::NamedTempFile;
 
@@ -20,6 +19,7 @@ use super::shipped::{Opened, Shipped};
 use super::trouble::Trouble;
 use super::wire::{self, Question};
 use crate::error::{Error, ErrorKind, Result};
+use crate::program::this_program;
 
 /// Where a policy comes from.
 #[derive(Clone)]
@@ -31,7 +31,7 @@ pub enum Source {
         /// What the user calls it, for messages.
         name: String,
         /// The library. These bytes are loaded, whatever has happened to the file since they were read.
-        bytes: Arc<[u8]>,
+        bytes: SharedBytes,
     },
 }
 
@@ -76,13 +76,7 @@ impl Isolation {
     /// # Errors
     /// When the system does not say which that is.
     pub fn this_program() -> Result<Self> {
-        // The link stays right when the program's file is replaced meanwhile.
-        let link = Path::new("/proc/self/exe");
-        if link.exists() {
-            return Ok(Self::Helper(link.to_owned()));
-        }
-        let why = |e| Error::new(ErrorKind::System, format!("cannot find the program that is running: {e}"));
-        std::env::current_exe().map(Self::Helper).map_err(why)
+        this_program().map(Self::Helper)
     }
 }
 

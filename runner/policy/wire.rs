@@ -4,7 +4,9 @@
 
 use std::io::{self, Read, Write};
 
-use astra_policy::{AlgorithmSet, Collective, Dialect, NetworkModel, Request, Topology};
+use astra_policy::{
+    AlgorithmSet, Collective, CollectiveOptimization, Dialect, NetworkModel, Request, Topology,
+};
 use prost::Message;
 
 use super::about::About;
@@ -102,6 +104,9 @@ impl From<&Request> for Question {
             active_chunks: request.active_chunks,
             network_model: request.network_model.number(),
             dialect: request.dialect.number(),
+            local_memory_bytes_per_s: request.local_memory_bytes_per_s,
+            collective_optimization: request.collective_optimization.number(),
+            queues_per_dimension: request.queues_per_dimension,
         }
     }
 }
@@ -131,6 +136,9 @@ impl Question {
             active_chunks: self.active_chunks,
             network_model: NetworkModel::from_number(self.network_model)?,
             dialect: Dialect::from_number(self.dialect)?,
+            local_memory_bytes_per_s: self.local_memory_bytes_per_s,
+            collective_optimization: CollectiveOptimization::from_number(self.collective_optimization)?,
+            queues_per_dimension: self.queues_per_dimension,
         })
     }
 }

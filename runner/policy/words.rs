@@ -1,7 +1,9 @@
 //! The engine's words in the vocabulary of policies, and which algorithms are possible.
 
 use astra_engine as engine;
-use astra_policy::{Algorithm, AlgorithmSet, Collective, Dialect, NetworkModel, Topology};
+use astra_policy::{
+    Algorithm, AlgorithmSet, Collective, CollectiveOptimization, Dialect, NetworkModel, Topology,
+};
 
 use crate::algorithm;
 
@@ -35,6 +37,14 @@ pub const fn network_model(model: engine::NetworkModel) -> NetworkModel {
     match model {
         engine::NetworkModel::CongestionAware => NetworkModel::CongestionAware,
         engine::NetworkModel::CongestionUnaware => NetworkModel::CongestionUnaware,
+    }
+}
+
+/// The policies' word for a decomposition of all-reduces.
+pub const fn collective_optimization(of: engine::CollectiveOptimization) -> CollectiveOptimization {
+    match of {
+        engine::CollectiveOptimization::Baseline => CollectiveOptimization::Baseline,
+        engine::CollectiveOptimization::LocalBwAware => CollectiveOptimization::LocalBwAware,
     }
 }
 
@@ -75,12 +85,15 @@ mod tests {
     }
 
     #[test]
-    fn topologies_dialects_and_models_keep_their_names() {
+    fn topologies_dialects_models_and_optimizations_keep_their_names() {
         for known in engine::Topology::ALL {
             assert_eq!(topology(*known).name(), known.as_str());
         }
         for known in engine::Dialect::ALL {
             assert_eq!(dialect(*known).name(), known.as_str());
+        }
+        for known in engine::CollectiveOptimization::ALL {
+            assert_eq!(collective_optimization(*known).name(), known.as_str());
         }
         for known in engine::NetworkModel::ALL {
             assert_eq!(network_model(*known).name(), known.as_str());

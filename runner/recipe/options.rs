@@ -2,40 +2,73 @@
 //!
 //! Names are checked here; what an algorithm can do on a network is judged where networks are known.
 
-use astra_engine::{Dialect, NetworkModel, System};
+use astra_engine::{Bytes, Dialect, NetworkModel, System};
 use astra_policy::Collective;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, boolean, count_to, object, text, word};
+use super::section::{Section, array, boolean, count_to, object, relative_path, size, span, text, word};
 use crate::algorithm;
 use crate::astrasim::{Algorithms, PolicyChoices, SystemOverrides, algorithm_key};
 use crate::hw::Axis;
+use crate::policy;
 
 /// Which policy chooses collective algorithms, and what the recipe fixes for it.
 #[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Policy {
     /// The policy that decides where nothing is fixed.
     pub plugin: PolicyPlugin,
+    /// Its configuration.
+    #[serde(flatten)]
+    pub config: Option<PolicyConfig>,
     /// Algorithms fixed by the recipe; they win over those of the hardware file. Keyed by name: `all_reduce`, ….
     #[serde(serialize_with = "by_name")]
     pub collectives: PolicyChoices,
 }
 
-/// The policies that ship.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
-#[serde(rename_all = "snake_case")]
+/// A policy, as a recipe names it.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+#[serde(untagged)]
 pub enum PolicyPlugin {
-    /// Chooses by the topology of each dimension.
-    #[default]
-    Topology,
+    /// By its name: one that ships, or a library in the places where plugins are looked for.
+    Named(String),
+    /// A library, relative to the recipe.
+    File(String),
+}
+
+impl Default for PolicyPlugin {
+    fn default() -> Self {
+        Self::Named("topology".to_owned())
+    }
+}
+
+impl PolicyPlugin {
+    /// As written.
+    pub fn as_str(&self) -> &str {
+        match self {
+            Self::Named(text) | Self::File(text) => text,
+        }
+    }
+}
+
+/// The configuration of a policy.
+#[derive(Clone, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize)]
+pub enum PolicyConfig {
+    /// The text itself.
+    #[serde(rename = "config")]
+    Text(String),
+    /// A file that holds the text, relative to the recipe.
+    #[serde(rename = "config_file")]
+    File(String),
 }
 
 /// The simulator of a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Engine {
     /// Which program simulates.
     pub kind: EngineKind,
@@ -48,7 +81,25 @@ pub struct Engine {
     /// Queues that share the active chunks of a dimension.
     #[serde(skip_serializing_if = "is_default_queues")]
     pub queues_per_dimension: u32,
+    /// What concerns a simulator that is another program. Of this only the content of the executable decides anything.
+    #[serde(skip)]
+    pub external: External,
 }
+
+/// The simulator that is another program, and what it may use. Kept, without effect, where the built-in one simulates, so
+/// that a sweep can change between the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct External {
+    /// The executable, relative to the recipe; where it is absent the environment names it.
+    pub binary: Option<Arc<str>>,
+    /// How long one simulation may take; as long as it likes when absent.
+    pub timeout: Option<Duration>,
+    /// The address space that each of its processes may have; no limit when absent.
+    pub memory: Option<Bytes>,
+}
+
+/// Less than this no program can be started with.
+const LEAST_MEMORY: Bytes = Bytes(64 << 20);
 
 /// Queues per dimension where a recipe does not say: as many as the simulator has where nobody asks for more.
 const QUEUES: u32 = 1;
@@ -60,12 +111,16 @@ pub enum EngineKind {
     /// The simulator that is part of this program.
     #[default]
     Builtin,
+    /// An executable of ASTRA-sim's analytical simulator.
+    #[serde(rename = "astra-sim")]
+    AstraSim,
 }
 
 impl Default for Engine {
     fn default() -> Self {
         let (network, dialect) = (NetworkModel::CongestionAware, Dialect::AstraSim);
-        Self { kind: EngineKind::Builtin, network, dialect, queues_per_dimension: QUEUES }
+        let external = External::default();
+        Self { kind: EngineKind::Builtin, network, dialect, queues_per_dimension: QUEUES, external }
     }
 }
 
@@ -78,8 +133,11 @@ pub struct LayoutOptions {
     pub flatten_2d: bool,
 }
 
-pub(super) const POLICY_KEYS: &[&str] = &["plugin", "collectives"];
-pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect", "queues_per_dimension"];
+pub(super) const POLICY_KEYS: &[&str] = &["plugin", "config", "config_file", "collectives"];
+pub(super) const ENGINE_KEYS: &[&str] =
+    &["kind", "network", "dialect", "queues_per_dimension", "binary", "timeout", "memory"];
+pub(super) const ENGINES: [(&str, EngineKind); 2] =
+    [("builtin", EngineKind::Builtin), ("astra-sim", EngineKind::AstraSim)];
 pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
 
 fn by_name<S: Serializer>(collectives: &PolicyChoices, serializer: S) -> Result<S::Ok, S::Error> {
@@ -103,11 +161,36 @@ fn dialect_name<S: Serializer>(dialect: &Dialect, serializer: S) -> Result<S::Ok
 /// Reads the `policy` section.
 pub(super) fn policy(json: &Json, place: &Place<'_>) -> Result<Policy, Fault> {
     let section = Section::open(json, place, POLICY_KEYS)?;
-    let plugins = [("topology", PolicyPlugin::Topology)];
+    let config_text = |json: &Json, place: &Place<'_>| text(json, place).map(PolicyConfig::Text);
+    let config_file = |json: &Json, place: &Place<'_>| relative_path(json, place).map(PolicyConfig::File);
+    let config = section.optional("config", config_text)?;
+    let file = section.optional("config_file", config_file)?;
+    if config.is_some() && file.is_some() {
+        return Err(place
+            .key("config_file")
+            .fault("`config` gives the configuration already; keep one of them"));
+    }
     Ok(Policy {
-        plugin: section.optional("plugin", |j, p| word(j, p, "policy", &plugins))?.unwrap_or_default(),
+        plugin: section.optional("plugin", plugin)?.unwrap_or_default(),
+        config: config.or(file),
         collectives: section.optional("collectives", collectives)?.unwrap_or_default(),
     })
+}
+
+/// The name of a policy, or the path of a library: what has a `/` or a `.`, which no name has.
+fn plugin(json: &Json, place: &Place<'_>) -> Result<PolicyPlugin, Fault> {
+    let found = text(json, place)?;
+    if found.contains(['/', '.']) {
+        return relative_path(json, place).map(PolicyPlugin::File);
+    }
+    if !policy::is_fit(&found) {
+        let message =
+            format!("`{}` is neither the name of a policy nor the path of a library", found.escape_debug());
+        return Err(place.fault(message).hint(
+            "a name is a lower-case letter, then lower-case letters, digits and dashes; a path ends in .so",
+        ));
+    }
+    Ok(PolicyPlugin::Named(found))
 }
 
 fn collectives(json: &Json, place: &Place<'_>) -> Result<PolicyChoices, Fault> {
@@ -148,12 +231,11 @@ fn algorithm_name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
 /// Reads the `engine` section.
 pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
     let section = Section::open(json, place, ENGINE_KEYS)?;
-    let kinds = [("builtin", EngineKind::Builtin)];
     let networks: Vec<_> = NetworkModel::ALL.iter().map(|n| (n.as_str(), *n)).collect();
     let dialects: Vec<_> = Dialect::ALL.iter().map(|d| (d.as_str(), *d)).collect();
     let default = Engine::default();
     Ok(Engine {
-        kind: section.optional("kind", |j, p| word(j, p, "engine", &kinds))?.unwrap_or(default.kind),
+        kind: section.optional("kind", |j, p| word(j, p, "engine", &ENGINES))?.unwrap_or(default.kind),
         network: section
             .optional("network", |j, p| word(j, p, "network model", &networks))?
             .unwrap_or(default.network),
@@ -163,7 +245,29 @@ pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
         queues_per_dimension: section
             .optional("queues_per_dimension", queues)?
             .unwrap_or(default.queues_per_dimension),
+        external: External {
+            binary: section.optional("binary", text)?.map(Arc::from),
+            timeout: section.optional("timeout", timeout)?,
+            memory: section.optional("memory", memory)?,
+        },
     })
+}
+
+fn timeout(json: &Json, place: &Place<'_>) -> Result<Duration, Fault> {
+    let timeout = span(json, place)?;
+    if timeout.is_zero() {
+        return Err(place.fault("no time at all, expected at least 1 s; leave the key out for no limit"));
+    }
+    Ok(timeout)
+}
+
+fn memory(json: &Json, place: &Place<'_>) -> Result<Bytes, Fault> {
+    let memory = size(json, place)?;
+    if memory < LEAST_MEMORY {
+        let message = format!("{} bytes, expected at least 64 MiB: with less no program starts", memory.0);
+        return Err(place.fault(message));
+    }
+    Ok(memory)
 }
 
 fn queues(json: &Json, place: &Place<'_>) -> Result<u32, Fault> {

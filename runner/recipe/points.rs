@@ -7,11 +7,12 @@ use serde_json::Value;
 use std::collections::HashSet;
 use std::sync::Arc;
 
+use super::document::Json;
 use super::edits;
 use super::load::Recipe;
 use super::options::{self, Engine, LayoutOptions, Policy};
 use super::patched::{Active, Misfit};
-use super::place::{Place, Source};
+use super::place::{Fault, Place, Source};
 use super::section::relative_path;
 use super::sweep::{self, Axis, Origin, Part};
 use super::workload::{self, Workload};
@@ -22,6 +23,8 @@ use crate::et::Edit;
 /// One simulation of a recipe.
 #[derive(Clone, Debug)]
 pub struct Point {
+    /// Stands for everything but the workload: points with equal numbers differ in nothing else.
+    pub setting: u32,
     /// What varies, as `label=value,label=value`; the recipe's name when nothing does.
     pub name: String,
     /// Label and value of what varies, as written, in the order of the axes.
@@ -69,21 +72,25 @@ impl Recipe {
 }
 
 impl Recipe {
-    /// The workloads of all points that have one, in their order; the same one may be there several times.
-    pub(super) fn workloads(&self) -> Vec<Workload> {
-        let changing = |axis: &Axis| axis.changes(Part::Workload);
+    /// What a section says in all points in which it can be read, in their order; the same may be there several times.
+    pub(super) fn all_of<T>(
+        &self,
+        part: Part,
+        read: impl Fn(&Json, &Place<'_>) -> Result<T, Fault>,
+    ) -> Vec<T> {
+        let changing = |axis: &Axis| axis.changes(part);
         let mut chosen = vec![0; self.axes.len()];
-        let mut workloads = Vec::new();
+        let mut all = Vec::new();
         loop {
-            let active = self.active(Part::Workload, &chosen);
-            workloads.extend(self.read(&active, Part::Workload, workload::read));
+            let active = self.active(part, &chosen);
+            all.extend(self.read(&active, part, &read));
             // The last axis fastest, as in `advance`, but only over those that make a difference.
             let next = (0..chosen.len()).rev().filter(|&axis| changing(&self.axes[axis])).find(|&axis| {
                 chosen[axis] = (chosen[axis] + 1) % self.axes[axis].entries.len();
                 chosen[axis] != 0
             });
             if next.is_none() {
-                return workloads;
+                return all;
             }
         }
     }
@@ -128,6 +135,8 @@ struct Sections<'a> {
     engine: Memo<Engine>,
     system: Memo<Arc<SystemOverrides>>,
     layout: Memo<Arc<LayoutOptions>>,
+    /// The axes that change anything but the workload.
+    settings: Vec<usize>,
 }
 
 impl<'a> Sections<'a> {
@@ -143,7 +152,18 @@ impl<'a> Sections<'a> {
             engine: Memo::new(axes, Part::Engine),
             system: Memo::new(axes, Part::System),
             layout: Memo::new(axes, Part::Layout),
+            settings: (0..axes.len())
+                .filter(|i| {
+                    Part::ALL.iter().any(|(_, part)| *part != Part::Workload && axes[*i].changes(*part))
+                })
+                .collect(),
         }
+    }
+
+    /// The number of the combination of the axes that change anything but the workload; there are at most as many as points.
+    fn setting(&self, chosen: &[usize]) -> u32 {
+        let settings = self.settings.iter().map(|&axis| (self.recipe.axes[axis].entries.len(), chosen[axis]));
+        settings.fold(0, |number, (entries, entry)| number * entries as u32 + entry as u32)
     }
 
     fn point(&mut self, chosen: &[usize]) -> Result<Point> {
@@ -159,6 +179,7 @@ impl<'a> Sections<'a> {
             recipe.blame(Misfit::Section(fault), &recipe.active(Part::System, chosen), chosen)
         })?;
         Ok(Point {
+            setting: self.setting(chosen),
             name: recipe.point_name(chosen),
             axes: recipe.settings(chosen).cloned().collect(),
             hw: self.hw.get(recipe, chosen, |active| {

@@ -14,6 +14,7 @@ use super::place::{Fault, Place};
 use super::section::{
     MAX_COUNT, Section, array, boolean, count, list, relative_path, size, text, trace_time, word,
 };
+use crate::decision::{Demand, Question};
 use crate::et::graph::{ConvertOptions, Mends};
 
 /// The workload of one point.
@@ -124,14 +125,21 @@ pub struct Item {
 }
 
 impl Workload {
-    /// The collectives that are used, each once.
-    pub fn collectives(&self) -> BTreeSet<Collective> {
+    /// What the ranks ask of the network, where the recipe says so: of existing traces and graphs it is known when they
+    /// have been read.
+    pub fn demand(&self) -> Option<Demand> {
+        let mut demand = Demand::default();
         match self {
-            Self::Collective { collective, .. } => BTreeSet::from([*collective]),
-            Self::Sequence { items, .. } => items.iter().map(|item| item.collective).collect(),
-            // What is in existing traces and in graphs is known when they have been read.
-            Self::Pipeline { .. } | Self::Et(_) | Self::Graph(_) => BTreeSet::new(),
+            Self::Collective { collective, ranks, size } => {
+                demand.add(Question::of(*collective, size.0), (*ranks).into());
+            }
+            Self::Sequence { ranks, items } => {
+                items.iter().for_each(|i| demand.add(Question::of(i.collective, i.size.0), (*ranks).into()));
+            }
+            Self::Pipeline { .. } => {}
+            Self::Et(_) | Self::Graph(_) => return None,
         }
+        Some(demand)
     }
 
     /// How many ranks take part, where the recipe says so: a graph has as many as its conversion gives.

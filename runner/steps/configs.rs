@@ -1,126 +1,148 @@
 //! Step `configs`: network specification, decisions, rank count → simulator configuration files.
 //!
-//! Reads: `network-spec.json`, and of a graph `placement.json`, which has its rank count and its axes. Writes:
-//! `network.yml`, `system.json`, `remote_memory.json`, and for readers `decisions.json`. In its key: the digest of the
-//! specification, the decision table with who decided, the rank count, the choice of dimensions and the overrides of the
-//! system file. The table is the same whatever policy decided so, and
-//! who decided is not in what the run reads: neither re-runs a simulation.
+//! Reads: `network-spec.json`, `decisions.json`, and of existing traces and graphs `collectives.json` and
+//! `placement.json`. Writes: `network.yml`, `system.json`, `remote_memory.json`. In its key: the digest of the
+//! specification, the algorithms and numbers of chunks decided for this workload, the rank count, the choice of dimensions
+//! and the overrides of the system file. Who decided, why, and what other workloads are told is not in it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use artifact_store::{OutputKind, Store};
+use artifact_store::{Digest, OutputKind, Store};
 use astra_policy::Collective;
 use serde::Deserialize;
 use serde_json::{Map, Value, json};
 
-use crate::astrasim::{self, ConfigFiles, ConfigRequest, DecisionTable, Layout, SystemOverrides};
-use crate::derivation::{Preimage, StepKind};
-use crate::error::{Error, Result};
-use crate::hw::{Axis, NetworkSpec};
-use crate::recipe::{Point, Workload};
+use crate::astrasim::{
+    self, AlgorithmLists, ConfigFiles, ConfigRequest, DecidedBy, Decision, Layout, SystemOverrides,
+};
+use crate::decision::{DecisionTable, Demand, Settled, settle};
+use crate::derivation::{DemandFrom, Preimage, StepKind};
+use crate::error::Result;
+use crate::hw::{Axis, NetworkSpec, SysOptions};
+use crate::recipe::Point;
 
-use super::placement::Placement;
-use super::{Context, Inputs, Produced, et, hw};
+use super::demand::demand_from;
+use super::placement::{self, Placement};
+use super::{Context, Inputs, Produced, hw, policy};
 
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 pub(super) const NETWORK: &str = "network.yml";
 pub(super) const SYSTEM: &str = "system.json";
 pub(super) const REMOTE_MEMORY: &str = "remote_memory.json";
-const DECISIONS: &str = "decisions.json";
 
-/// The configuration files of a point on a network; `placement` says how many ranks there are where the recipe does not.
-pub(super) fn files(
-    spec: Arc<NetworkSpec>,
-    point: &Point,
-    placement: Option<&Placement>,
-) -> Result<ConfigFiles> {
-    Ok(Decided::of(spec, point, placement)?.files())
-}
-
-/// The network of a point and the algorithms decided for it.
-struct Decided<'a> {
-    spec: Arc<NetworkSpec>,
+/// The network of a point and what is decided for it.
+pub(super) struct Decided<'a> {
+    options: SysOptions,
     request: ConfigRequest,
     layout: Layout,
     system: &'a SystemOverrides,
-    table: DecisionTable,
+    settled: Settled,
 }
 
 impl<'a> Decided<'a> {
-    fn of(spec: Arc<NetworkSpec>, point: &'a Point, placement: Option<&Placement>) -> Result<Self> {
-        let request = request(&spec, point, placement).map_err(|error| point.blame(error))?;
-        let decide = || {
-            let layout = astrasim::layout(&spec, &request)?;
-            astrasim::check_network(&layout, point.engine.network)?;
-            let dialect = point.engine.dialect;
-            let table = astrasim::decide(&spec, &layout, dialect, &point.policy.collectives, &point.system)?;
-            astrasim::check_algorithms(&layout, &table, dialect, point.workload.collectives(), &point.hw)?;
-            Ok((layout, table))
+    pub(super) fn of(
+        spec: &NetworkSpec,
+        point: &'a Point,
+        placement: Option<&Placement>,
+        demand: &Demand,
+        table: &DecisionTable,
+    ) -> Result<Self> {
+        let request = placement::request(spec, point, placement)?;
+        let layout = placement::layout(spec, point, &request)?;
+        let situation = policy::situation(spec, &layout, point);
+        let settled = settle(&situation, demand, table).map_err(|error| point.blame(error))?;
+        // Of existing traces and graphs the lint knows more: groups, and the dimensions that are involved.
+        let used = match demand_from(point) {
+            DemandFrom::Recipe => policy::collectives(demand.questions()),
+            DemandFrom::Traces => Default::default(),
         };
-        let (layout, table) = decide().map_err(|error| point.blame(error))?;
-        Ok(Self { spec, request, layout, system: &point.system, table })
+        astrasim::check_algorithms(&layout, &settled.lists, point.engine.dialect, used, &point.hw)
+            .map_err(|error| point.blame(error))?;
+        let options = with_numbers(spec.sys_options, settled.dataset_splits, settled.active_chunks);
+        Ok(Self { options, request, layout, system: &point.system, settled })
     }
 
-    fn files(&self) -> ConfigFiles {
-        astrasim::write(&self.layout, &self.table, &self.spec.sys_options, self.system)
+    pub(super) fn files(&self) -> ConfigFiles {
+        astrasim::write(&self.layout, &self.settled.lists, &self.options, self.system)
     }
-}
 
-/// What a point asks of the hardware.
-fn request(spec: &NetworkSpec, point: &Point, placement: Option<&Placement>) -> Result<ConfigRequest> {
-    match (&*point.workload, point.workload.ranks(), placement) {
-        (Workload::Graph(file), _, Some(placement)) => {
-            placement.request(&file.graph, &point.layout, &spec.parallelism)
+    /// What one system file cannot say of the decisions, if anything, for a reader.
+    pub(super) fn lost(&self) -> Option<String> {
+        let losses = &self.settled.losses;
+        let first = losses.first()?;
+        let others = match losses.len() - 1 {
+            0 => String::new(),
+            more => format!(", and {more} more"),
+        };
+        Some(format!(
+            "{first}{others}: a system file has one list of algorithms for each collective and one number of chunks, and gets \
+             those by which the most bytes go; `show --decisions` shows all"
+        ))
+    }
+
+    fn params(&self) -> Value {
+        // Algorithm lists are among the decisions already.
+        let is_algorithm = |key: &str| Collective::ALL.iter().any(|c| astrasim::algorithm_key(*c) == key);
+        let mut system = self.system.entries().clone();
+        system.retain(|key, _| !is_algorithm(key));
+        let names = |c: &Collective| {
+            let names: Vec<&str> = self.settled.lists.get(*c).iter().map(|d| d.algorithm.as_str()).collect();
+            (c.name().to_owned(), json!(names))
+        };
+        let mut decisions: serde_json::Map<String, Value> = Collective::ALL.iter().map(names).collect();
+        let numbers =
+            [("active_chunks", self.settled.active_chunks), ("dataset_splits", self.settled.dataset_splits)];
+        decisions.extend(numbers.into_iter().filter_map(|(name, n)| Some((name.to_owned(), n?.into()))));
+        let ConfigRequest { ranks, axes, flatten_2d, synthetic_pair, .. } = &self.request;
+        let mut params = json!({
+            "decisions": decisions,
+            "layout": { "axes": axes, "flatten_2d": flatten_2d },
+            "ranks": ranks,
+            "system": system,
+        });
+        if let Some(preferred) = synthetic_pair {
+            params["layout"]["synthetic_pair"] = json!(preferred);
         }
-        (_, Some(ranks), _) => Ok(ConfigRequest {
-            ranks,
-            axes: point.layout.axes.clone(),
-            flatten_2d: point.layout.flatten_2d,
-            ..ConfigRequest::default()
-        }),
-        _ => Err(Error::failed("nothing says how many ranks there are")),
+        params
     }
 }
 
-/// How the ranks of a point's graph lie on hardware.
-fn placement(context: &Context, inputs: &Inputs) -> Result<Option<Placement>> {
-    let digest = inputs.optional(StepKind::Et, et::PLACEMENT);
-    digest.map(|digest| Placement::decode(&context.content(&digest)?)).transpose()
+/// The options of the hardware file, with numbers of chunks where it says none.
+fn with_numbers(options: SysOptions, dataset_splits: Option<u32>, active_chunks: Option<u32>) -> SysOptions {
+    SysOptions {
+        preferred_dataset_splits: options.preferred_dataset_splits.or(dataset_splits),
+        active_chunks_per_dimension: options.active_chunks_per_dimension.or(active_chunks),
+        ..options
+    }
+}
+
+/// The digest of the specification, and what is decided for a point on it.
+fn decided<'a>(context: &Context, point: &'a Point, inputs: &Inputs) -> Result<(Digest, Decided<'a>)> {
+    let spec = inputs.output(StepKind::Hw, hw::OUTPUT)?;
+    let table: Arc<DecisionTable> = context.table(inputs.output(StepKind::Policy, policy::DECISIONS)?)?;
+    let demand = context.demand(point, inputs)?;
+    let placement = Placement::find(context, inputs)?;
+    Ok((spec, Decided::of(&*context.spec(spec)?, point, placement.as_ref(), &demand, &table)?))
 }
 
 pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Result<Preimage> {
-    let spec = inputs.output(StepKind::Hw, hw::OUTPUT)?;
-    let decided = Decided::of(context.spec(spec)?, point, placement(context, inputs)?.as_ref())?;
-    // Algorithm lists are in the table already, whoever decided them.
-    let is_algorithm = |key: &str| Collective::ALL.iter().any(|c| astrasim::algorithm_key(*c) == key);
-    let mut system = decided.system.entries().clone();
-    system.retain(|key, _| !is_algorithm(key));
-    let ConfigRequest { ranks, axes, flatten_2d, synthetic_pair, .. } = &decided.request;
-    let mut params = json!({
-        "decisions": decided.table,
-        "layout": { "axes": axes, "flatten_2d": flatten_2d },
-        "ranks": ranks,
-        "system": system,
-    });
-    if let Some(preferred) = synthetic_pair {
-        params["layout"]["synthetic_pair"] = json!(preferred);
-    }
-    Ok(Preimage::new(StepKind::Configs.as_str(), VERSION, params).input(hw::OUTPUT, spec))
+    let (spec, decided) = decided(context, point, inputs)?;
+    // Said here, because it is no less so when the files are known.
+    context.notify("policy", decided.lost());
+    Ok(Preimage::new(StepKind::Configs.as_str(), VERSION, decided.params()).input(hw::OUTPUT, spec))
 }
 
 pub(super) fn execute(context: &Context, point: &Point, inputs: &Inputs) -> Result<Produced> {
-    let spec = context.spec(inputs.output(StepKind::Hw, hw::OUTPUT)?)?;
-    let decided = Decided::of(spec, point, placement(context, inputs)?.as_ref())?;
-    Ok(produced(decided.files(), &decided.table))
+    Ok(produced(decided(context, point, inputs)?.1.files()))
 }
 
 /// What the step writes.
-fn produced(files: ConfigFiles, table: &DecisionTable) -> Produced {
+fn produced(files: ConfigFiles) -> Produced {
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, NETWORK, files.network_yml.into_bytes());
     produced.output(OutputKind::Blob, SYSTEM, files.system_json.into_bytes());
     produced.output(OutputKind::Blob, REMOTE_MEMORY, files.remote_memory_json.into_bytes());
-    produced.output(OutputKind::Blob, DECISIONS, table.to_bytes());
     produced
 }
 
@@ -128,10 +150,34 @@ fn produced(files: ConfigFiles, table: &DecisionTable) -> Produced {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Described {
-    decisions: DecisionTable,
+    decisions: DescribedDecisions,
     layout: DescribedLayout,
     ranks: u32,
     system: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct DescribedDecisions {
+    active_chunks: Option<u32>,
+    dataset_splits: Option<u32>,
+    /// By the name of the collective.
+    #[serde(flatten)]
+    lists: BTreeMap<String, Vec<String>>,
+}
+
+impl DescribedDecisions {
+    /// The lists, as far as they are written. `None` when one is missing.
+    fn lists(&self) -> Option<AlgorithmLists> {
+        let all_there = Collective::ALL.iter().all(|collective| self.lists.contains_key(collective.name()));
+        // Who decided is neither in the key nor in the files.
+        let decision = |name: &String| Decision {
+            algorithm: name.clone(),
+            decided_by: DecidedBy::Policy,
+            reason: String::new(),
+        };
+        let of = |collective: Collective| Ok(self.lists[collective.name()].iter().map(decision).collect());
+        all_there.then(|| AlgorithmLists::of(of).ok())?
+    }
 }
 
 #[derive(Deserialize)]
@@ -149,12 +195,13 @@ pub(super) fn again(store: &Store, preimage: &Preimage) -> Result<Option<Produce
     let (Some(spec), Ok(described)) = (spec, Described::deserialize(&preimage.params)) else {
         return Ok(None);
     };
-    let Some(spec) = store.get(&spec.0)? else { return Ok(None) };
-    let spec = NetworkSpec::from_bytes(&spec)?;
     let Described { decisions, layout, ranks, system } = described;
+    let (Some(spec), Some(lists)) = (store.get(&spec.0)?, decisions.lists()) else { return Ok(None) };
+    let spec = NetworkSpec::from_bytes(&spec)?;
+    let options = with_numbers(spec.sys_options, decisions.dataset_splits, decisions.active_chunks);
     let DescribedLayout { axes, flatten_2d, synthetic_pair } = layout;
     let request = ConfigRequest { ranks, axes, flatten_2d, synthetic_pair, ..ConfigRequest::default() };
     let layout = astrasim::layout(&spec, &request)?;
-    let files = astrasim::write(&layout, &decisions, &spec.sys_options, &SystemOverrides::new(system)?);
-    Ok(Some(produced(files, &decisions)))
+    let files = astrasim::write(&layout, &lists, &options, &SystemOverrides::new(system)?);
+    Ok(Some(produced(files)))
 }

@@ -4,19 +4,29 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use artifact_store::remote::Upstream;
 use artifact_store::{ActionRecord, Digest, Provenance, SharedBytes, Store};
 use astra_engine::Nanos;
 
 use crate::astrasim::{NetworkFile, SystemFile};
+use crate::decision::{DecisionTable, Demand};
+use crate::derivation::{DemandFrom, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
+use crate::recipe::Point;
 use crate::report::RunResult;
 
+use super::demand::{Demands, Questions, demand_from};
 use super::ingest::Sources;
-use super::run;
+use super::policies::Sessions;
+use super::{Derivation, Inputs, et, run};
+
+/// What points share that share a step `policy`: setting, ranks, network, questions, and how a graph lies on it.
+pub(super) type PolicyStep = (u32, Option<u32>, Digest, Digest, Option<Digest>);
 
 /// What the steps of one build share.
 #[derive(Debug)]
@@ -33,8 +43,18 @@ pub struct Context {
     /// Finish times of runs of this build, so that the report need not read results back.
     finished: Mutex<HashMap<Digest, Finish>>,
     notice_lists: Memo<Digest, Vec<String>>,
+    tables: Memo<Digest, DecisionTable>,
+    demands: Memo<Digest, Demand>,
+    asked: Demands,
+    /// By what points share that share a step `policy`.
+    pub(super) policy_steps: Memo<PolicyStep, Derivation>,
+    /// The policies that have been asked.
+    pub(super) sessions: Sessions,
     told: Mutex<BTreeSet<String>>,
     lint: bool,
+    /// Asked for content that the store does not have, when nothing is to be written.
+    peeked: Option<Upstream>,
+    watcher: Option<PathBuf>,
 }
 
 /// What a report says of a result.
@@ -58,15 +78,81 @@ impl Context {
             workloads: Memo::new(64),
             finished: Mutex::default(),
             notice_lists: Memo::new(4096),
+            tables: Memo::new(4096),
+            demands: Memo::new(64),
+            asked: Demands::default(),
+            policy_steps: Memo::new(65_536),
+            sessions: Sessions::default(),
             told: Mutex::default(),
             lint: true,
+            peeked: None,
+            watcher: None,
         }
+    }
+
+    /// The same, reading what the store does not have where it is upstream.
+    #[must_use]
+    pub fn peeking(self, upstream: Option<&Upstream>) -> Self {
+        Self { peeked: upstream.cloned(), ..self }
     }
 
     /// The same, with or without a check of the traces before each simulation.
     #[must_use]
     pub fn with_lint(self, lint: bool) -> Self {
         Self { lint, ..self }
+    }
+
+    /// The same, with policies that come as libraries in this process, for a debugger.
+    #[must_use]
+    pub fn with_policies_in_process(self, in_process: bool) -> Self {
+        Self { sessions: Sessions::new(in_process), ..self }
+    }
+
+    /// The same, for a build of these points: what they ask of one network is asked together.
+    #[must_use]
+    pub fn for_points(self, points: &[Point]) -> Self {
+        let asked = Demands::of(points, |policy| self.sources.policy(policy).ok());
+        Self { asked, ..self }
+    }
+
+    /// What the ranks of a point ask of the network.
+    pub(super) fn demand(&self, point: &Point, inputs: &Inputs) -> Result<Arc<Demand>> {
+        match (demand_from(point), point.workload.demand()) {
+            (DemandFrom::Recipe, Some(demand)) => Ok(Arc::new(demand)),
+            _ => {
+                let digest = inputs.output(StepKind::Et, et::COLLECTIVES)?;
+                self.demands.get_or(digest, || Demand::decode(&self.content(&digest)?))
+            }
+        }
+    }
+
+    /// What the policy of a point is asked in its step.
+    pub(super) fn questions(&self, point: &Point, inputs: &Inputs) -> Result<Arc<Questions>> {
+        let found = self.sources.policy(&point.policy)?;
+        let demand = self.demand(point, inputs)?;
+        Ok(match demand_from(point) {
+            DemandFrom::Recipe => self.asked.questions(point, found, &demand),
+            DemandFrom::Traces => Arc::new(Questions::of(found, demand.questions())),
+        })
+    }
+
+    /// The decision table with this digest.
+    pub(super) fn table(&self, digest: Digest) -> Result<Arc<DecisionTable>> {
+        self.tables.get_or(digest, || DecisionTable::decode(&self.content(&digest)?))
+    }
+
+    /// The same, with the program `astra-store` to watch over simulators that are other programs.
+    #[must_use]
+    pub fn with_watcher(self, watcher: Option<&Path>) -> Self {
+        Self { watcher: watcher.map(Path::to_owned), ..self }
+    }
+
+    /// The program that watches over simulators.
+    pub(super) fn watcher(&self) -> Result<&Path> {
+        self.watcher.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "nobody watches over a simulator that is another program")
+                .hint("name the program `astra-store` in the options of the build")
+        })
     }
 
     /// Whether traces are checked before each simulation.
@@ -94,7 +180,19 @@ impl Context {
     /// # Errors
     /// When they are gone or damaged: the store was changed from outside during the build.
     pub fn content(&self, digest: &Digest) -> Result<SharedBytes> {
-        super::files::content(&self.store, digest)
+        self.find(digest)?.ok_or_else(|| super::files::gone(digest))
+    }
+
+    /// The bytes of a blob, if they are to be had.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn find(&self, digest: &Digest) -> Result<Option<SharedBytes>> {
+        if let Some(bytes) = self.store.get(digest)? {
+            return Ok(Some(bytes));
+        }
+        let found = self.peeked.as_ref().and_then(|upstream| upstream.peek(digest));
+        Ok(found.map(|blob| blob.bytes().clone()))
     }
 
     /// The result of a run of this build, executed or recalled, and what a report says of it.
@@ -170,5 +268,6 @@ pub fn provenance(took: Duration) -> Provenance {
         finished_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         host: host.clone(),
+        log: Vec::new(),
     }
 }

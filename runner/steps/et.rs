@@ -1,8 +1,8 @@
 //! Step `et`: workload → execution traces.
 //!
 //! Reads: nothing but its parameters, or existing traces with their groups, or a graph. Writes: the tree `et` (one
-//! uncompressed file per rank; equal ranks are one blob), `manifest.json`, `comm_groups.json` where there are groups, and
-//! of a graph `placement.json` and what is worth saying about it. In its key: the workload with its rank count or its way
+//! uncompressed file per rank; equal ranks are one blob), `manifest.json`, `collectives.json`, `comm_groups.json` where there are
+//! groups, and of a graph `placement.json` and what is worth saying about it. In its key: the workload with its rank count or its way
 //! of conversion, the edits, and of files the content, never the path.
 
 use std::num::NonZeroUsize;
@@ -22,10 +22,12 @@ use crate::recipe::{ExistingTraces, GraphFile, ManifestForm, Point, Workload};
 use super::traces::{FromGraph, Traces, traces, traces_of};
 use super::{Context, Produced, Sources};
 
-pub(super) const VERSION: u32 = 2;
+pub(super) const VERSION: u32 = 3;
 pub(super) const TREE: &str = "et";
 pub(super) const MANIFEST: &str = "manifest.json";
 pub(super) const GROUPS: &str = "comm_groups.json";
+/// Which collectives the ranks carry out, and how often.
+pub(super) const COLLECTIVES: &str = "collectives.json";
 /// How the ranks of a graph lie on hardware.
 pub(super) const PLACEMENT: &str = "placement.json";
 /// The name of the input that is the tree of existing traces, wherever they lie.
@@ -86,10 +88,12 @@ pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
 
 /// What the step writes.
 fn produced(workload: &Workload, traces: Traces) -> Result<Produced> {
+    let demand = traces.demand()?;
     let Traces { prefix, bundle, groups, graph } = traces;
     let mut produced = Produced::default();
     let names = (0..).map(|rank| Bundle::file_name(prefix, rank));
     produced.tree(TREE, &bundle.files, names.zip(bundle.file_of_rank.iter().map(|f| *f as usize)))?;
+    produced.output(OutputKind::Blob, COLLECTIVES, demand.encode());
     let groups = astrasim::group_numbers(&groups);
     let manifest = match (workload, &graph) {
         (Workload::Graph(GraphFile { manifest: ManifestForm::Df, .. }), Some(graph)) => {

@@ -1,22 +1,27 @@
-//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, read once when a build begins.
+//! What a recipe names on disk: hardware files, graphs, existing traces and their groups, policies with their configuration;
+//! read once when a build begins.
 //!
 //! Afterwards only these bytes count, whatever happens to the files. Paths are for messages; nothing keyed depends on them.
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifact_store::{Blob, Digest, Store, Tree, TreeEntry};
 
 use crate::error::{Error, Result};
 use crate::et::Bundle;
+use crate::external::{self, Executable};
 use crate::files;
 use crate::hw::Document;
-use crate::recipe::{ExistingTraces, Recipe, Workload};
+use crate::recipe::{ExistingTraces, Policy, Recipe, Workload};
 use crate::traces::TraceFiles;
 
 use super::context::Memo;
+use super::lone::GIVEN;
+use super::plugin_path::PluginPath;
+use super::policies::{self, FoundPolicy, Named};
 use super::run::rank_of;
 
 /// A file that a recipe names.
@@ -46,19 +51,25 @@ pub struct TraceSource {
 pub struct Sources {
     /// The recipe in canonical form.
     pub recipe: Blob,
+    /// What sets the keys of this build apart, if anything does.
+    pub salt: Option<String>,
     /// Hardware files, graphs and group files, under the names by which the recipe calls them.
     pub files: BTreeMap<String, Source>,
     /// Existing traces, likewise.
     pub traces: BTreeMap<String, TraceSource>,
+    policies: Vec<(Named, FoundPolicy)>,
+    /// The simulators of points that another program simulates, by how the recipe names them, in the order of the points.
+    executables: Vec<(Option<Arc<str>>, Executable)>,
     documents: Memo<String, Document>,
 }
 
 impl Sources {
-    /// Reads the files a recipe names.
+    /// Reads the files a recipe names; policies that it calls by name are looked for. Hashes of executables are remembered
+    /// in a directory, if there is one.
     ///
     /// # Errors
-    /// When one cannot be read.
-    pub fn read(recipe: &Recipe) -> Result<Self> {
+    /// When one cannot be read or found.
+    pub fn read(recipe: &Recipe, plugins: &PluginPath, remembered: Option<&Path>) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
         let workloads = recipe.workloads_with_files();
         let mut sources = BTreeMap::new();
@@ -83,8 +94,32 @@ impl Sources {
                 entry.insert(source);
             }
         }
-        let recipe = Blob::new(recipe.canonical());
-        Ok(Self { recipe, files: sources, traces, documents: Memo::new(64) })
+        let policies = policies::read_all(recipe, plugins)?;
+        let mut executables = Vec::new();
+        for binary in recipe.binaries() {
+            let path = path_of_binary(binary.as_deref(), beside)?;
+            executables.push((binary, Executable::find(&path, remembered)?));
+        }
+        let (salt, recipe) = (recipe.salt().map(str::to_owned), Blob::new(recipe.canonical()));
+        Ok(Self { recipe, salt, files: sources, traces, policies, executables, documents: Memo::new(64) })
+    }
+
+    /// The executables that simulate, in the order of the points: their content decides results, wherever they lie.
+    pub fn executables(&self) -> impl Iterator<Item = Digest> {
+        self.executables.iter().map(|(_, executable)| executable.digest)
+    }
+
+    /// Adds a simulator that the recipe does not name.
+    pub fn add_executable(&mut self, name: Arc<str>, executable: Executable) {
+        self.executables.push((Some(name), executable));
+    }
+
+    /// The executable that the recipe names so; nothing stands for the one that the environment names.
+    pub(super) fn executable(&self, binary: Option<&str>) -> Result<&Executable> {
+        let known = self.executables.iter().find(|(name, _)| name.as_deref() == binary);
+        known
+            .map(|(_, executable)| executable)
+            .ok_or_else(|| not_a_source(binary.unwrap_or(external::VARIABLE)))
     }
 
     /// Names and digests of everything that was read beside the recipe.
@@ -93,17 +128,39 @@ impl Sources {
         files.chain(self.traces.iter().map(|(name, source)| (name.as_str(), source.tree.digest())))
     }
 
+    /// What identifies each policy that the recipe names, in its order: text for keys.
+    pub fn policies(&self) -> impl Iterator<Item = String> {
+        self.policies.iter().map(|(_, found)| found.identity())
+    }
+
+    pub(super) fn policy(&self, policy: &Policy) -> Result<&FoundPolicy> {
+        let is_it = |((plugin, config), _): &&(Named, FoundPolicy)| {
+            *plugin == policy.plugin && *config == policy.config
+        };
+        let found = self.policies.iter().find(is_it);
+        found.map(|(_, found)| found).ok_or_else(|| not_a_source(policy.plugin.as_str()))
+    }
+
     /// Recipe and files, to be kept in the store.
     pub fn blobs(&self) -> Vec<Blob> {
         let traces = self.traces.values().flat_map(|source| source.files.iter().chain([&source.tree]));
         let files = self.files.values().map(|source| &source.blob);
-        std::iter::once(&self.recipe).chain(files).chain(traces).cloned().collect()
+        let policies = self.policies.iter().flat_map(|(_, found)| found.blobs());
+        std::iter::once(&self.recipe).chain(files).chain(traces).chain(policies).cloned().collect()
     }
 
     /// Of no recipe: what the store has of sources is added.
     pub(super) fn of_no_recipe() -> Self {
         let recipe = Blob::new([]);
-        Self { recipe, files: BTreeMap::new(), traces: BTreeMap::new(), documents: Memo::new(1) }
+        Self {
+            recipe,
+            salt: None,
+            files: BTreeMap::new(),
+            traces: BTreeMap::new(),
+            policies: Vec::new(),
+            executables: Vec::new(),
+            documents: Memo::new(1),
+        }
     }
 
     /// Adds a file whose content the store has; says whether it has.
@@ -153,6 +210,14 @@ impl Sources {
     }
 }
 
+/// Where a simulator lies: beside the recipe, or where the environment says.
+fn path_of_binary(binary: Option<&str>, beside: &Path) -> Result<PathBuf> {
+    match binary {
+        Some(binary) => Ok(beside.join(binary)),
+        None => external::from_environment(),
+    }
+}
+
 fn not_a_source(name: &str) -> Error {
     Error::failed(format!("`{name}` is not among the sources of the recipe"))
 }
@@ -164,7 +229,7 @@ impl TraceSource {
         let files: Vec<Blob> = files.into_iter().map(Blob::new).collect();
         let entry = |(rank, &file): (u32, &u32)| {
             let blob = &files[file as usize];
-            TreeEntry { name: Bundle::file_name("trace", rank), digest: blob.digest(), len: blob.len() }
+            TreeEntry { name: Bundle::file_name(GIVEN, rank), digest: blob.digest(), len: blob.len() }
         };
         let tree = Tree::new((0..).zip(&file_of_rank).map(entry).collect())?;
         Ok(Self { prefix, files, file_of_rank, tree: Blob::new(tree.encode()) })

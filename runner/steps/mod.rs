@@ -7,11 +7,18 @@ mod again;
 mod check;
 mod configs;
 mod context;
+mod decided;
+mod demand;
 mod et;
+mod external;
 mod files;
 mod hw;
 mod ingest;
+mod lone;
 mod placement;
+mod plugin_path;
+mod policies;
+mod policy;
 mod recorded;
 mod run;
 mod traces;
@@ -22,37 +29,40 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use artifact_store::{
-    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, SharedBytes,
-    Tree, TreeEntry,
+    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Provenance, Publication,
+    SharedBytes, Tree, TreeEntry,
 };
 
-use crate::derivation::{Preimage, RanksFrom, StepKind};
+use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
 pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};
+pub use decided::{DecisionReader, PointDecision};
+pub use demand::demand_from;
 pub(crate) use files::content;
-pub use files::point_files;
+pub use files::{PointConfiguration, PointFile, PointFiles, PointTraces, point_files};
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
-pub use recorded::{RecordedRun, recorded_run, runs_of_result};
+pub use lone::{LoneRun, lone_run};
+pub use plugin_path::PluginPath;
+pub use policies::{FoundPolicy, Sessions};
+pub use policy::DECISIONS;
+pub use recorded::{RecordedRun, engine_of_run, recorded_run, runs_of_result};
 pub use run::simulation_error;
+pub(crate) use run::{OUTPUT as RESULT, produced as produced_run};
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.
 pub fn version(kind: StepKind) -> u32 {
     match kind {
         StepKind::Hw => hw::VERSION,
         StepKind::Et => et::VERSION,
+        StepKind::Policy => policy::VERSION,
         StepKind::Configs => configs::VERSION,
         StepKind::Run => run::VERSION,
     }
-}
-
-/// What says how many ranks a point has.
-pub fn ranks_from(point: &Point) -> RanksFrom {
-    if point.workload.ranks().is_some() { RanksFrom::Recipe } else { RanksFrom::Traces }
 }
 
 /// A step with its key made.
@@ -84,7 +94,7 @@ impl Inputs {
 
     /// Those of these records that a step of this point reads, if all are there.
     pub fn of_step(&self, point: &Point, kind: StepKind) -> Option<Self> {
-        let needs = kind.needs(ranks_from(point)).iter();
+        let needs = kind.needs(demand_from(point)).iter();
         needs.map(|need| Some((*need, Arc::clone(self.0.get(need)?)))).collect::<Option<_>>().map(Self)
     }
 
@@ -115,6 +125,8 @@ pub struct Produced {
     pub blobs: Vec<Blob>,
     /// Names of the outputs.
     pub record: ActionRecord,
+    /// What a program printed that did the work, compressed: kept beside the record, no output.
+    pub log: Vec<u8>,
 }
 
 impl Produced {
@@ -150,9 +162,10 @@ impl Produced {
 
     /// Everything the store is to keep of this execution, in one transaction.
     pub fn into_publication(self, derivation: &Derivation, took: Duration, claim: Claim) -> Publication {
+        let provenance = Provenance { log: self.log, ..provenance(took) };
         Publication {
             blobs: self.blobs,
-            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance(took))),
+            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance)),
             roots: Vec::new(),
             claim: Some(claim),
         }
@@ -163,17 +176,27 @@ impl Produced {
 ///
 /// # Errors
 /// When what the key is made of is wrong: ranks that no layout holds, an unknown algorithm.
-pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Derivation> {
+pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs) -> Result<Arc<Derivation>> {
     let preimage = match kind {
         StepKind::Hw => hw::preimage(context, point),
         StepKind::Et => et::preimage(&context.sources, point),
+        StepKind::Policy => return policy::derive(context, point, inputs),
         StepKind::Configs => configs::preimage(context, point, inputs),
-        StepKind::Run => run::preimage(point, inputs),
+        StepKind::Run => run::preimage(&context.sources, point, inputs),
     }?;
-    Ok(Derivation::of(&preimage))
+    Ok(Arc::new(Derivation::of(&preimage.salted(context.sources.salt.as_deref()))))
 }
 
-/// Executes a step of a point.
+/// How many ranks of a simulation that goes on have finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RanksFinished {
+    /// So many have.
+    pub finished: u32,
+    /// Of so many.
+    pub ranks: u32,
+}
+
+/// Executes a step of a point. `progress` is told how far a simulation by another program has come.
 ///
 /// # Errors
 /// Whatever is wrong with the input, or with the simulation; `Interrupted` when `cancel` was set.
@@ -183,12 +206,14 @@ pub fn execute(
     kind: StepKind,
     inputs: &Inputs,
     cancel: &AtomicBool,
+    progress: &dyn Fn(RanksFinished),
 ) -> Result<Produced> {
     match kind {
         StepKind::Hw => hw::execute(context, point),
         StepKind::Et => et::execute(context, point),
+        StepKind::Policy => policy::execute(context, point, inputs, cancel),
         StepKind::Configs => configs::execute(context, point, inputs),
-        StepKind::Run => run::execute(context, point, inputs, cancel),
+        StepKind::Run => run::execute(context, point, inputs, cancel, progress),
     }
 }
 
@@ -201,6 +226,6 @@ pub fn recall(context: &Context, point: &Point, kind: StepKind, record: &ActionR
         StepKind::Hw => hw::recall(context, point, record),
         StepKind::Et => et::recall(context, point, record),
         StepKind::Run => run::recall(context, record),
-        StepKind::Configs => Ok(()),
+        StepKind::Policy | StepKind::Configs => Ok(()),
     }
 }

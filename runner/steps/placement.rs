@@ -1,14 +1,18 @@
-//! How the ranks of a converted graph lie on hardware: the output `placement.json` of step `et`, which step `configs` reads.
+//! How the ranks of a point lie on hardware. Of a graph its conversion says so: the output `placement.json` of step `et`, which
+//! steps `policy` and `configs` read.
 //!
 //! A small file of its own, so that a graph that computes something else on the same ranks writes no configuration anew.
 
 use serde::{Deserialize, Serialize};
 
-use crate::astrasim::ConfigRequest;
+use crate::astrasim::{self, ConfigRequest, Layout};
+use crate::derivation::StepKind;
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::graph::{Converted, Graph};
-use crate::hw::{Axis, Parallelism};
-use crate::recipe::LayoutOptions;
+use crate::hw::{Axis, NetworkSpec, Parallelism};
+use crate::recipe::{LayoutOptions, Point, Workload};
+
+use super::{Context, Inputs, et};
 
 /// How the ranks of a converted graph lie on hardware.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
@@ -27,7 +31,44 @@ struct PlacedAxis {
     size: u32,
 }
 
+/// What a point asks of the hardware; `placement` says how many ranks there are where the recipe does not.
+pub(super) fn request(
+    spec: &NetworkSpec,
+    point: &Point,
+    placement: Option<&Placement>,
+) -> Result<ConfigRequest> {
+    let request = match (&*point.workload, point.workload.ranks(), placement) {
+        (Workload::Graph(file), _, Some(placement)) => {
+            placement.request(&file.graph, &point.layout, &spec.parallelism)
+        }
+        (_, Some(ranks), _) => Ok(ConfigRequest {
+            ranks,
+            axes: point.layout.axes.clone(),
+            flatten_2d: point.layout.flatten_2d,
+            ..ConfigRequest::default()
+        }),
+        _ => Err(Error::failed("nothing says how many ranks there are")),
+    };
+    request.map_err(|error| point.blame(error))
+}
+
+/// The part of the hardware that a point uses; the engine can simulate it.
+pub(super) fn layout(spec: &NetworkSpec, point: &Point, request: &ConfigRequest) -> Result<Layout> {
+    let layout = || {
+        let layout = astrasim::layout(spec, request)?;
+        astrasim::check_network(&layout, point.engine.network)?;
+        Ok(layout)
+    };
+    layout().map_err(|error| point.blame(error))
+}
+
 impl Placement {
+    /// How the ranks of a point's graph lie on hardware.
+    pub(super) fn find(context: &Context, inputs: &Inputs) -> Result<Option<Self>> {
+        let digest = inputs.optional(StepKind::Et, et::PLACEMENT);
+        digest.map(|digest| Self::decode(&context.content(&digest)?)).transpose()
+    }
+
     pub(super) fn of(graph: &Graph, converted: &Converted) -> Self {
         let axis = |(axis, size): &(String, u32)| PlacedAxis { axis: axis.clone(), size: *size };
         Self {

@@ -8,14 +8,16 @@ use astra_engine::{GroupId, Rank};
 
 use crate::algorithm::engine_type;
 use crate::astrasim;
+use crate::decision::Demand;
 use crate::error::{Error, Result};
 use crate::et::build::{NodeIds, Pipeline, Sequence, SequenceItem, SingleCollective};
 use crate::et::graph::{self, GRAPH_PREFIX, Graph};
-use crate::et::{self, Bundle, Edit, lower_bundle};
+use crate::et::{self, Bundle, Edit, lower_bundle, tally_collectives};
 use crate::notice::Notice;
 use crate::recipe::{ExistingTraces, GraphFile, Item, Point, TraceKey, Workload};
 
 use super::ingest::{Sources, TraceSource};
+use super::lone::GIVEN;
 use super::placement::Placement;
 
 /// The traces of a workload, the prefix of their names, and the groups they use.
@@ -128,7 +130,7 @@ fn existing_traces(sources: &Sources, existing: &ExistingTraces) -> Result<Trace
         }
         None => BTreeMap::new(),
     };
-    Ok(Traces { prefix: "trace", bundle, groups, graph: None })
+    Ok(Traces { prefix: GIVEN, bundle, groups, graph: None })
 }
 
 /// What a graph becomes, written on as many threads as there are processors.
@@ -148,6 +150,13 @@ fn of_graph(sources: &Sources, file: &GraphFile) -> Result<Traces> {
 }
 
 impl Traces {
+    /// What the ranks ask of the network.
+    pub(super) fn demand(&self) -> Result<Demand> {
+        let jobs = std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
+        let tally = tally_collectives(&self.bundle, jobs)?;
+        Ok(Demand::of_traces(&tally, &self.groups, self.bundle.ranks()))
+    }
+
     /// The traces as the engine takes them.
     pub(super) fn lowered(self) -> Result<astra_engine::Workload> {
         let Self { prefix, bundle, groups, .. } = self;

@@ -104,7 +104,8 @@ impl Table {
 
 /// The open file.
 pub(crate) struct Db {
-    file: OpenFile,
+    /// Taken out when it is closed and at no other time.
+    file: Option<OpenFile>,
     path: PathBuf,
 }
 
@@ -145,9 +146,20 @@ impl Db {
         Self::on(path, options.page_cache_bytes, file)
     }
 
+    /// The same for a file that may be a mixture of states, as a copy is that was made while somebody wrote: the checksum of
+    /// every page is held against its bytes, and which pages are free is found out anew. Reads the whole file.
+    pub(crate) fn open_checked(path: &Path, options: &Options) -> Result<Self> {
+        let database = guarded(path, || {
+            let file = StoreFile::open(path, false, options)?;
+            let mut builder = builder(options.page_cache_bytes);
+            Ok(builder.set_check_integrity_on_open(true).create_with_backend(file)?)
+        })?;
+        Ok(Self { file: Some(OpenFile::Writable(database)), path: path.to_owned() })
+    }
+
     fn on(path: &Path, cache_bytes: usize, file: impl StorageBackend) -> Result<Self> {
         let database = guarded(path, || Ok(builder(cache_bytes).create_with_backend(file)?))?;
-        Ok(Self { file: OpenFile::Writable(database), path: path.to_owned() })
+        Ok(Self { file: Some(OpenFile::Writable(database)), path: path.to_owned() })
     }
 
     /// Opens an existing file that cannot be written, and writes nothing.
@@ -156,16 +168,22 @@ impl Db {
             let file = StoreFile::open_unwritable(path, options)?;
             Ok(builder(options.page_cache_bytes).open_read_only_with_backend(file)?)
         })?;
-        Ok(Self { file: OpenFile::Unwritable(database), path: path.to_owned() })
+        Ok(Self { file: Some(OpenFile::Unwritable(database)), path: path.to_owned() })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    fn file(&self) -> &OpenFile {
+        self.file.as_ref().expect("nobody has it once it is closed")
+    }
+
     /// Rewrites the file without free space, and closes it. Nobody else may have it open.
-    pub(crate) fn compact(self) -> Result<()> {
-        let OpenFile::Writable(mut database) = self.file else { return Err(unwritable(&self.path)) };
+    pub(crate) fn compact(mut self) -> Result<()> {
+        let Some(OpenFile::Writable(mut database)) = self.file.take() else {
+            return Err(unwritable(&self.path));
+        };
         guarded(&self.path, || {
             // Each pass moves what it can; the last one finds nothing to do.
             while database.compact()? {}
@@ -175,7 +193,7 @@ impl Db {
 
     /// The last commit of any process, frozen. Short-lived: pages it can see are not reused.
     pub(crate) fn view(&self) -> Result<View<'_>> {
-        let transaction = guarded(&self.path, || match &self.file {
+        let transaction = guarded(&self.path, || match self.file() {
             OpenFile::Writable(database) => Ok(database.begin_read()?),
             OpenFile::Unwritable(database) => Ok(database.begin_read()?),
         })?;
@@ -184,12 +202,21 @@ impl Db {
 
     /// Begins a change, unless somebody in this or another process is in one.
     pub(crate) fn try_begin(&self) -> Result<Option<Change<'_>>> {
-        let OpenFile::Writable(database) = &self.file else { return Err(unwritable(&self.path)) };
+        let OpenFile::Writable(database) = self.file() else { return Err(unwritable(&self.path)) };
         let transaction = guarded(&self.path, || match database.try_begin_write() {
             Err(TransactionError::WouldBlock) => Ok(None),
             other => Ok(Some(other?)),
         })?;
         Ok(transaction.map(|transaction| Change { transaction, path: &self.path }))
+    }
+}
+
+/// Closing commits, and so meets damage as well as anything else.
+impl Drop for Db {
+    fn drop(&mut self) {
+        let file = self.file.take();
+        // What was committed stays committed, and nobody is left to be told.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
     }
 }
 

@@ -9,7 +9,7 @@ use crate::format;
 use crate::gc::every_key;
 use crate::identity;
 use crate::locks::{self, Locks, Patience};
-use crate::options::Options;
+use crate::options::{Notice, Options};
 use crate::record::ActionRecord;
 use crate::root::Root;
 use crate::roots;
@@ -30,7 +30,16 @@ impl Store {
     /// A directory of a newer format, with foreign files, or that may not be written; a damaged file; a lock
     /// that was not freed in time.
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
-        Self::open_with(directory.as_ref(), options, &|path| Db::open(path, options))
+        let directory = directory.as_ref();
+        if options.untouched {
+            let options = Options { read_only: true, ..options.clone() };
+            check_readable(directory)?;
+            return Self::open_unwritable(directory, &options);
+        }
+        Self::open_with(directory, options, &|path| match identity::is_copy(directory) {
+            true => open_copy(path, options),
+            false => Db::open(path, options),
+        })
     }
 
     /// Opens a store whose file is opened in another way, once it is certain that there is one.
@@ -62,13 +71,13 @@ impl Store {
             make(directory, &locks, options)?;
         }
         let in_use = locks.store_in_use(options)?;
+        let is_copy = identity::is_copy(directory);
         let db = open(&directory.join(db::FILE_NAME))?;
         let claims = Claims::new(locks.steps());
         let store =
             Self::of(Core::new(db, options.clone(), locks, claims, directory.to_owned(), Some(in_use)));
-        match options.read_only {
-            true => identity::tell_of_a_move(&store),
-            false => identity::verify_after_a_move(&store)?,
+        if is_copy && !options.read_only {
+            identity::verify_copy(&store)?;
         }
         Ok(store)
     }
@@ -122,6 +131,8 @@ fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
                     let db = Db::create(&directory.join(db::FILE_NAME), options)?;
                     if found.is_some() {
                         migrate(&db)?;
+                    } else {
+                        identity::remember(directory);
                     }
                     drop(db);
                     sharing::as_its_directory(&directory.join(db::FILE_NAME));
@@ -168,6 +179,15 @@ fn migrate_records(change: &Change<'_>) -> Result<()> {
         Ok(true)
     })?;
     old.iter().try_for_each(|(key, record)| rows.insert(key.as_bytes(), &record.encode_row(key)))
+}
+
+/// Opens a file that is not the one that was closed here last.
+fn open_copy(path: &Path, options: &Options) -> Result<Db> {
+    (options.on_notice)(&Notice::Moved);
+    Db::open_checked(path, options).map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => identity::refuse_copy(&error),
+        _ => error,
+    })
 }
 
 #[cfg(test)]

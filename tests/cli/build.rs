@@ -34,11 +34,11 @@ fn the_h100_example_prints_its_table_and_runs_nothing_the_second_time() {
     assert_eq!(table.len(), 2, "{}", first.text());
     assert_eq!(table[0], ["recipe", "ranks", "finish", "bus", "bandwidth", "status"]);
     assert_eq!(table[1], ["h100-allreduce", "8", "373.356", "us", "314.55", "GB/s", "run"]);
-    assert!(first.stderr.contains("4 executed, 0 hit"), "{}", first.stderr);
+    assert!(first.stderr.contains("5 executed, 0 hit"), "{}", first.stderr);
 
     let untouched = sandbox.holdings();
     let second = build();
-    assert!(second.stderr.contains("0 executed, 4 hit"), "{}", second.stderr);
+    assert!(second.stderr.contains("0 executed, 5 hit"), "{}", second.stderr);
     assert_eq!(second.text(), first.text().replace("run\n", "hit\n"));
     assert_eq!(sandbox.holdings(), untouched);
     assert!(second.took.as_millis() < 1000, "{:?}", second.took);
@@ -103,9 +103,9 @@ fn a_dry_run_says_what_would_be_executed_and_writes_nothing() {
 
     sandbox.write("recipe.json", with(SWEEP_OF_20, "\"100 GB\"", "\"111 GB\""));
     let changed = sandbox.build("--dry-run");
-    // The new `hw` would run. What it gives decides whether `configs` and the five simulations would.
+    // The new `hw` would run. What it gives decides whether `policy`, `configs` and the five simulations would.
     assert_eq!(changed.steps.executed, 0);
-    assert_eq!((changed.steps.would_run, changed.steps.unknown_until_cutoff), (Some(1), Some(10)));
+    assert_eq!((changed.steps.would_run, changed.steps.unknown_until_cutoff), (Some(1), Some(15)));
     assert_eq!(changed.points_that("hit").len(), 15);
     let unknown = changed.points_that("unknown-until-cutoff");
     assert_eq!(unknown.len(), 5);
@@ -115,7 +115,7 @@ fn a_dry_run_says_what_would_be_executed_and_writes_nothing() {
     let text = sandbox.run("build recipe.json --dry-run").succeeds();
     assert!(text.text().contains("unknown-until-cutoff"), "{}", text.text());
     assert!(text.stderr.contains("would run"), "{}", text.stderr);
-    assert_eq!(sandbox.build("").steps.executed, 7);
+    assert_eq!(sandbox.build("").steps.executed, 8);
 }
 
 #[test]

@@ -51,8 +51,8 @@ fn gc_drops_what_a_changed_recipe_no_longer_needs() {
 
     let planned = gc(&sandbox, "--dry-run");
     assert_eq!(planned["dry_run"], true);
-    // Of the bandwidth that is gone: `hw`, `configs` and five simulations; and the build as a whole.
-    assert_eq!(dead(&planned).0, 1 + 1 + 5 + 1, "{planned}");
+    // Of the bandwidth that is gone: `hw`, `policy`, `configs` and five simulations; and the build as a whole.
+    assert_eq!(dead(&planned).0, 1 + 1 + 1 + 5 + 1, "{planned}");
     let unchanged = sandbox.run("ls --json").succeeds().value();
     assert_eq!(unchanged["store"]["actions"].as_u64(), before["store"]["actions"].as_u64().map(|n| n + 1));
 
@@ -62,7 +62,7 @@ fn gc_drops_what_a_changed_recipe_no_longer_needs() {
     assert_eq!(sandbox.build("").steps.executed, 0);
 
     sandbox.write("recipe.json", SWEEP_OF_20);
-    assert_eq!(sandbox.build("").executed(), [("hw", 1), ("configs", 1), ("run", 5)].into());
+    assert_eq!(sandbox.build("").executed(), [("hw", 1), ("policy", 1), ("configs", 1), ("run", 5)].into());
 }
 
 #[test]
@@ -97,7 +97,7 @@ fn what_an_interrupted_build_left_is_kept_until_gc_and_rebuilt_after_it() {
     build.kill();
     let report = gc(&sandbox, "");
     assert!(dead(&report).0 >= 50, "{report}");
-    assert_eq!(sandbox.build("").steps.executed, 2 * 499 + 2);
+    assert_eq!(sandbox.build("").steps.executed, 2 * 499 + 3);
     assert_eq!(dead(&gc(&sandbox, "")), (0, 0));
 }
 

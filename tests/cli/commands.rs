@@ -102,9 +102,9 @@ fn ls_lists_recipes_by_name() {
         .map(|r| (r["name"].as_str().unwrap(), r["points"].as_u64().unwrap()))
         .collect();
     assert_eq!(points, [("one-all-reduce", 1), ("sweep-of-20", 20)]);
-    // 4 steps and 33, which have the traces of 1 MiB in common, and two builds.
+    // 5 steps and 37, which have the traces of 1 MiB in common, and two builds.
     let records = sandbox.run("gc --dry-run --json").succeeds().value()["live"]["actions"]["count"].clone();
-    assert_eq!((&value["store"]["actions"], records), (&json!(4 + 33 - 1 + 2), json!(4 + 33 - 1 + 2)));
+    assert_eq!((&value["store"]["actions"], records), (&json!(5 + 37 - 1 + 2), json!(5 + 37 - 1 + 2)));
 }
 
 #[test]

@@ -56,7 +56,7 @@ fn the_nearest_store_upward_is_used() {
     sandbox.run("gc --store .astra-store").succeeds();
     std::fs::remove_dir_all(sandbox.path(".astra-store")).unwrap();
     assert_eq!(in_deep("deep/down"), 0);
-    assert_eq!(in_deep(""), 4);
+    assert_eq!(in_deep(""), 5);
     assert!(is_store(&sandbox.path(".astra-store")));
 }
 

@@ -73,7 +73,7 @@ fn a_graph_is_simulated_on_the_dimensions_that_its_axes_lie_on() {
     let sandbox = sandbox(&step());
     let build = sandbox.build("--out out");
     assert_eq!(finish(&build), STEP_NS);
-    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("configs", 1), ("run", 1)].into());
+    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("policy", 1), ("configs", 1), ("run", 1)].into());
     let names: Vec<String> =
         sandbox.files("out").into_keys().map(|name| name.display().to_string()).collect();
     let expected = [
@@ -133,10 +133,10 @@ fn what_changes_in_a_graph_reaches_as_far_as_it_makes_a_difference() {
 fn a_dry_run_knows_the_network_of_a_graph_only_when_it_has_been_converted() {
     let sandbox = sandbox(&step());
     let plan = sandbox.build("--dry-run");
-    assert_eq!((plan.steps.would_run, plan.steps.unknown_until_cutoff), (Some(2), Some(2)));
+    assert_eq!((plan.steps.would_run, plan.steps.unknown_until_cutoff), (Some(2), Some(3)));
     sandbox.build("");
     let plan = sandbox.build("--dry-run");
-    assert_eq!((plan.steps.would_run, plan.steps.hit), (Some(0), 4));
+    assert_eq!((plan.steps.would_run, plan.steps.hit), (Some(0), 5));
 }
 
 #[test]
@@ -153,7 +153,7 @@ fn a_graph_is_converted_again_when_what_was_found_out_is_damaged() {
     sandbox.write("hardware.yaml", PAIRS.replace("500e-9", "600e-9"));
     let build = sandbox.build("");
     assert_eq!(finish(&build), STEP_NS + 4 * 100);
-    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("configs", 1), ("run", 1)].into());
+    assert_eq!(build.executed(), [("hw", 1), ("et", 1), ("policy", 1), ("configs", 1), ("run", 1)].into());
 }
 
 #[test]
@@ -173,7 +173,7 @@ fn graphs_and_ways_of_conversion_can_be_swept() {
         }
     }
     // Both ways give the same traces of such graphs, on the same network.
-    assert_eq!(build.executed(), [("hw", 1), ("et", 4), ("configs", 1), ("run", 2)].into());
+    assert_eq!(build.executed(), [("hw", 1), ("et", 4), ("policy", 1), ("configs", 1), ("run", 2)].into());
 }
 
 #[test]
@@ -294,6 +294,41 @@ fn converting_by_hand_writes_what_a_build_writes() {
 }
 
 #[test]
+fn a_conversion_says_how_much_it_would_write_and_asks_before_it_fills_a_disk() {
+    let mut graph = step();
+    let sandbox = sandbox(&graph);
+    let planned = sandbox.run("et convert graph.json --out x --dry-run").succeeds();
+    assert!(planned.text().starts_with("would write 4 traces with "), "{}", planned.text());
+    assert!(!sandbox.path("x").exists());
+    let planned = sandbox.run("et convert graph.json --out x --dry-run --json").succeeds().value();
+    sandbox.run("et convert graph.json --out x").succeeds();
+    let bytes: usize = (0..4).map(|rank| sandbox.bytes(&format!("x/llm_graph.{rank}.et")).len()).sum();
+    assert_eq!((&planned["ranks"], &planned["bytes"]), (&json!(4), &json!(bytes)));
+
+    graph["replicas"] = json!(1_000_000);
+    sandbox.write("graph.json", graph.to_string());
+    sandbox.run("et convert graph.json --out y").exits(2).says(&[
+        "graph.json: replicas: communicator groups are numbered up to ",
+        "graph.json: this would write 2000000 traces with ",
+        "--force writes them",
+    ]);
+    assert!(!sandbox.path("y").exists());
+}
+
+#[test]
+fn traces_of_another_conversion_are_not_mixed_with_those_of_this_one() {
+    let sandbox = sandbox(&step());
+    for left_over in ["llm_graph.7.et", "llm_graph.7.et.gz", "llm_graph.0.et.gz"] {
+        sandbox.write(&format!("x/{left_over}"), "");
+        let expected = format!("x/{left_over}: is of another conversion");
+        sandbox.run("et convert graph.json --out x").exits(2).says(&[&expected]);
+        std::fs::remove_file(sandbox.path(&format!("x/{left_over}"))).unwrap();
+    }
+    sandbox.run("et convert graph.json --out x").succeeds();
+    sandbox.run("et convert graph.json --out x").succeeds();
+}
+
+#[test]
 fn the_schema_of_graphs_is_printed() {
     let schema = sandbox(&step()).run("schema graph").succeeds();
     let schema: Value = serde_json::from_str(schema.text()).unwrap();
@@ -312,5 +347,5 @@ fn the_example_of_a_training_step_takes_what_its_page_says() {
         // One forward and one backward computation of the slow rank are on the critical path: 0.2 × (300 + 600) us.
         assert_eq!(finish("slow") - finish("even"), 180_000, "{fabric}");
     }
-    assert_eq!(build.executed(), [("hw", 3), ("et", 2), ("configs", 3), ("run", 6)].into());
+    assert_eq!(build.executed(), [("hw", 3), ("et", 2), ("policy", 3), ("configs", 3), ("run", 6)].into());
 }

@@ -48,7 +48,7 @@ fn one_bandwidth_of_a_sweep_runs_its_points_and_taking_it_back_runs_nothing() {
     let (sandbox, before) = built();
     sandbox.write("recipe.json", with(SWEEP_OF_20, "\"100 GB\"", "\"111 GB\""));
     let after = sandbox.build("");
-    assert_eq!(after.executed(), [("hw", 1), ("configs", 1), ("run", 5)].into());
+    assert_eq!(after.executed(), [("hw", 1), ("policy", 1), ("configs", 1), ("run", 5)].into());
     let run = after.points_that("run");
     assert_eq!(run.len(), 5);
     assert!(run.iter().all(|name| name.contains("bandwidth=111 GB")), "{run:?}");
@@ -68,7 +68,7 @@ fn a_latency_of_the_hardware_file_runs_every_point_again() {
     let (sandbox, before) = built();
     sandbox.write("hardware.yaml", with(RING_OF_4, "500e-9", "600e-9"));
     let after = sandbox.build("");
-    assert_eq!(after.executed(), [("hw", 4), ("configs", 4), ("run", 20)].into());
+    assert_eq!(after.executed(), [("hw", 4), ("policy", 4), ("configs", 4), ("run", 20)].into());
     for (now, then) in after.points.iter().zip(&before.points) {
         // Six rounds of one hop each, in one chunk; 100 ns more for each hop.
         assert_eq!(now.finish_ns.unwrap() - then.finish_ns.unwrap(), 600, "{}", now.name);
@@ -150,7 +150,7 @@ fn explain_names_a_parameter_with_both_its_values() {
     assert!(first.reasons().iter().all(|(_, why)| *why == "first build of this recipe"));
     sandbox.write("recipe.json", with(ONE_ALL_REDUCE, "\"endpoint-delay\": 10", "\"endpoint-delay\": 30"));
     let build = sandbox.build("--explain");
-    assert_eq!(build.executed(), [("configs", 1), ("run", 1)].into());
+    assert_eq!(build.executed(), [("policy", 1), ("configs", 1), ("run", 1)].into());
     assert!(
         build.reasons().contains(&("configs", "system.endpoint-delay: 10 → 30")),
         "{:?}",
@@ -176,10 +176,9 @@ fn a_source_that_is_edited_back_and_forth_is_never_confused_with_its_other_self(
 
 #[test]
 fn the_same_algorithm_for_another_reason_is_noted_and_simulates_nothing() {
-    let decisions = |all_reduce: &str| {
-        let default = r#"[{"algorithm":"ring","decided_by":"policy","reason":"default for Ring"}]"#;
+    let decisions = |decision: &str| {
         format!(
-            r#"{{"version":1,"all_reduce":{all_reduce},"all_gather":{default},"reduce_scatter":{default},"all_to_all":{default}}}"#
+            r#"{{"version":2,"rows":[{{"collective":"all_reduce","decisions":[{{"algorithm":"ring",{decision}}}]}}]}}"#
         )
     };
     let sandbox = Sandbox::new();
@@ -189,16 +188,15 @@ fn the_same_algorithm_for_another_reason_is_noted_and_simulates_nothing() {
         let finished = sandbox.run(&format!("cat {digest}"));
         finished.status.success().then(|| finished.text().to_owned())
     };
-    let by_default = decisions(r#"[{"algorithm":"ring","decided_by":"policy","reason":"default for Ring"}]"#);
-    let by_recipe = decisions(
-        r#"[{"algorithm":"ring","decided_by":"recipe_policy","reason":"`policy.collectives.all_reduce` of the recipe"}]"#,
-    );
+    let by_default = decisions(r#""decided_by":"policy","reason":"default for Ring""#);
+    let by_recipe =
+        decisions(r#""decided_by":"recipe_policy","reason":"`policy.collectives.all_reduce` of the recipe""#);
     sandbox.write("recipe.json", ONE_ALL_REDUCE);
-    assert_eq!(sandbox.build("").steps.executed, 4);
+    assert_eq!(sandbox.build("").steps.executed, 5);
     assert_eq!(stored(&by_default), Some(by_default.clone()));
     assert_eq!(stored(&by_recipe), None);
     let policy = "\"policy\": { \"collectives\": { \"all_reduce\": \"ring\" } }, \"system\"";
     sandbox.write("recipe.json", with(ONE_ALL_REDUCE, "\"system\"", policy));
-    assert_eq!(sandbox.build("").executed(), [("configs", 1)].into());
+    assert_eq!(sandbox.build("").executed(), [("policy", 1)].into());
     assert_eq!(stored(&by_recipe), Some(by_recipe.clone()));
 }

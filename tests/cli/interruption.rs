@@ -7,7 +7,7 @@ use crate::sandbox::{Build, Sandbox, keys};
 use crate::study::{RING_OF_4, sizes};
 
 const POINTS: usize = 2000;
-const STEPS: usize = 2 * POINTS + 2;
+const STEPS: usize = 2 * POINTS + 3;
 
 fn large_sweep() -> Sandbox {
     let sandbox = Sandbox::new();

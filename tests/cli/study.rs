@@ -33,7 +33,7 @@ pub(crate) const ONE_ALL_REDUCE: &str = r#"{
   "system": { "preferred-dataset-splits": 4, "endpoint-delay": 10, "local-mem-bw": 1600 }
 }"#;
 
-/// Four bandwidths and five sizes on that ring: 4 `hw`, 4 `configs`, 5 `et` and 20 `run`.
+/// Four bandwidths and five sizes on that ring: 4 `hw`, 4 `policy`, 4 `configs`, 5 `et` and 20 `run`.
 pub(crate) const SWEEP_OF_20: &str = r#"{
   "recipe": 1,
   "name": "sweep-of-20",
@@ -48,9 +48,9 @@ pub(crate) const SWEEP_OF_20: &str = r#"{
 }"#;
 
 /// How many distinct steps [`SWEEP_OF_20`] has.
-pub(crate) const STEPS_OF_SWEEP_OF_20: u64 = 33;
+pub(crate) const STEPS_OF_SWEEP_OF_20: u64 = 37;
 
-/// A recipe over many sizes, in KiB, on that ring: for each an `et` and a `run`, and one `hw` and one `configs`.
+/// A recipe over many sizes, in KiB, on that ring: for each an `et` and a `run`, and one `hw`, one `policy` and one `configs`.
 pub(crate) fn sizes(name: &str, kib: std::ops::Range<u32>) -> String {
     let sizes: Vec<String> = kib.map(|size| format!("\"{size} KiB\"")).collect();
     format!(

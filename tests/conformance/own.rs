@@ -3,8 +3,8 @@
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
 use astra_store::astrasim::{
-    Algorithms, ConfigFiles, ConfigRequest, DecidedBy, DecisionTable, PolicyChoices, SystemOverrides,
-    check_algorithms, check_network, decide, layout, write,
+    AlgorithmLists, Algorithms, ConfigFiles, ConfigRequest, DecidedBy, Layout, PolicyChoices,
+    SystemOverrides, check_algorithms, check_network, layout, write,
 };
 use astra_store::hw::{Axis, Document, NetworkSpec};
 use astra_store::{Error, Result};
@@ -190,6 +190,19 @@ fn a_recipe_overrides_what_the_hardware_file_and_the_defaults_say() {
     assert!(files.system_json.ends_with("\"replay-only\": 1\n}"), "{}", files.system_json);
 }
 
+/// The algorithms of all collectives where no policy is asked.
+fn decide(
+    spec: &NetworkSpec,
+    layout: &Layout,
+    dialect: Dialect,
+    policy: &PolicyChoices,
+    system: &SystemOverrides,
+) -> Result<AlgorithmLists, Error> {
+    AlgorithmLists::of(|collective| {
+        astra_store::astrasim::decide(spec, layout, dialect, policy, system, collective)
+    })
+}
+
 /// The recipe's `policy.collectives`, as names for one dimension after the other.
 fn policy(collective: Collective, names: &[&str]) -> PolicyChoices {
     let names = names.iter().map(|name| (*name).to_owned()).collect();
@@ -216,27 +229,9 @@ fn a_list_of_the_wrong_length_is_refused_under_the_key_that_has_it() {
     let error = decide(&["ring", "ring", "ring"]).unwrap_err().to_string();
     assert!(error.starts_with("policy.collectives.all_gather: 3 algorithms for 2 dimensions"), "{error}");
     let table = decide(&["ring", "direct"]).unwrap();
-    assert_eq!(table.all_gather[1].decided_by, DecidedBy::RecipePolicy);
-    assert_eq!(table.all_gather[1].reason, "`policy.collectives.all_gather` of the recipe");
-    assert_eq!(table.all_reduce[1].decided_by, DecidedBy::Policy);
-}
-
-#[test]
-fn a_decision_table_has_this_text_and_reads_back() {
-    let spec = spec([4, 1, 1, 1], &[RING], "").unwrap();
-    let layout = layout(&spec, &request("4")).unwrap();
-    let everywhere =
-        PolicyChoices::from([(Collective::AllReduce, Algorithms::Everywhere("direct".to_owned()))]);
-    let table = decide(&spec, &layout, Dialect::AstraSim, &everywhere, &SystemOverrides::default()).unwrap();
-    let default = r#"[{"algorithm":"ring","decided_by":"policy","reason":"default for Ring"}]"#;
-    let expected = format!(
-        r#"{{"version":1,"all_reduce":[{{"algorithm":"direct","decided_by":"recipe_policy","reason":"`policy.collectives.all_reduce` of the recipe"}}],"all_gather":{default},"reduce_scatter":{default},"all_to_all":{default}}}"#
-    );
-    assert_eq!(String::from_utf8(table.to_bytes()).unwrap(), expected);
-    assert_eq!(DecisionTable::from_bytes(expected.as_bytes()).unwrap(), table);
-    let newer = expected.replacen("\"version\":1", "\"version\":2", 1);
-    let error = DecisionTable::from_bytes(newer.as_bytes()).unwrap_err().to_string();
-    assert_eq!(error, "decision table of version 2, expected 1");
+    assert_eq!(table.get(Collective::AllGather)[1].decided_by, DecidedBy::RecipePolicy);
+    assert_eq!(table.get(Collective::AllGather)[1].reason, "`policy.collectives.all_gather` of the recipe");
+    assert_eq!(table.get(Collective::AllReduce)[1].decided_by, DecidedBy::Default);
 }
 
 /// What is wrong with one Switch of so many NPUs, for a workload that uses these collectives.
@@ -338,7 +333,7 @@ fn an_algorithm_that_the_dialect_lacks_is_refused_with_both_ways_out_even_when_i
         let none = PolicyChoices::new();
         check(dialect, &none).unwrap();
         let table = decide(&spec, &layout, dialect, &none, &SystemOverrides::default()).unwrap();
-        assert_eq!(table.all_reduce[0].algorithm, expected);
+        assert_eq!(table.get(Collective::AllReduce)[0].algorithm, expected);
     }
 }
 

@@ -7,8 +7,8 @@ use std::path::{Path, PathBuf};
 use astra_engine::{Dialect, NetworkModel, RemoteMemory};
 use astra_policy::Collective;
 use astra_store::astrasim::{
-    ConfigFiles, ConfigRequest, Layout, NetworkFile, PolicyChoices, SystemFile, SystemOptions,
-    SystemOverrides, decide, layout, read_remote_memory, write,
+    AlgorithmLists, ConfigFiles, ConfigRequest, Layout, NetworkFile, PolicyChoices, SystemFile,
+    SystemOptions, SystemOverrides, decide, layout, read_remote_memory, write,
 };
 use astra_store::hw::{Axis, Document, NetworkSpec};
 use astra_store::{Error, Notice};
@@ -187,8 +187,9 @@ fn configs(spec: &NetworkSpec, call: &Json) -> Result<(Layout, ConfigFiles), Err
     };
     let layout = layout(spec, &request)?;
     let overrides = SystemOverrides::default();
-    let table = decide(spec, &layout, Dialect::DeepFlow, &PolicyChoices::new(), &overrides)?;
-    let files = write(&layout, &table, &spec.sys_options, &overrides);
+    let chosen = PolicyChoices::new();
+    let lists = AlgorithmLists::of(|c| decide(spec, &layout, Dialect::DeepFlow, &chosen, &overrides, c))?;
+    let files = write(&layout, &lists, &spec.sys_options, &overrides);
     Ok((layout, files))
 }
 

@@ -7,6 +7,7 @@ use std::sync::atomic::AtomicBool;
 use artifact_store::{Options, Store};
 use astra_store::exec::{BuildOptions, Outcome, build, materialise};
 use astra_store::recipe::Recipe;
+use astra_store::steps::PluginPath;
 use serde_json::{Value as Json, json};
 
 use crate::neutral::to_graph;
@@ -54,11 +55,14 @@ fn built(store: &Store, directory: &Path, case: &Recorded, dialect: &str) -> Out
     }
     let recipe = Recipe::load(&directory.join("recipe.json")).unwrap();
     let options = BuildOptions {
+        watcher: None,
         jobs: 2,
         dry_run: false,
         keep_going: true,
         explain: false,
         lint: false,
+        plugins: &PluginPath::default(),
+        policy_in_process: false,
         upstream: None,
         cancel: &AtomicBool::new(false),
     };

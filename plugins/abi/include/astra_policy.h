@@ -70,6 +70,10 @@ extern "C" {
 #define ASTRA_POLICY_ASTRA_SIM 0u
 #define ASTRA_POLICY_DEEPFLOW 1u
 
+/* Decompositions of an all-reduce over several dimensions. */
+#define ASTRA_POLICY_BASELINE 0u       /* a whole all-reduce in every dimension, one after the other */
+#define ASTRA_POLICY_LOCAL_BW_AWARE 1u /* reduce-scatters, an all-reduce in the last dimension, all-gathers back */
+
 /* What the host fills the answer with before it asks. */
 #define ASTRA_POLICY_UNDECIDED (-1) /* every entry of `algorithms` */
 #define ASTRA_POLICY_NO_COST (-1.0) /* every cell of `costs_ns`, and `predicted_ns` */
@@ -116,6 +120,9 @@ typedef struct astra_policy_request {
     uint32_t active_chunks;                    /* chunks active at once per dimension */
     uint32_t network_model;                    /* ASTRA_POLICY_CONGESTION_AWARE, ... */
     uint32_t dialect;                          /* ASTRA_POLICY_ASTRA_SIM, ... */
+    double local_memory_bytes_per_s;           /* three passes of it reduce a message; 0: reducing takes no time */
+    uint32_t collective_optimization;          /* ASTRA_POLICY_BASELINE, ... */
+    uint32_t queues_per_dimension;             /* that share the active chunks of a dimension, at least 1 */
 } astra_policy_request;
 
 /*

@@ -37,4 +37,6 @@ mod vocabulary;
 
 pub use policy::{Answer, Choice, Policy, Refusal};
 pub use request::{Dimension, Request};
-pub use vocabulary::{Algorithm, AlgorithmSet, Collective, Dialect, NetworkModel, Topology};
+pub use vocabulary::{
+    Algorithm, AlgorithmSet, Collective, CollectiveOptimization, Dialect, NetworkModel, Topology,
+};

@@ -104,6 +104,12 @@ pub struct Request {
     pub network_model: u32,
     /// Number of a [`Dialect`](crate::Dialect).
     pub dialect: u32,
+    /// For reductions; 0: they take no time.
+    pub local_memory_bytes_per_s: f64,
+    /// Number of a [`CollectiveOptimization`](crate::CollectiveOptimization).
+    pub collective_optimization: u32,
+    /// That share the active chunks.
+    pub queues_per_dimension: u32,
 }
 
 /// `astra_policy_answer`.

@@ -2,7 +2,7 @@
 //!
 //! Plain values, the same on both sides of the interface.
 
-use crate::{AlgorithmSet, Collective, Dialect, NetworkModel, Topology};
+use crate::{AlgorithmSet, Collective, CollectiveOptimization, Dialect, NetworkModel, Topology};
 
 /// One network dimension as the simulator will see it.
 #[derive(Clone, Debug, PartialEq)]
@@ -46,4 +46,10 @@ pub struct Request {
     pub network_model: NetworkModel,
     /// Whose rules the simulation follows.
     pub dialect: Dialect,
+    /// Bandwidth of local memory, of which three passes reduce a message; 0: reducing takes no time.
+    pub local_memory_bytes_per_s: f64,
+    /// How an all-reduce over several dimensions is decomposed.
+    pub collective_optimization: CollectiveOptimization,
+    /// Queues that share the active chunks of a dimension, at least 1.
+    pub queues_per_dimension: u32,
 }

@@ -11,7 +11,8 @@ use std::{ptr, slice, str};
 
 use crate::raw;
 use crate::{
-    AlgorithmSet, Answer, Choice, Collective, Dialect, Dimension, NetworkModel, Policy, Request, Topology,
+    AlgorithmSet, Answer, Choice, Collective, CollectiveOptimization, Dialect, Dimension, NetworkModel,
+    Policy, Request, Topology,
 };
 
 // SAFETY: a `Text` in a `Plugin` points to a string constant, which nobody writes to.
@@ -164,6 +165,13 @@ unsafe fn read(request: *const raw::Request) -> Result<(Request, u32), String> {
         active_chunks: raw.active_chunks,
         network_model: known("network model", raw.network_model, NetworkModel::from_number)?,
         dialect: known("dialect", raw.dialect, Dialect::from_number)?,
+        local_memory_bytes_per_s: raw.local_memory_bytes_per_s,
+        collective_optimization: known(
+            "collective optimization",
+            raw.collective_optimization,
+            CollectiveOptimization::from_number,
+        )?,
+        queues_per_dimension: raw.queues_per_dimension,
     };
     Ok((request, raw.algorithm_count))
 }

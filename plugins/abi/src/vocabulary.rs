@@ -153,6 +153,16 @@ numbered! {
     }
 }
 
+numbered! {
+    /// How an all-reduce over several dimensions is decomposed, under its name in ASTRA-sim's system file.
+    pub enum CollectiveOptimization {
+        /// A whole all-reduce in every dimension, one after the other.
+        Baseline = 0, "baseline";
+        /// Reduce-scatters, an all-reduce in the last dimension, all-gathers back.
+        LocalBwAware = 1, "localBWAware";
+    }
+}
+
 /// A set of algorithms, one bit each.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Hash)]
 pub struct AlgorithmSet(u64);

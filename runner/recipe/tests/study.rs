@@ -1,7 +1,7 @@
 //! The figures that examples/README.md states, simulated from the example files.
 
 use super::super::{Point, Recipe, Workload};
-use crate::astrasim::{ConfigRequest, SystemFile, SystemOptions, decide, layout, write};
+use crate::astrasim::{AlgorithmLists, ConfigRequest, SystemFile, SystemOptions, decide, layout, write};
 use crate::hw::Document;
 use astra_engine::{Bytes, InvolvedDims, Micros, Node, NodeKind, RemoteMemory, TraceBuilder, simulate};
 use astra_policy::Collective;
@@ -16,9 +16,9 @@ fn finish_ns(point: &Point, examples: &Path) -> u64 {
     let (spec, _) = Document::parse(&hardware, &point.hw).unwrap().network_spec(&point.hw_patches).unwrap();
     let request = ConfigRequest { ranks, axes: point.layout.axes.clone(), ..ConfigRequest::default() };
     let layout = layout(&spec, &request).unwrap();
-    let table =
-        decide(&spec, &layout, point.engine.dialect, &point.policy.collectives, &point.system).unwrap();
-    let files = write(&layout, &table, &spec.sys_options, &point.system);
+    let (dialect, chosen) = (point.engine.dialect, &point.policy.collectives);
+    let lists = AlgorithmLists::of(|c| decide(&spec, &layout, dialect, chosen, &point.system, c)).unwrap();
+    let files = write(&layout, &lists, &spec.sys_options, &point.system);
     let (file, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json").unwrap();
     let options = SystemOptions::default();
     let system = file.system(point.engine.dialect, &options, RemoteMemory::None).unwrap();
