@@ -3,10 +3,9 @@
 
 use std::fmt::Write;
 use std::num::NonZeroUsize;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
-use artifact_store::{Blob, Compaction, Options, Publication, Store};
+use artifact_store::{Blob, Compaction, Options, Publication, SharedBytes, Store};
 use astra_store::et::graph::{ConvertOptions, Graph, convert, deepflow_manifest};
 use astra_store::et::manifest;
 
@@ -194,10 +193,10 @@ fn convert_ranks(what: &str, training: &Training) {
 }
 
 /// What the traces take in a store of their own, beside all of them compressed as one.
-fn stored(files: &[Arc<[u8]>], bytes: usize) {
+fn stored(files: &[SharedBytes], bytes: usize) {
     let directory = tempfile::tempdir().expect("there is a place for temporary files");
     let store = Store::open(directory.path(), &Options::default()).expect("a new store opens");
-    let blobs = files.iter().map(|file| Blob::new(Arc::clone(file))).collect();
+    let blobs = files.iter().map(|file| Blob::new(file.clone())).collect();
     store
         .publish(Publication { blobs, ..Publication::default() })
         .wait()

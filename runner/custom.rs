@@ -2,6 +2,7 @@
 //!
 //! Paths are taken as they are, relative to the working directory, as the original does.
 
+use artifact_store::SharedBytes;
 use std::collections::BTreeMap;
 use std::path::Path;
 use std::sync::Arc;
@@ -18,10 +19,10 @@ use crate::files;
 pub struct CustomSources {
     named: CustomFiles,
     /// The table of collectives by node.
-    table: Option<Arc<[u8]>>,
+    table: Option<SharedBytes>,
     prefix_of_node: BTreeMap<u64, String>,
     /// By prefix, in the order in which they are named, the traces of members.
-    traces: BTreeMap<String, BTreeMap<u32, Arc<[u8]>>>,
+    traces: BTreeMap<String, BTreeMap<u32, SharedBytes>>,
 }
 
 impl CustomSources {
@@ -59,7 +60,7 @@ impl CustomSources {
     }
 
     /// Everything that was read, under names that tell it apart: the path of the table, and of each trace.
-    pub fn contents(&self) -> impl Iterator<Item = (String, &Arc<[u8]>)> {
+    pub fn contents(&self) -> impl Iterator<Item = (String, &SharedBytes)> {
         let table = self.named.per_node.iter().cloned().zip(&self.table);
         let traces = self.traces.iter().flat_map(|(prefix, members)| {
             members.iter().map(|(member, bytes)| (Bundle::file_name(prefix, *member), bytes))
@@ -99,7 +100,7 @@ impl CustomSources {
 }
 
 /// The traces of a prefix, by member.
-fn traces(prefix: &str, ranks: u32) -> Result<BTreeMap<u32, Arc<[u8]>>> {
+fn traces(prefix: &str, ranks: u32) -> Result<BTreeMap<u32, SharedBytes>> {
     let mut traces = BTreeMap::new();
     for member in 0..ranks {
         let file = Bundle::file_name(prefix, member);
@@ -116,7 +117,7 @@ fn no_trace(prefix: &str) -> Error {
 }
 
 /// The traces decoded, equal ones once.
-fn lowered(prefix: &str, members: &BTreeMap<u32, Arc<[u8]>>) -> Result<BTreeMap<u32, Arc<CustomTrace>>> {
+fn lowered(prefix: &str, members: &BTreeMap<u32, SharedBytes>) -> Result<BTreeMap<u32, Arc<CustomTrace>>> {
     let mut known: BTreeMap<&[u8], Arc<CustomTrace>> = BTreeMap::new();
     let mut traces = BTreeMap::new();
     for (member, bytes) in members {

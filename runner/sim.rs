@@ -3,7 +3,6 @@
 
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use astra_engine::{
@@ -52,7 +51,7 @@ pub struct SimFile {
     /// What it is called, for messages.
     pub name: String,
     /// The bytes.
-    pub bytes: Arc<[u8]>,
+    pub bytes: artifact_store::SharedBytes,
 }
 
 impl SimFile {

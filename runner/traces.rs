@@ -2,9 +2,9 @@
 //!
 //! The one place that knows what trace files are called on disk. Contents are handed on unread.
 
+use artifact_store::SharedBytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
 use crate::error::{Error, Result};
 use crate::et::{Bundle, MAX_RANKS};
@@ -19,7 +19,7 @@ pub struct TraceFiles {
     /// What the files are called in front of rank and ending, as it was found; for messages.
     pub prefix: String,
     /// The distinct contents, in the order in which ranks first have them; gzip is left as it is.
-    pub files: Vec<Arc<[u8]>>,
+    pub files: Vec<SharedBytes>,
     /// For each rank the index of its content.
     pub file_of_rank: Vec<u32>,
 }
@@ -55,12 +55,12 @@ impl TraceFiles {
     }
 
     fn read(prefix: String, paths: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
-        let mut known: BTreeMap<Arc<[u8]>, u32> = BTreeMap::new();
+        let mut known: BTreeMap<SharedBytes, u32> = BTreeMap::new();
         let mut traces = Self { prefix, files: Vec::new(), file_of_rank: Vec::new() };
         for path in paths {
-            let bytes: Arc<[u8]> = files::read(&path)?.into();
+            let bytes: SharedBytes = files::read(&path)?.into();
             let next = traces.files.len() as u32;
-            let file = *known.entry(Arc::clone(&bytes)).or_insert(next);
+            let file = *known.entry(bytes.clone()).or_insert(next);
             if file == next {
                 traces.files.push(bytes);
             }

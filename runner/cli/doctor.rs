@@ -92,11 +92,18 @@ fn surroundings(health: &Health) -> Vec<Check> {
         Err(e) => Check::failed("locks", e),
     });
     checks.push(match &health.clock_ahead_ms {
-        Ok(ahead) => Check::good("clock", format!("the file system's is {ahead} ms ahead of this machine's"))
+        Ok(ahead) => Check::good("clock", agreement(*ahead))
             .problem_if(ahead.unsigned_abs() > CLOCK_TOLERANCE_MS, "set one of the two"),
         Err(e) => Check::failed("clock", e),
     });
     checks
+}
+
+fn agreement(ahead_ms: i64) -> String {
+    match ahead_ms {
+        0 => "that of the file system and this machine's agree".to_owned(),
+        ahead => format!("that of the file system is {ahead} ms ahead of this machine's"),
+    }
 }
 
 fn contents(store: &Store) -> Result<Vec<Check>> {

@@ -168,7 +168,9 @@ impl Summary {
                 ("the grace window", kept.grace),
             ],
             given_up: given_up.collect(),
-            roots: plan.roots,
+            // A root that is given up keeps nothing any more; what it was before is none of its own.
+            roots: plan.roots
+                - plan.given_up.iter().filter(|given_up| given_up.version.back == 0).count() as u64,
             missing: plan.missing,
             unreadable: plan.unreadable.iter().map(ToString::to_string).collect(),
             over_max: plan.over_max,

@@ -4,7 +4,7 @@ use std::path::{Path, PathBuf};
 use std::sync::Arc;
 use std::time::Duration;
 
-use artifact_store::{ActionKey, Digest, Found, Options, Store};
+use artifact_store::{ActionKey, Digest, Found, Options, SharedBytes, Store};
 use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
@@ -218,7 +218,7 @@ pub(super) fn unknown_recipe(store: &Store, name: &str) -> Result<Error> {
 }
 
 /// The bytes of a blob that is known to be in the store.
-pub(super) fn blob(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
+pub(super) fn blob(store: &Store, digest: &Digest) -> Result<SharedBytes> {
     store.get(digest)?.ok_or_else(|| {
         Error::new(ErrorKind::Store, format!("blob {digest} is damaged or gone"))
             .hint("build the recipe again: the step that wrote it will be executed again")

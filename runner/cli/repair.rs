@@ -22,8 +22,8 @@ use super::{Global, locate};
 /// Move aside what is damaged, make again what can be, and say which builds make the rest again.
 ///
 /// Every blob is read. What is not what its name says goes to the directory `quarantine` of the store, from where it
-/// may be deleted. Hardware files and simulations are made again at once where what they read is there; the rest is
-/// missing until the next build that needs it.
+/// may be deleted. What steps gave is made again at once where what they read is there; the rest is missing until the next
+/// build that needs it.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Example:
@@ -50,20 +50,16 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCod
     let store = locate::open_existing(ui, global)?;
     let cancel = stop_on_signal(*ui, "stopping: what is repaired stays repaired")?;
     let found = store.verify(Depth::Full)?.findings;
-    // Of damaged records the descriptions go with them, so these are made again first.
-    let mut again = make_again(ui, &store, &found, &cancel)?;
-    let repair = store.repair(&found)?;
-    // What was removed is missing now, and may have led to more; what is made again may be what something else reads.
-    let mut after = store.verify(Depth::Quick)?;
-    loop {
-        let made = make_again(ui, &store, &after.findings, &cancel)?;
-        let is_news = !made.is_subset(&again);
-        again.extend(made);
-        if !is_news {
-            break;
-        }
-        after = store.verify(Depth::Quick)?;
-    }
+    // With a damaged record its description goes, so what can be made again is made before, and what that reads before that.
+    let (records, others): (Vec<Finding>, Vec<Finding>) =
+        found.into_iter().partition(|finding| matches!(finding, Finding::Record(_)));
+    let mut repair = store.repair(&others)?;
+    let again = make_all_again(ui, &store, &cancel)?;
+    let Repair { removed, left, moved_aside } = store.repair(&records)?;
+    repair.removed.extend(removed);
+    repair.left.extend(left);
+    repair.moved_aside.extend(moved_aside);
+    let after = store.verify(Depth::Quick)?;
     let remedies = remedies(&store, &after)?;
     if ui.json() {
         ui.json_line(&described(&repair, &again, &after, &remedies))?;
@@ -97,6 +93,19 @@ fn quietly<T>(run: impl FnOnce() -> T) -> T {
     let outcome = run();
     std::panic::set_hook(hook);
     outcome
+}
+
+/// Makes again whatever can be, as long as that gives something that was missing; says which.
+fn make_all_again(ui: &Ui, store: &Store, cancel: &AtomicBool) -> Result<BTreeSet<ActionKey>> {
+    let mut again = BTreeSet::new();
+    loop {
+        let made = make_again(ui, store, &store.verify(Depth::Quick)?.findings, cancel)?;
+        let before = again.len();
+        again.extend(made);
+        if again.len() == before {
+            return Ok(again);
+        }
+    }
 }
 
 /// Makes again what the descriptions of steps suffice for; says which.

@@ -2,8 +2,8 @@
 //!
 //! Knows bytes, ranks and collectives; where a bundle is kept, and under which prefix, is for others to say.
 
+use artifact_store::SharedBytes;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use astra_engine::CollectiveType;
 
@@ -63,7 +63,7 @@ impl Summary {
 #[derive(Clone, Debug)]
 pub struct Bundle {
     /// The distinct files, in the order in which ranks first use them.
-    pub files: Vec<Arc<[u8]>>,
+    pub files: Vec<SharedBytes>,
     /// For each rank the index of its file.
     pub file_of_rank: Vec<u32>,
     /// What is in each of the distinct files.
@@ -75,7 +75,7 @@ impl Bundle {
     ///
     /// # Errors
     /// There are no files or too many, or one of them is not a valid trace.
-    pub fn from_files(files: impl IntoIterator<Item = (String, Arc<[u8]>)>) -> Result<Self> {
+    pub fn from_files(files: impl IntoIterator<Item = (String, SharedBytes)>) -> Result<Self> {
         Self::of_ranks(files.into_iter().map(|(name, bytes)| {
             let summary = Summary::of_file(&name, &bytes);
             summary.map(|summary| (bytes, summary))
@@ -90,9 +90,9 @@ impl Bundle {
     }
 
     /// A bundle of one file per rank; equal ones are kept once.
-    pub(super) fn of_ranks(ranks: impl IntoIterator<Item = Result<(Arc<[u8]>, Summary)>>) -> Result<Self> {
+    pub(super) fn of_ranks(ranks: impl IntoIterator<Item = Result<(SharedBytes, Summary)>>) -> Result<Self> {
         let mut bundle = Self { files: Vec::new(), file_of_rank: Vec::new(), summaries: Vec::new() };
-        let mut known: BTreeMap<Arc<[u8]>, u32> = BTreeMap::new();
+        let mut known: BTreeMap<SharedBytes, u32> = BTreeMap::new();
         for rank in ranks {
             let (bytes, summary) = rank?;
             check_ranks(bundle.file_of_rank.len() as u64 + 1)?;
@@ -112,7 +112,7 @@ impl Bundle {
     pub(super) fn deduplicated(&self) -> Result<Self> {
         Self::of_ranks(self.file_of_rank.iter().map(|&file| {
             let file = file as usize;
-            Ok((Arc::clone(&self.files[file]), self.summaries[file].clone()))
+            Ok((self.files[file].clone(), self.summaries[file].clone()))
         }))
     }
 
@@ -122,7 +122,7 @@ impl Bundle {
     }
 
     /// The trace of a rank, if there is such a rank.
-    pub fn file_of(&self, rank: u32) -> Option<&Arc<[u8]>> {
+    pub fn file_of(&self, rank: u32) -> Option<&SharedBytes> {
         self.files.get(*self.file_of_rank.get(rank as usize)? as usize)
     }
 
@@ -181,7 +181,7 @@ impl FileWriter {
         Ok(())
     }
 
-    pub(super) fn finish(self) -> (Arc<[u8]>, Summary) {
+    pub(super) fn finish(self) -> (SharedBytes, Summary) {
         (self.writer.finish().expect(IN_MEMORY).into(), self.summary)
     }
 }

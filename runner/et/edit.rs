@@ -4,9 +4,8 @@
 //! what this program wrote as it is; files that no edit concerns are not even read.
 
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
-use serde::Serialize;
+use serde::{Deserialize, Serialize};
 
 use super::attributes;
 use super::bundle::{Bundle, Summary};
@@ -17,7 +16,7 @@ use super::writer::Writer;
 use crate::{Error, Result};
 
 /// One change, of some ranks or of all.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 pub struct Edit {
     /// The ranks whose traces are changed; all of them when absent.
     pub ranks: Option<BTreeSet<u32>>,
@@ -27,7 +26,7 @@ pub struct Edit {
 }
 
 /// What an edit changes.
-#[derive(Clone, Debug, PartialEq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum Change {
     /// Recorded durations are multiplied, and rounded to whole microseconds, halves up.
@@ -67,7 +66,7 @@ pub fn edit(bundle: &Bundle, edits: &[Edit]) -> Result<Bundle> {
         let next = edited.files.len() as u32;
         let new = *made.entry((file, concerned.clone())).or_insert(next);
         if new == next && concerned.is_empty() {
-            edited.files.push(Arc::clone(&bundle.files[file as usize]));
+            edited.files.push(bundle.files[file as usize].clone());
             edited.summaries.push(bundle.summaries[file as usize].clone());
         } else if new == next {
             let name = Bundle::file_name("trace", rank);

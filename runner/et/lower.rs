@@ -204,7 +204,6 @@ pub(crate) fn own_rank_of(node: &Node) -> Result<Option<OwnRank>> {
 
 #[cfg(test)]
 mod tests {
-    use std::sync::Arc;
 
     use astra_engine::CollectiveType;
 
@@ -343,7 +342,8 @@ mod tests {
     fn equal_files_are_lowered_once_and_both_kinds_of_dependencies_count() {
         let mut last = Node::compute(9, "c", 1).after([1]);
         last.data_deps = vec![2, 1];
-        let bytes: Arc<[u8]> = file(&[last, Node::compute(1, "a", 1), Node::compute(2, "b", 1)]).into();
+        let bytes: artifact_store::SharedBytes =
+            file(&[last, Node::compute(1, "a", 1), Node::compute(2, "b", 1)]).into();
         let workload = lower_bundle("w", &[bytes], &[0, 0, 0], &BTreeMap::from([(5, vec![2, 0])])).unwrap();
         assert_eq!((workload.traces.len(), workload.trace_of_rank.len()), (1, 3));
         assert_eq!((workload.traces[0].children(0), workload.traces[0].children(1)), (&[2][..], &[2][..]));

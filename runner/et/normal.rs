@@ -4,7 +4,7 @@
 //! replaced by their place in that order, and the file sorted, but no two nodes may change places: that would be another
 //! trace, whatever their dependencies. Names and attributes are kept.
 
-use std::sync::Arc;
+use artifact_store::SharedBytes;
 
 use super::reader::Reader;
 use super::schema::Node;
@@ -15,7 +15,7 @@ use crate::{Error, Result};
 ///
 /// # Errors
 /// The file is damaged, an id is there twice, or a dependency is on a node that is not there.
-pub fn normal_form(file: &str, bytes: &[u8]) -> Result<Arc<[u8]>> {
+pub fn normal_form(file: &str, bytes: &[u8]) -> Result<SharedBytes> {
     let mut trace = Reader::from_bytes(file, bytes)?;
     let mut nodes = trace.by_ref().collect::<Result<Vec<Node>>>()?;
     nodes.sort_by_key(|node| node.id);
@@ -48,7 +48,7 @@ mod tests {
     use super::*;
     use crate::et::Metadata;
 
-    fn normal(nodes: &[Node]) -> Result<Arc<[u8]>> {
+    fn normal(nodes: &[Node]) -> Result<SharedBytes> {
         normal_form("x.et", &Writer::file(&Metadata::default(), nodes))
     }
 

@@ -3,8 +3,8 @@
 //! Holds one message at a time; memory grows with the bytes that are there, never with a length that is claimed. What
 //! is wrong is reported with the file and the byte at which it stands. Framing: `proto/chakra.proto`.
 
+use artifact_store::SharedBytes;
 use std::io::{self, BufRead, BufReader, Read};
-use std::sync::Arc;
 
 use flate2::bufread::MultiGzDecoder;
 use prost::Message;
@@ -25,9 +25,9 @@ const GZIP_MAGIC: [u8; 2] = [0x1f, 0x8b];
 ///
 /// # Errors
 /// The file is compressed and damaged.
-pub fn plain(file: &str, bytes: &Arc<[u8]>) -> Result<Arc<[u8]>> {
+pub fn plain(file: &str, bytes: &SharedBytes) -> Result<SharedBytes> {
     if !bytes.starts_with(&GZIP_MAGIC) {
-        return Ok(Arc::clone(bytes));
+        return Ok(bytes.clone());
     }
     let mut plain = Vec::new();
     MultiGzDecoder::new(&bytes[..]).read_to_end(&mut plain).map_err(|e| io_error(file, &e))?;

@@ -4,8 +4,8 @@
 //! One pass over each distinct file; a second one only over files in which something is missing. Other than lowering for
 //! a run this goes on after the first problem.
 
+use artifact_store::SharedBytes;
 use std::collections::{BTreeMap, BTreeSet};
-use std::sync::Arc;
 
 use astra_engine::{GroupId, Node as EngineNode, NodeKind, Rank, Trace, TraceBuilder, TraceError, Workload};
 
@@ -37,7 +37,7 @@ impl Linted {
 /// rank an index into them.
 pub fn lint_files(
     prefix: &str,
-    files: &[Arc<[u8]>],
+    files: &[SharedBytes],
     file_of_rank: &[u32],
     groups: &BTreeMap<GroupId, Vec<Rank>>,
 ) -> Linted {

@@ -6,9 +6,8 @@
 use std::fmt;
 use std::io::Write;
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
 
-use artifact_store::Digest;
+use artifact_store::{Digest, SharedBytes};
 use astra_policy::{Answer, Choice, Request, raw};
 use tempfile::NamedTempFile;
 
@@ -33,7 +32,7 @@ pub enum Source {
         /// What the user calls it, for messages.
         name: String,
         /// The library. These bytes are loaded, whatever has happened to the file since they were read.
-        bytes: Arc<[u8]>,
+        bytes: SharedBytes,
     },
 }
 

@@ -3,29 +3,33 @@
 //! A workload serialises canonically (sizes in bytes, times in nanoseconds, defaults filled), because that text enters the
 //! key of the step that makes the traces. Knows nothing of traces, networks and files.
 
+use std::collections::BTreeSet;
+
 use astra_engine::{Bytes, Nanos};
 use astra_policy::Collective;
-use serde::{Serialize, Serializer};
+use serde::{Deserialize, Deserializer, Serialize, Serializer};
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, boolean, count, list, relative_path, size, text, trace_time, word};
+use super::section::{
+    MAX_COUNT, Section, array, boolean, count, list, relative_path, size, text, trace_time, word,
+};
 use crate::decision::{Demand, Question};
 use crate::et::graph::{ConvertOptions, Mends};
 
 /// The workload of one point.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
-#[serde(tag = "kind", rename_all = "snake_case")]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(tag = "kind", rename_all = "snake_case", deny_unknown_fields)]
 pub enum Workload {
     /// One collective over all ranks.
     Collective {
         /// Which one.
-        #[serde(serialize_with = "collective_name")]
+        #[serde(serialize_with = "collective_name", deserialize_with = "named_collective")]
         collective: Collective,
         /// How many ranks take part.
         ranks: u32,
         /// ASTRA-sim's `comm_size`; of an all-gather, what one rank contributes.
-        #[serde(rename = "size_bytes", serialize_with = "bytes")]
+        #[serde(rename = "size_bytes", serialize_with = "bytes", deserialize_with = "size_of_key")]
         size: Bytes,
     },
     /// Several collectives over all ranks, which overlap unless delayed or made to wait.
@@ -42,15 +46,17 @@ pub enum Workload {
         /// How many microbatches flow through.
         microbatches: u32,
         /// Time one stage computes on one microbatch; a whole number of microseconds.
-        #[serde(rename = "compute_ns", serialize_with = "nanos")]
+        #[serde(rename = "compute_ns", serialize_with = "nanos", deserialize_with = "time_of_key")]
         compute: Nanos,
         /// What a stage sends to the next one for each microbatch.
-        #[serde(rename = "size_bytes", serialize_with = "bytes")]
+        #[serde(rename = "size_bytes", serialize_with = "bytes", deserialize_with = "size_of_key")]
         size: Bytes,
     },
     /// A bundle that is there already.
+    #[serde(skip_deserializing)]
     Et(ExistingTraces),
     /// A graph of computation and communication, which becomes traces.
+    #[serde(skip_deserializing)]
     Graph(GraphFile),
 }
 
@@ -66,7 +72,7 @@ pub struct GraphFile {
 }
 
 /// A form of `manifest.json`.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum ManifestForm {
     /// This program's own, which describes the traces as they are.
@@ -90,7 +96,7 @@ pub struct ExistingTraces {
 }
 
 /// When two bundles are the same for everything that is derived from them.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum TraceKey {
     /// When their uncompressed files are equal.
@@ -100,18 +106,19 @@ pub enum TraceKey {
 }
 
 /// One collective of a sequence.
-#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize, Deserialize)]
+#[serde(deny_unknown_fields)]
 pub struct Item {
     /// Unique within the sequence; `<collective>_<index>` unless given.
     pub name: String,
     /// Which collective.
-    #[serde(serialize_with = "collective_name")]
+    #[serde(serialize_with = "collective_name", deserialize_with = "named_collective")]
     pub collective: Collective,
     /// ASTRA-sim's `comm_size`; of an all-gather, what one rank contributes.
-    #[serde(rename = "size_bytes", serialize_with = "bytes")]
+    #[serde(rename = "size_bytes", serialize_with = "bytes", deserialize_with = "size_of_key")]
     pub size: Bytes,
     /// Computation on every rank before the collective is issued; a whole number of microseconds.
-    #[serde(rename = "delay_ns", serialize_with = "nanos")]
+    #[serde(rename = "delay_ns", serialize_with = "nanos", deserialize_with = "time_of_key")]
     pub delay: Nanos,
     /// Indices of earlier items that must be complete first, ascending.
     pub after: Vec<usize>,
@@ -146,6 +153,24 @@ impl Workload {
         }
     }
 
+    /// The workload that serialises so; of those that the program makes itself. `None` for what no recipe gives.
+    pub(crate) fn of_key(serialised: &serde_json::Value) -> Option<Self> {
+        let workload = Self::deserialize(serialised).ok()?;
+        let is_whole = match &workload {
+            Self::Collective { .. } => true,
+            Self::Sequence { items, .. } => {
+                let names: BTreeSet<&str> = items.iter().map(|item| item.name.as_str()).collect();
+                let waits_for_earlier =
+                    |(index, item): (usize, &Item)| item.after.iter().all(|after| *after < index);
+                names.len() == items.len() && items.iter().enumerate().all(waits_for_earlier)
+            }
+            Self::Pipeline { microbatches, .. } => *microbatches <= MAX_COUNT,
+            Self::Et(_) | Self::Graph(_) => false,
+        };
+        let ranks = workload.ranks().unwrap_or(0);
+        (is_whole && (1..=MAX_COUNT).contains(&ranks)).then_some(workload)
+    }
+
     /// Whether it names files beside the recipe, so that it is known only when these have been read.
     pub fn names_files(&self) -> bool {
         matches!(self, Self::Et(_) | Self::Graph(_))
@@ -154,6 +179,20 @@ impl Workload {
 
 fn collective_name<S: Serializer>(collective: &Collective, serializer: S) -> Result<S::Ok, S::Error> {
     serializer.serialize_str(collective.name())
+}
+
+fn named_collective<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Collective, D::Error> {
+    let name = String::deserialize(deserializer)?;
+    let known = Collective::ALL.into_iter().find(|collective| collective.name() == name);
+    known.ok_or_else(|| serde::de::Error::custom("no collective"))
+}
+
+fn size_of_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Bytes, D::Error> {
+    u64::deserialize(deserializer).map(Bytes)
+}
+
+fn time_of_key<'de, D: Deserializer<'de>>(deserializer: D) -> Result<Nanos, D::Error> {
+    u64::deserialize(deserializer).map(Nanos)
 }
 
 fn bytes<S: Serializer>(size: &Bytes, serializer: S) -> Result<S::Ok, S::Error> {

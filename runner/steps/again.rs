@@ -1,5 +1,5 @@
-//! Making again what a step gave from the description in its key alone, where that and the content it reads are there:
-//! hardware files and simulations. The other steps are described by more than their keys hold; a build makes them again.
+//! Making again what a step gave from the description in its key alone, where that and the content it reads are there. What
+//! is not described so is a whole build; its recipe makes it again.
 
 use std::sync::atomic::AtomicBool;
 use std::time::{Duration, Instant};
@@ -13,7 +13,7 @@ use crate::hw::Document;
 use crate::report::RunResult;
 
 use super::recorded::simulation_of;
-use super::{Produced, configs, hw, lone, provenance, run};
+use super::{Produced, configs, et, hw, lone, provenance, run};
 
 /// Executes a step again and publishes what it gives. `false` when this version cannot tell from its description what
 /// it was, or when what it reads is not there.
@@ -28,6 +28,8 @@ pub fn make_again(store: &Store, key: &ActionKey, cancel: &AtomicBool) -> Result
     let produced = match preimage.kind.as_str() {
         kind if kind == StepKind::Hw.as_str() => hardware(store, &preimage)?,
         kind if kind == StepKind::Run.as_str() => simulation(store, key, &preimage, cancel)?,
+        kind if kind == StepKind::Et.as_str() => et::again(store, &preimage)?,
+        kind if kind == StepKind::Configs.as_str() => configs::again(store, &preimage)?,
         _ => None,
     };
     let Some(produced) = produced else { return Ok(false) };
@@ -60,7 +62,7 @@ fn simulation(
     preimage: &Preimage,
     cancel: &AtomicBool,
 ) -> Result<Option<Produced>> {
-    let named = [configs::NETWORK, configs::SYSTEM, super::et::TREE];
+    let named = [configs::NETWORK, configs::SYSTEM, et::TREE];
     let digests: Vec<_> = named.iter().filter_map(|name| Some(preimage.inputs.get(*name)?.0)).collect();
     // Custom collectives were read from their places, which may hold something else by now.
     let is_custom = preimage.inputs.keys().any(|name| name.starts_with(lone::CUSTOM));

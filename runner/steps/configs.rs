@@ -5,17 +5,21 @@
 //! specification, the algorithms and numbers of chunks decided for this workload, the rank count, the choice of dimensions
 //! and the overrides of the system file. Who decided, why, and what other workloads are told is not in it.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
 
-use artifact_store::{Digest, OutputKind};
+use artifact_store::{Digest, OutputKind, Store};
 use astra_policy::Collective;
-use serde_json::{Value, json};
+use serde::Deserialize;
+use serde_json::{Map, Value, json};
 
-use crate::astrasim::{self, ConfigFiles, ConfigRequest, Layout, SystemOverrides};
+use crate::astrasim::{
+    self, AlgorithmLists, ConfigFiles, ConfigRequest, DecidedBy, Decision, Layout, SystemOverrides,
+};
 use crate::decision::{DecisionTable, Demand, Settled, settle};
 use crate::derivation::{DemandFrom, Preimage, StepKind};
 use crate::error::Result;
-use crate::hw::{NetworkSpec, SysOptions};
+use crate::hw::{Axis, NetworkSpec, SysOptions};
 use crate::recipe::Point;
 
 use super::demand::demand_from;
@@ -55,9 +59,7 @@ impl<'a> Decided<'a> {
         };
         astrasim::check_algorithms(&layout, &settled.lists, point.engine.dialect, used, &point.hw)
             .map_err(|error| point.blame(error))?;
-        let mut options = spec.sys_options;
-        options.preferred_dataset_splits = options.preferred_dataset_splits.or(settled.dataset_splits);
-        options.active_chunks_per_dimension = options.active_chunks_per_dimension.or(settled.active_chunks);
+        let options = with_numbers(spec.sys_options, settled.dataset_splits, settled.active_chunks);
         Ok(Self { options, request, layout, system: &point.system, settled })
     }
 
@@ -106,6 +108,15 @@ impl<'a> Decided<'a> {
     }
 }
 
+/// The options of the hardware file, with numbers of chunks where it says none.
+fn with_numbers(options: SysOptions, dataset_splits: Option<u32>, active_chunks: Option<u32>) -> SysOptions {
+    SysOptions {
+        preferred_dataset_splits: options.preferred_dataset_splits.or(dataset_splits),
+        active_chunks_per_dimension: options.active_chunks_per_dimension.or(active_chunks),
+        ..options
+    }
+}
+
 /// The digest of the specification, and what is decided for a point on it.
 fn decided<'a>(context: &Context, point: &'a Point, inputs: &Inputs) -> Result<(Digest, Decided<'a>)> {
     let spec = inputs.output(StepKind::Hw, hw::OUTPUT)?;
@@ -123,10 +134,74 @@ pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Res
 }
 
 pub(super) fn execute(context: &Context, point: &Point, inputs: &Inputs) -> Result<Produced> {
-    let files = decided(context, point, inputs)?.1.files();
+    Ok(produced(decided(context, point, inputs)?.1.files()))
+}
+
+/// What the step writes.
+fn produced(files: ConfigFiles) -> Produced {
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, NETWORK, files.network_yml.into_bytes());
     produced.output(OutputKind::Blob, SYSTEM, files.system_json.into_bytes());
     produced.output(OutputKind::Blob, REMOTE_MEMORY, files.remote_memory_json.into_bytes());
-    Ok(produced)
+    produced
+}
+
+/// What the parameters in a key say.
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct Described {
+    decisions: DescribedDecisions,
+    layout: DescribedLayout,
+    ranks: u32,
+    system: Map<String, Value>,
+}
+
+#[derive(Deserialize)]
+struct DescribedDecisions {
+    active_chunks: Option<u32>,
+    dataset_splits: Option<u32>,
+    /// By the name of the collective.
+    #[serde(flatten)]
+    lists: BTreeMap<String, Vec<String>>,
+}
+
+impl DescribedDecisions {
+    /// The lists, as far as they are written. `None` when one is missing.
+    fn lists(&self) -> Option<AlgorithmLists> {
+        let all_there = Collective::ALL.iter().all(|collective| self.lists.contains_key(collective.name()));
+        // Who decided is neither in the key nor in the files.
+        let decision = |name: &String| Decision {
+            algorithm: name.clone(),
+            decided_by: DecidedBy::Policy,
+            reason: String::new(),
+        };
+        let of = |collective: Collective| Ok(self.lists[collective.name()].iter().map(decision).collect());
+        all_there.then(|| AlgorithmLists::of(of).ok())?
+    }
+}
+
+#[derive(Deserialize)]
+#[serde(deny_unknown_fields)]
+struct DescribedLayout {
+    axes: Option<Vec<Axis>>,
+    flatten_2d: bool,
+    synthetic_pair: Option<Vec<Axis>>,
+}
+
+/// Makes the files again from the description in their key; `None` when this version cannot tell from it what they were, or
+/// when the store does not have the network.
+pub(super) fn again(store: &Store, preimage: &Preimage) -> Result<Option<Produced>> {
+    let spec = preimage.inputs.get(hw::OUTPUT).filter(|_| preimage.version == VERSION);
+    let (Some(spec), Ok(described)) = (spec, Described::deserialize(&preimage.params)) else {
+        return Ok(None);
+    };
+    let Described { decisions, layout, ranks, system } = described;
+    let (Some(spec), Some(lists)) = (store.get(&spec.0)?, decisions.lists()) else { return Ok(None) };
+    let spec = NetworkSpec::from_bytes(&spec)?;
+    let options = with_numbers(spec.sys_options, decisions.dataset_splits, decisions.active_chunks);
+    let DescribedLayout { axes, flatten_2d, synthetic_pair } = layout;
+    let request = ConfigRequest { ranks, axes, flatten_2d, synthetic_pair, ..ConfigRequest::default() };
+    let layout = astrasim::layout(&spec, &request)?;
+    let files = astrasim::write(&layout, &lists, &options, &SystemOverrides::new(system)?);
+    Ok(Some(produced(files)))
 }

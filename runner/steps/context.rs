@@ -9,7 +9,7 @@ use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
 use artifact_store::remote::Upstream;
-use artifact_store::{ActionRecord, Digest, Provenance, Store};
+use artifact_store::{ActionRecord, Digest, Provenance, SharedBytes, Store};
 use astra_engine::Nanos;
 
 use crate::astrasim::{NetworkFile, SystemFile};
@@ -178,7 +178,7 @@ impl Context {
     ///
     /// # Errors
     /// When they are gone or damaged: the store was changed from outside during the build.
-    pub fn content(&self, digest: &Digest) -> Result<Arc<[u8]>> {
+    pub fn content(&self, digest: &Digest) -> Result<SharedBytes> {
         self.find(digest)?.ok_or_else(|| super::files::gone(digest))
     }
 
@@ -186,12 +186,12 @@ impl Context {
     ///
     /// # Errors
     /// When the store cannot be read.
-    pub fn find(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>> {
+    pub fn find(&self, digest: &Digest) -> Result<Option<SharedBytes>> {
         if let Some(bytes) = self.store.get(digest)? {
             return Ok(Some(bytes));
         }
         let found = self.peeked.as_ref().and_then(|upstream| upstream.peek(digest));
-        Ok(found.map(|blob| Arc::clone(blob.bytes())))
+        Ok(found.map(|blob| blob.bytes().clone()))
     }
 
     /// The result of a run of this build, executed or recalled, and what a report says of it.

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use artifact_store::{ActionKey, Digest, Store, Tree};
+use artifact_store::{ActionKey, Digest, SharedBytes, Store, Tree};
 
 use crate::astrasim::{self, ConfigRequest, Layout};
 use crate::derivation::{PerStep, StepKind};
@@ -116,7 +116,7 @@ pub fn point_files(store: &Store, point: &Point, keys: &PerStep<Option<ActionKey
 }
 
 /// The bytes of a blob that a record names.
-pub(crate) fn content(store: &Store, digest: &Digest) -> Result<Arc<[u8]>> {
+pub(crate) fn content(store: &Store, digest: &Digest) -> Result<SharedBytes> {
     store.get(digest)?.ok_or_else(|| gone(digest))
 }
 

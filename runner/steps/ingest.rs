@@ -22,6 +22,7 @@ use super::context::Memo;
 use super::lone::GIVEN;
 use super::plugin_path::PluginPath;
 use super::policies::{self, FoundPolicy, Named};
+use super::run::rank_of;
 
 /// Where a store remembers hashes of executables: a disposable directory.
 const EXECUTABLES: &str = "mat/executables";
@@ -155,6 +156,51 @@ impl Sources {
         let files = self.files.values().map(|source| &source.blob);
         let policies = self.policies.iter().flat_map(|(_, found)| found.blobs());
         std::iter::once(&self.recipe).chain(files).chain(traces).chain(policies).cloned().collect()
+    }
+
+    /// Of no recipe: what the store has of sources is added.
+    pub(super) fn of_no_recipe() -> Self {
+        let recipe = Blob::new([]);
+        Self {
+            recipe,
+            salt: None,
+            files: BTreeMap::new(),
+            traces: BTreeMap::new(),
+            policies: Vec::new(),
+            executables: Vec::new(),
+            documents: Memo::new(1),
+        }
+    }
+
+    /// Adds a file whose content the store has; says whether it has.
+    pub(super) fn add_stored_file(&mut self, store: &Store, name: &str, digest: Digest) -> Result<bool> {
+        let Some(bytes) = store.get(&digest)? else { return Ok(false) };
+        let source = Source { path: name.to_owned(), blob: Blob::new(bytes) };
+        self.files.insert(name.to_owned(), source);
+        Ok(true)
+    }
+
+    /// Adds traces by their tree; says whether the store has it and all files.
+    pub(super) fn add_stored_traces(&mut self, store: &Store, name: &str, tree: Digest) -> Result<bool> {
+        let Some(bytes) = store.get(&tree)? else { return Ok(false) };
+        let tree = Tree::decode(&bytes)?;
+        let ranks = tree.entries().len();
+        let of_rank = tree.entries().iter().map(|entry| Ok((rank_of(&entry.name, ranks)?.1, entry.digest)));
+        let mut known = BTreeMap::new();
+        let (mut files, mut file_of_rank) = (Vec::new(), Vec::new());
+        for digest in of_rank.collect::<Result<BTreeMap<usize, Digest>>>()?.into_values() {
+            let next = files.len() as u32;
+            let file = *known.entry(digest).or_insert(next);
+            if file == next {
+                let Some(bytes) = store.get(&digest)? else { return Ok(false) };
+                files.push(Blob::new(bytes));
+            }
+            file_of_rank.push(file);
+        }
+        let tree = Blob::new(bytes);
+        self.traces
+            .insert(name.to_owned(), TraceSource { prefix: name.to_owned(), files, file_of_rank, tree });
+        Ok(true)
     }
 
     pub(super) fn file(&self, name: &str) -> Result<&Source> {

@@ -4,8 +4,6 @@
 //! collectives. In its key: these, the engine and the options that act on the system layer. A run of files that a recipe's
 //! steps would write has the key of that recipe's run, whatever the files are called.
 
-use std::sync::Arc;
-
 use artifact_store::{Blob, Tree, TreeEntry};
 use serde_json::{Map, Value, json};
 
@@ -70,7 +68,7 @@ pub fn lone_run(files: &SimFiles, prefix: Option<&str>) -> Result<LoneRun> {
     ];
     let custom = files.custom.contents().map(|(name, bytes)| (format!("{CUSTOM}{name}"), bytes));
     for (name, bytes) in named.into_iter().flatten().chain(custom) {
-        let blob = Blob::new(Arc::clone(bytes));
+        let blob = Blob::new(bytes.clone());
         preimage = preimage.input(name, blob.digest());
         inputs.push(blob);
     }

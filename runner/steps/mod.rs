@@ -31,7 +31,7 @@ use std::time::Duration;
 
 use artifact_store::{
     ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Provenance, Publication,
-    Tree, TreeEntry,
+    SharedBytes, Tree, TreeEntry,
 };
 
 use crate::derivation::{Preimage, StepKind};
@@ -133,7 +133,7 @@ pub struct Produced {
 
 impl Produced {
     /// Adds an output.
-    pub fn output(&mut self, kind: OutputKind, name: &str, bytes: impl Into<Arc<[u8]>>) -> Digest {
+    pub fn output(&mut self, kind: OutputKind, name: &str, bytes: impl Into<SharedBytes>) -> Digest {
         let blob = Blob::new(bytes);
         let digest = blob.digest();
         self.record.outputs.insert(name.to_owned(), Output { digest, len: blob.len(), kind });
@@ -148,10 +148,10 @@ impl Produced {
     pub fn tree(
         &mut self,
         name: &str,
-        distinct: &[Arc<[u8]>],
+        distinct: &[SharedBytes],
         files: impl IntoIterator<Item = (String, usize)>,
     ) -> Result<()> {
-        let blobs: Vec<Blob> = distinct.iter().map(|bytes| Blob::new(Arc::clone(bytes))).collect();
+        let blobs: Vec<Blob> = distinct.iter().map(|bytes| Blob::new(bytes.clone())).collect();
         let entry = |(name, i): (String, usize)| {
             let blob: &Blob = &blobs[i];
             TreeEntry { name, digest: blob.digest(), len: blob.len() }

@@ -59,7 +59,7 @@ impl FoundPolicy {
         let library = path.library(plugin, beside, store)?;
         let kind = match (&library, plugin) {
             (Some(Library { name, blob, .. }), _) => {
-                Kind::Asked(Source::Library { name: name.clone(), bytes: Arc::clone(blob.bytes()) })
+                Kind::Asked(Source::Library { name: name.clone(), bytes: blob.bytes().clone() })
             }
             (None, PolicyPlugin::Named(name)) if *plugin == PolicyPlugin::default() => match &config {
                 None => Kind::Default,

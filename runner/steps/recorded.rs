@@ -1,9 +1,7 @@
 //! Runs that the store has a record of, made ready to be simulated again: from the content that the record's key is
 //! made of, and from nothing else.
 
-use std::sync::Arc;
-
-use artifact_store::{ActionKey, Digest, HexPrefix, Store, Tree};
+use artifact_store::{ActionKey, Digest, HexPrefix, SharedBytes, Store, Tree};
 use astra_engine::RemoteMemory;
 
 use crate::astrasim;
@@ -113,7 +111,7 @@ pub(super) fn simulation_of(
 }
 
 /// The content of an input, by the name that the run has for it.
-fn read(store: &Store, digest: &Digest, name: &str) -> Result<Arc<[u8]>> {
+fn read(store: &Store, digest: &Digest, name: &str) -> Result<SharedBytes> {
     store.get(digest)?.ok_or_else(|| {
         Error::new(
             ErrorKind::Missing,

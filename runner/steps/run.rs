@@ -9,7 +9,7 @@ use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
-use artifact_store::{ActionRecord, Digest, OutputKind, Tree, TreeEntry};
+use artifact_store::{ActionRecord, Digest, OutputKind, SharedBytes, Tree, TreeEntry};
 use astra_engine::{Network, RemoteMemory, System, Workload};
 use serde_json::{Value, json};
 
@@ -205,7 +205,7 @@ fn workload(context: &Context, tree: Digest, groups: Option<Digest>) -> Result<A
 pub(super) fn lowered(
     tree: &Tree,
     groups: Option<&[u8]>,
-    read: impl Fn(&TreeEntry) -> Result<Arc<[u8]>>,
+    read: impl Fn(&TreeEntry) -> Result<SharedBytes>,
 ) -> Result<Workload> {
     let mut positions: HashMap<Digest, u32> = HashMap::new();
     let mut files = Vec::new();
@@ -234,7 +234,7 @@ pub(super) fn prefix_of(tree: &Tree) -> Result<&str> {
 
 /// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below
 /// `ranks` are all of them.
-fn rank_of(name: &str, ranks: usize) -> Result<(&str, usize)> {
+pub(super) fn rank_of(name: &str, ranks: usize) -> Result<(&str, usize)> {
     let parts = name.strip_suffix(".et").and_then(|stem| stem.rsplit_once('.'));
     let parsed = parts.and_then(|(prefix, rank)| Some((prefix, rank.parse().ok()?)));
     parsed.filter(|(_, rank)| *rank < ranks).ok_or_else(|| {

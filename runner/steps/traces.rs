@@ -12,7 +12,7 @@ use crate::decision::Demand;
 use crate::error::{Error, Result};
 use crate::et::build::{NodeIds, Pipeline, Sequence, SequenceItem, SingleCollective};
 use crate::et::graph::{self, GRAPH_PREFIX, Graph};
-use crate::et::{self, Bundle, lower_bundle, tally_collectives};
+use crate::et::{self, Bundle, Edit, lower_bundle, tally_collectives};
 use crate::notice::Notice;
 use crate::recipe::{ExistingTraces, GraphFile, Item, Point, TraceKey, Workload};
 
@@ -43,18 +43,28 @@ pub(super) struct FromGraph {
 
 /// The traces of a point, edited.
 pub(super) fn traces(sources: &Sources, point: &Point) -> Result<Traces> {
-    let traces = unedited(sources, point)?;
-    if point.edits.is_empty() {
+    traces_of(sources, &point.workload, &point.edits, &|error| point.blame(error))
+}
+
+/// The traces of a workload, edited; `blame` says where in a recipe something wrong comes from.
+pub(super) fn traces_of(
+    sources: &Sources,
+    workload: &Workload,
+    edits: &[Edit],
+    blame: &dyn Fn(Error) -> Error,
+) -> Result<Traces> {
+    let traces = unedited(sources, workload, blame)?;
+    if edits.is_empty() {
         return Ok(traces);
     }
-    let bundle = et::edit(&traces.bundle, &point.edits).map_err(|e| point.blame(e))?;
+    let bundle = et::edit(&traces.bundle, edits).map_err(blame)?;
     Ok(Traces { bundle, ..traces })
 }
 
-fn unedited(sources: &Sources, point: &Point) -> Result<Traces> {
+fn unedited(sources: &Sources, workload: &Workload, blame: &dyn Fn(Error) -> Error) -> Result<Traces> {
     let made = |prefix, bundle| Traces { prefix, bundle, groups: BTreeMap::new(), graph: None };
-    Ok(match &*point.workload {
-        Workload::Et(existing) => existing_traces(sources, existing).map_err(|e| point.blame(e))?,
+    Ok(match workload {
+        Workload::Et(existing) => existing_traces(sources, existing).map_err(blame)?,
         Workload::Graph(file) => of_graph(sources, file)?,
         Workload::Collective { collective, ranks, size } => {
             let name = collective.name();

@@ -1,27 +1,28 @@
 //! How fast blobs go in and out, next to hashing and compressing alone and to a plain file; how fast small steps are published;
 //! how fast membership is asked. Prints tables.
 //!
-//! `cargo bench -p artifact-store --bench blobs [-- DIRECTORY]`: the store and the plain files are made below the
-//! directory, the system's temporary one if none is given.
+//! `cargo bench -p artifact-store --bench blobs [-- DIRECTORY [BYTES]]`: the store and the plain files are made below the
+//! directory, the system's temporary one if none is given; blobs of at most so many bytes, up to 1 GiB, which takes 4 GB of
+//! memory.
 
 use artifact_store::{
-    ActionRecord, Blob, Closure, Digest, NewAction, Options, Output, OutputKind, Provenance, Publication,
-    Store,
+    ActionRecord, Blob, Closure, Depth, Digest, NewAction, Options, Output, OutputKind, Provenance,
+    Publication, SharedBytes, Store,
 };
 use std::fs::File;
 use std::hint::black_box;
 use std::io::{Read, Write};
 use std::path::Path;
-use std::sync::Arc;
 use std::time::{Duration, Instant};
 
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
-    let directory = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let directory = directory.map_or_else(std::env::temp_dir, Into::into);
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let directory = arguments.next().map_or_else(std::env::temp_dir, Into::into);
+    let most = arguments.next().map_or(Ok(1 << 30), |size| size.parse())?;
     let scratch = tempfile::Builder::new().prefix("store-bench").tempdir_in(directory)?;
-    blobs(scratch.path())?;
+    blobs(scratch.path(), most)?;
     small_steps(scratch.path())?;
     membership(scratch.path())?;
     Ok(())
@@ -37,12 +38,14 @@ fn bytes(len: usize, seed: u64, compressible: bool) -> Vec<u8> {
     noise
 }
 
-fn blobs(scratch: &Path) -> Outcome {
+fn blobs(scratch: &Path, most: usize) -> Outcome {
     println!(
-        "MB/s (10^6 bytes); put: until committed, in one run of publications; get: a freshly opened store"
+        "MB/s (10^6 bytes). blake3, b3+zstd: alone, on one core. put: until committed, in one run of publications. get, verify: \
+         a freshly opened store.\nwrite, read: a file each, synced. disk: the part of put that writing and syncing what is \
+         stored takes as one file. size: of the compacted file, of what zstd\nmakes of each blob alone."
     );
     println!(
-        "{:>9} {:>6} {:>5} | {:>8} {:>8} {:>8} {:>8} {:>8} {:>8} | {:>10} {:>10} {:>8}",
+        "{:>10} {:>6} {:>5} | {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} {:>7} | {:>8} {:>9} {:>5} {:>6}",
         "size",
         "count",
         "kind",
@@ -50,15 +53,24 @@ fn blobs(scratch: &Path) -> Outcome {
         "b3+zstd",
         "put",
         "get",
+        "verify",
         "write",
         "read",
         "put/b3+z",
         "put/write",
-        "disk"
+        "disk",
+        "size"
     );
-    for (size, count) in
-        [(64, 20_000), (4 << 10, 10_000), (64 << 10, 1_000), (1 << 20, 100), (16 << 20, 8), (64 << 20, 3)]
-    {
+    let sizes = [
+        (100, 20_000),
+        (4 << 10, 10_000),
+        (64 << 10, 1_000),
+        (1 << 20, 100),
+        (16 << 20, 8),
+        (128 << 20, 2),
+        (1 << 30, 1),
+    ];
+    for (size, count) in sizes.into_iter().filter(|(size, _)| *size <= most) {
         for compressible in [false, true] {
             blob_row(scratch, size, count, compressible)?;
         }
@@ -67,74 +79,88 @@ fn blobs(scratch: &Path) -> Outcome {
 }
 
 fn blob_row(scratch: &Path, size: usize, count: u64, compressible: bool) -> Outcome {
-    let contents: Vec<Arc<[u8]>> = (0..count).map(|seed| bytes(size, seed, compressible).into()).collect();
+    let contents: Vec<SharedBytes> = (0..count).map(|seed| bytes(size, seed, compressible).into()).collect();
     let total = size as f64 * count as f64 / 1e6;
     let rate = |took: Duration| total / took.as_secs_f64();
     let place = tempfile::tempdir_in(scratch)?;
 
     let (hash, digests) = timed(|| Ok(contents.iter().map(|c| Digest::of(c)).collect::<Vec<_>>()))?;
-    let (press, ()) = timed(|| {
-        let (mut compressor, mut room) = (zstd::bulk::Compressor::new(1)?, vec![0; size]);
-        for content in &contents {
-            black_box(Digest::of(content));
-            // As the store does: no room means that it does not pay.
-            let _ = black_box(compressor.compress_to_buffer(content, &mut room[..size / 10 * 9]));
-        }
-        Ok(())
-    })?;
-    let store_directory = place.path().join("store");
-    let store = Store::open(&store_directory, &Options::default())?;
+    let (press, compressed) = timed(|| hash_and_compress(&contents, size))?;
+    let directory = place.path().join("store");
+    let store = Store::open(&directory, &Options::default())?;
     let (put, ()) = timed(|| {
         for content in &contents {
-            store.publish(Publication {
-                blobs: vec![Blob::new(Arc::clone(content))],
-                ..Publication::default()
-            });
+            let blobs = vec![Blob::new(content.clone())];
+            store.publish(Publication { blobs, ..Publication::default() });
         }
         Ok(store.flush()?)
     })?;
-    // Closing gives back what the file has grown too far.
+    let stored = usize::try_from(store.stats()?.stored_bytes)?;
     drop(store);
-    let disk_bytes = disk_bytes(&store_directory.join("store.redb"))? as f64 / 1e6;
-    let store = Store::open(&store_directory, &Options::default())?;
+    let store = Store::open(&directory, &Options::default())?;
     let (get, ()) = timed(|| {
         digests.iter().try_for_each(|digest| {
             let found = store.get(digest)?.ok_or("a blob is gone")?;
             if found.len() == size { Ok(()) } else { Err("a blob has another length".into()) }
         })
     })?;
+    drop(store);
+    let store = Store::open(&directory, &Options::default())?;
+    let (verify, found) = timed(|| Ok(store.verify(Depth::Full)?))?;
+    found.findings.is_empty().then_some(()).ok_or("something is wrong with the store")?;
+    drop(store);
+    Store::compact(&directory, &Options::default())?;
+    let file = directory.join("store.redb").metadata()?.len();
+    let one_file = one_file(place.path(), &contents, stored)?;
     let (write, read) = plain_files(place.path(), &contents)?;
     println!(
-        "{size:>9} {count:>6} {:>5} | {:>8.1} {:>8.1} {:>8.1} {:>8.1} {:>8.1} {:>8.1} | {:>9.0}% {:>9.2}x {:>7.2}x",
+        "{size:>10} {count:>6} {:>5} | {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1} {:>7.1} | {:>7.0}% {:>8.2}x {:>4.0}% {:>5.2}x",
         if compressible { "text" } else { "noise" },
         rate(hash),
         rate(press),
         rate(put),
         rate(get),
+        rate(verify),
         rate(write),
         rate(read),
         100.0 * press.as_secs_f64() / put.as_secs_f64(),
         write.as_secs_f64() / put.as_secs_f64(),
-        disk_bytes / total,
+        100.0 * one_file.as_secs_f64() / put.as_secs_f64(),
+        file as f64 / compressed as f64,
     );
     Ok(())
 }
 
-/// What a file takes on disk; it may have holes.
-#[cfg(unix)]
-fn disk_bytes(file: &Path) -> Outcome<u64> {
-    use std::os::unix::fs::MetadataExt;
-    Ok(file.metadata()?.blocks() * 512)
+/// Does what has to be done with each blob; gives how long what is worth keeping is.
+fn hash_and_compress(contents: &[SharedBytes], size: usize) -> Outcome<usize> {
+    let (mut compressor, mut room) =
+        (zstd::bulk::Compressor::new(1)?, vec![0; zstd::zstd_safe::compress_bound(size)]);
+    let mut kept = 0;
+    for content in contents {
+        black_box(Digest::of(content));
+        let len = black_box(compressor.compress_to_buffer(content, &mut room)?);
+        kept += len.min(size);
+    }
+    Ok(kept)
 }
 
-/// What a file takes on disk, as far as this system tells.
-#[cfg(not(unix))]
-fn disk_bytes(file: &Path) -> Outcome<u64> {
-    Ok(file.metadata()?.len())
+/// How long it takes to write and sync so many bytes of the contents as one file.
+fn one_file(place: &Path, contents: &[SharedBytes], len: usize) -> Outcome<Duration> {
+    let (took, ()) = timed(|| {
+        let mut file = File::create(place.join("one"))?;
+        let mut left = len;
+        for content in contents {
+            let part = &content[..content.len().min(left)];
+            file.write_all(part)?;
+            left -= part.len();
+        }
+        Ok(file.sync_all()?)
+    })?;
+    Ok(took)
 }
 
 /// One file each, synced; read back through the system's cache.
-fn plain_files(place: &Path, contents: &[Arc<[u8]>]) -> Outcome<(Duration, Duration)> {
+fn plain_files(place: &Path, contents: &[SharedBytes]) -> Outcome<(Duration, Duration)> {
     // Syncing thousands of files takes minutes and tells no more than a few hundred do.
     let some = &contents[..contents.len().min(500)];
     let scale = contents.len() as f64 / some.len() as f64;

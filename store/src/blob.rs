@@ -1,24 +1,24 @@
 //! Bytes with their digest, hashed once.
 
 use crate::digest::Digest;
-use std::sync::Arc;
+use crate::shared_bytes::SharedBytes;
 
 /// Bytes together with their digest. Cheap to clone.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Blob {
     digest: Digest,
-    bytes: Arc<[u8]>,
+    bytes: SharedBytes,
 }
 
 impl Blob {
     /// Hashes the bytes.
-    pub fn new(bytes: impl Into<Arc<[u8]>>) -> Self {
+    pub fn new(bytes: impl Into<SharedBytes>) -> Self {
         let bytes = bytes.into();
         Self { digest: Digest::of(&bytes), bytes }
     }
 
     /// Bytes that have just been compared with their name.
-    pub(crate) fn verified(digest: Digest, bytes: Arc<[u8]>) -> Self {
+    pub(crate) fn verified(digest: Digest, bytes: SharedBytes) -> Self {
         Self { digest, bytes }
     }
 
@@ -28,7 +28,7 @@ impl Blob {
     }
 
     /// The bytes.
-    pub fn bytes(&self) -> &Arc<[u8]> {
+    pub fn bytes(&self) -> &SharedBytes {
         &self.bytes
     }
 

@@ -1,6 +1,6 @@
 //! Rewriting the file so that it has no free space, which nobody else may have open meanwhile.
 
-use crate::db::{self, Db, Progress};
+use crate::db::{self, Db};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format;
 use crate::locks::{Locks, holder};
@@ -42,7 +42,7 @@ impl Store {
         let Some(_alone) = locks.store_alone()? else { return Ok(Compaction::InUse(holder(&locks.store()))) };
         let path = directory.join(db::FILE_NAME);
         let before = file_bytes(&path)?;
-        Db::open(&path, options.page_cache_bytes, Progress::default())?.compact()?;
+        Db::open(&path, options)?.compact()?;
         Ok(Compaction::Done { before, after: file_bytes(&path)? })
     }
 }

@@ -5,19 +5,19 @@
 //! not walk the file. What rows mean, who waits for whom and for how long, is decided elsewhere.
 
 use crate::error::{Error, Result};
+use crate::file::StoreFile;
+use crate::options::Options;
 use redb::{
-    AccessGuard, CommitError, CompactionError, ConcurrencyMode, Database, DatabaseError, ReadOnlyDatabase,
-    ReadOnlyTable, ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
+    AccessGuard, CommitError, CompactionError, ConcurrencyMode, Database, ReadOnlyDatabase, ReadOnlyTable,
+    ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
     Table as RedbTable, TableDefinition, TableError, TransactionError, WriteTransaction,
 };
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
-use std::sync::Arc;
-use std::sync::atomic::{AtomicU64, Ordering};
 
-#[cfg(test)]
-pub(crate) use redb::{BackendError, StorageBackend};
+pub(crate) use redb::backends::FileBackend;
+pub(crate) use redb::{BackendError, DatabaseError, StorageBackend};
 
 /// The file with everything in it.
 pub(crate) const FILE_NAME: &str = "store.redb";
@@ -102,9 +102,6 @@ impl Table {
     }
 }
 
-/// Counts the steps of something that takes long.
-pub(crate) type Progress = Arc<AtomicU64>;
-
 /// The open file.
 pub(crate) struct Db {
     /// Taken out when it is closed and at no other time.
@@ -120,9 +117,9 @@ enum OpenFile {
 
 impl Db {
     /// Makes the file and its tables, or completes what an interrupted attempt left.
-    pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Self> {
-        let create = |builder: &mut redb::Builder, path| builder.create(path);
-        Self::open_with(path, cache_bytes, Progress::default(), create)?.with_tables()
+    pub(crate) fn create(path: &Path, options: &Options) -> Result<Self> {
+        let file = guarded(path, || Ok(StoreFile::open(path, true, options)?))?;
+        Self::on(path, options.page_cache_bytes, file)?.with_tables()
     }
 
     fn with_tables(self) -> Result<Self> {
@@ -137,49 +134,39 @@ impl Db {
 
     /// Opens, and makes if it is empty, what lies on a disk that tests have made up.
     #[cfg(test)]
-    pub(crate) fn on(path: &Path, disk: impl StorageBackend) -> Result<Self> {
+    pub(crate) fn on_made_up(path: &Path, disk: impl StorageBackend) -> Result<Self> {
         let is_new = disk.len().is_ok_and(|len| len == 0);
-        let open = |builder: &mut redb::Builder, _| builder.create_with_backend(disk);
-        let db = Self::open_with(path, 1 << 20, Progress::default(), open)?;
+        let db = Self::on(path, 1 << 20, disk)?;
         if is_new { db.with_tables() } else { Ok(db) }
     }
 
-    /// Opens an existing file. One that has to be put in order as a whole, as after a crash in the middle of
-    /// compaction, takes long and counts its steps.
-    pub(crate) fn open(path: &Path, cache_bytes: usize, progress: Progress) -> Result<Self> {
-        Self::open_with(path, cache_bytes, progress, |builder, path| builder.open(path))
+    /// Opens an existing file.
+    pub(crate) fn open(path: &Path, options: &Options) -> Result<Self> {
+        let file = guarded(path, || Ok(StoreFile::open(path, false, options)?))?;
+        Self::on(path, options.page_cache_bytes, file)
     }
 
     /// The same for a file that may be a mixture of states, as a copy is that was made while somebody wrote: the checksum of
     /// every page is held against its bytes, and which pages are free is found out anew. Reads the whole file.
-    pub(crate) fn open_checked(path: &Path, cache_bytes: usize, progress: Progress) -> Result<Self> {
-        let open = |builder: &mut redb::Builder, path| builder.set_check_integrity_on_open(true).open(path);
-        Self::open_with(path, cache_bytes, progress, open)
-    }
-
-    fn open_with(
-        path: &Path,
-        cache_bytes: usize,
-        progress: Progress,
-        open: impl FnOnce(&mut redb::Builder, PathBuf) -> std::result::Result<Database, DatabaseError>,
-    ) -> Result<Self> {
+    pub(crate) fn open_checked(path: &Path, options: &Options) -> Result<Self> {
         let database = guarded(path, || {
-            let mut builder = Database::builder();
-            builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(cache_bytes);
-            builder.set_repair_callback(move |_| {
-                progress.fetch_add(1, Ordering::Relaxed);
-            });
-            open(&mut builder, path.to_owned()).map_err(Failure::from)
+            let file = StoreFile::open(path, false, options)?;
+            let mut builder = builder(options.page_cache_bytes);
+            Ok(builder.set_check_integrity_on_open(true).create_with_backend(file)?)
         })?;
         Ok(Self { file: Some(OpenFile::Writable(database)), path: path.to_owned() })
     }
 
+    fn on(path: &Path, cache_bytes: usize, file: impl StorageBackend) -> Result<Self> {
+        let database = guarded(path, || Ok(builder(cache_bytes).create_with_backend(file)?))?;
+        Ok(Self { file: Some(OpenFile::Writable(database)), path: path.to_owned() })
+    }
+
     /// Opens an existing file that cannot be written, and writes nothing.
-    pub(crate) fn open_unwritable(path: &Path, cache_bytes: usize) -> Result<Self> {
+    pub(crate) fn open_unwritable(path: &Path, options: &Options) -> Result<Self> {
         let database = guarded(path, || {
-            let mut builder = Database::builder();
-            builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(cache_bytes);
-            Ok(builder.open_read_only(path)?)
+            let file = StoreFile::open_unwritable(path, options)?;
+            Ok(builder(options.page_cache_bytes).open_read_only_with_backend(file)?)
         })?;
         Ok(Self { file: Some(OpenFile::Unwritable(database)), path: path.to_owned() })
     }
@@ -231,6 +218,12 @@ impl Drop for Db {
         // What was committed stays committed, and nobody is left to be told.
         let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
     }
+}
+
+fn builder(cache_bytes: usize) -> redb::Builder {
+    let mut builder = Database::builder();
+    builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(cache_bytes);
+    builder
 }
 
 fn unwritable(path: &Path) -> Error {
@@ -337,17 +330,21 @@ impl Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>> {
 
     /// Removes a row if it is there, and says whether it was.
     pub(crate) fn remove(&mut self, key: &[u8]) -> Result<bool> {
-        Ok(self.take(key, |_| ())?.is_some())
+        guarded(self.path, || Ok(self.rows.remove(key)?.is_some()))
     }
 
-    /// Removes a row if it is there, with a last look at it.
-    pub(crate) fn take<V>(&mut self, key: &[u8], look: impl FnOnce(&[u8]) -> V) -> Result<Option<V>> {
-        guarded(self.path, || Ok(self.rows.remove(key)?.map(|row| look(row.value()))))
+    /// Removes the rows of a range of keys of which this is true; they are shown in order.
+    pub(crate) fn remove_where(
+        &mut self,
+        keys: RangeInclusive<&[u8]>,
+        mut is_dead: impl FnMut(&[u8], &[u8]) -> bool,
+    ) -> Result<()> {
+        guarded(self.path, || Ok(self.rows.retain_in::<&[u8], _>(keys, |key, row| !is_dead(key, row))?))
     }
 
     /// Removes every row of a range of keys.
     pub(crate) fn remove_range(&mut self, keys: RangeInclusive<&[u8]>) -> Result<()> {
-        guarded(self.path, || Ok(self.rows.retain_in::<&[u8], _>(keys, |_, _| false)?))
+        self.remove_where(keys, |_, _| true)
     }
 }
 
@@ -383,6 +380,10 @@ impl Failure {
         let again =
             "move the directory away and build again; whatever cannot be rebuilt may still be readable there";
         match self.0 {
+            // What the file below said itself.
+            E::Io(e) if e.get_ref().is_some_and(|own| own.is::<Error>()) => {
+                e.downcast().unwrap_or_else(|e| Error::io("read or write the file of the store", path, &e))
+            }
             E::Io(e) if e.kind() == std::io::ErrorKind::InvalidData => {
                 Error::corrupt("this is not the file of a store, or its beginning is damaged")
                     .at(path)

@@ -5,6 +5,8 @@
 
 mod amount;
 mod graph;
+#[cfg(test)]
+mod interleavings;
 mod mark;
 mod plan;
 mod policy;

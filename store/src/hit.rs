@@ -8,10 +8,10 @@ use crate::db::{ReadRows, Table, View};
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::payload;
-use crate::record::{ActionRecord, OutputKind};
+use crate::record::{ActionRecord, Output, OutputKind};
+use crate::shared_bytes::SharedBytes;
 use crate::tree::Tree;
 use std::collections::HashSet;
-use std::sync::Arc;
 
 /// The counter of transactions that deleted something.
 pub(crate) const DELETIONS: &[u8] = b"deletions";
@@ -49,6 +49,17 @@ pub(crate) fn look(view: &View<'_>, key: &ActionKey) -> Result<Look> {
     }
 }
 
+/// Looks whether an output and everything that belongs to it is there.
+pub(crate) fn is_whole(view: &View<'_>, kind: OutputKind, digest: &Digest) -> Result<bool> {
+    let output = Output { digest: *digest, len: 0, kind };
+    let alone = ActionRecord { outputs: [(String::new(), output)].into() };
+    match search_outputs(view, &alone, HashSet::new()) {
+        Ok(()) => Ok(true),
+        Err(Stop::Missing | Stop::Damaged(_)) => Ok(false),
+        Err(Stop::Failed(error)) => Err(error),
+    }
+}
+
 fn search(view: &View<'_>, key: &ActionKey) -> Result<Look, Stop> {
     let records = view.table(Table::Actions)?;
     let record = read_record(&records, key)?;
@@ -57,15 +68,19 @@ fn search(view: &View<'_>, key: &ActionKey) -> Result<Look, Stop> {
     if lists && remembered(view, key)? == Some(deletions) {
         return Ok(Look::Complete { record, deletions, news: false });
     }
+    search_outputs(view, &record, HashSet::from([*key]))?;
+    Ok(Look::Complete { record, deletions, news: lists })
+}
+
+fn search_outputs(view: &View<'_>, record: &ActionRecord, seen: HashSet<ActionKey>) -> Result<(), Stop> {
     let mut search = Search {
-        records: &records,
+        records: &view.table(Table::Actions)?,
         heads: &view.table(Table::Blobs)?,
         chunks: &view.table(Table::Chunks)?,
-        seen: HashSet::from([*key]),
+        seen,
         to_do: Vec::new(),
     };
-    search.run(&record)?;
-    Ok(Look::Complete { record, deletions, news: lists })
+    search.run(record)
 }
 
 /// Why a search ends before everything was found.
@@ -156,7 +171,7 @@ pub(crate) fn read_verified<R: ReadRows>(
     heads: &R,
     chunks: &R,
     digest: &Digest,
-) -> Result<Option<Arc<[u8]>>> {
+) -> Result<Option<SharedBytes>> {
     let Some(row) = heads.get(digest.as_bytes())? else { return Ok(None) };
     let bytes = payload::read(&row, digest.as_bytes(), chunks)?;
     Ok(bytes.filter(|bytes| Digest::of(bytes) == *digest))

@@ -55,6 +55,15 @@ pub(crate) fn refuse_copy(error: &Error) -> Error {
     )
 }
 
+/// Says so when a store that is opened for reading only lies somewhere else than when it was last opened for writing.
+pub(crate) fn tell_of_a_move(store: &Store) {
+    let known = fs::read_to_string(store.directory().join(FILE)).ok();
+    let now = identity(&store.directory().join(db::FILE_NAME));
+    if known.is_some() && now.is_some() && known != now {
+        (store.core().options.on_notice)(&Notice::NotVerifiedAfterMove);
+    }
+}
+
 /// `None` where the system does not tell.
 fn identity(file: &Path) -> Option<String> {
     let found = fs::metadata(file).ok()?;

@@ -12,6 +12,7 @@
 mod arrivals;
 mod blob;
 pub mod bundle;
+
 mod claim;
 mod closure;
 mod committer;
@@ -22,9 +23,12 @@ mod db;
 mod digest;
 mod encoding;
 mod error;
+mod file;
 mod filesystem;
 mod format;
 mod gc;
+#[cfg(test)]
+mod halt;
 mod health;
 mod hit;
 mod identity;
@@ -43,6 +47,7 @@ mod record;
 pub mod remote;
 mod root;
 mod roots;
+mod shared_bytes;
 mod sharing;
 mod staged;
 mod store;
@@ -70,6 +75,7 @@ pub use rebuild::Rebuilt;
 pub use record::{ActionRecord, Output, OutputKind, Provenance};
 pub use root::Root;
 pub use roots::RootVersion;
+pub use shared_bytes::SharedBytes;
 pub use store::Store;
 pub use tally::Uses;
 pub use tree::{Tree, TreeEntry};

@@ -22,6 +22,7 @@ pub(crate) struct Patience<'a> {
     timeout: Duration,
     since: Instant,
     pause: Duration,
+    longest_pause: Duration,
     announced: bool,
     holders: Option<&'a Path>,
 }
@@ -36,6 +37,7 @@ impl<'a> Patience<'a> {
             timeout: options.lock_timeout,
             since: Instant::now(),
             pause,
+            longest_pause: Duration::from_millis(20),
             announced: false,
             holders: None,
         }
@@ -44,6 +46,18 @@ impl<'a> Patience<'a> {
     /// Waits so long even if the options say less.
     pub(crate) fn at_least(mut self, timeout: Duration) -> Self {
         self.timeout = self.timeout.max(timeout);
+        self
+    }
+
+    /// Has waited since then.
+    pub(crate) fn since(mut self, since: Instant) -> Self {
+        self.since = since;
+        self
+    }
+
+    /// Tries again so often at least.
+    pub(crate) fn trying_every(mut self, pause: Duration) -> Self {
+        self.longest_pause = pause;
         self
     }
 
@@ -64,7 +78,7 @@ impl<'a> Patience<'a> {
     pub(crate) fn pause(&mut self) -> Duration {
         let left = self.timeout.saturating_sub(self.since.elapsed());
         let pause = self.pause.min(left);
-        self.pause = (self.pause * 2).min(Duration::from_millis(20));
+        self.pause = (self.pause * 2).min(self.longest_pause);
         pause
     }
 

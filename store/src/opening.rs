@@ -1,7 +1,7 @@
 //! Opening a store: making it where there is none, bringing an older format up to date, waiting with a bound.
 
 use crate::claim::Claims;
-use crate::db::{self, Change, Db, Progress, ReadRows, Table};
+use crate::db::{self, Change, Db, ReadRows, Table};
 use crate::digest::ActionKey;
 use crate::error::{Error, ErrorKind, Result};
 use crate::filesystem;
@@ -17,17 +17,10 @@ use crate::sharing;
 use crate::store::{Core, Store};
 use crate::{tally, verify};
 use std::path::Path;
-use std::sync::atomic::Ordering;
-use std::sync::{Arc, mpsc};
-use std::thread;
-use std::time::Duration;
 
 /// What may lie in the directory of a store that is not finished: `mat` belongs to whoever materialises files.
 const OURS: &[&str] =
     &[db::FILE_NAME, identity::FILE, tally::DIRECTORY, verify::ASIDE, db::NEW_FILE_NAME, "locks", "mat"];
-
-/// Opening may take so long when nobody is in the way, on a slow disk, even if waiting for others is not wanted.
-const UNDISTURBED_OPENING: Duration = Duration::from_secs(2);
 
 impl Store {
     /// Opens the store in a directory, and makes it (and the directory) when there is none, unless it is for
@@ -43,9 +36,9 @@ impl Store {
             check_readable(directory)?;
             return Self::open_unwritable(directory, &options);
         }
-        Self::open_with(directory, options, &|path, locks| match identity::is_copy(directory) {
-            true => open_copy(path, locks, options),
-            false => open_bounded(path, locks, options),
+        Self::open_with(directory, options, &|path| match identity::is_copy(directory) {
+            true => open_copy(path, options),
+            false => Db::open(path, options),
         })
     }
 
@@ -53,7 +46,7 @@ impl Store {
     pub(crate) fn open_with(
         directory: &Path,
         options: &Options,
-        open: &dyn Fn(&Path, &Locks) -> Result<Db>,
+        open: &dyn Fn(&Path) -> Result<Db>,
     ) -> Result<Self> {
         if options.read_only {
             check_readable(directory)?;
@@ -79,7 +72,7 @@ impl Store {
         }
         let in_use = locks.store_in_use(options)?;
         let is_copy = identity::is_copy(directory);
-        let db = open(&directory.join(db::FILE_NAME), &locks)?;
+        let db = open(&directory.join(db::FILE_NAME))?;
         let claims = Claims::new(locks.steps());
         let store =
             Self::of(Core::new(db, options.clone(), locks, claims, directory.to_owned(), Some(in_use)));
@@ -95,10 +88,12 @@ impl Store {
     fn open_unwritable(directory: &Path, options: &Options) -> Result<Self> {
         let locks = Locks::of(directory);
         let in_use = locks.store_in_use_if_there(options)?;
-        let db = Db::open_unwritable(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
+        let db = Db::open_unwritable(&directory.join(db::FILE_NAME), options)?;
         let claims = Claims::new(locks.steps());
         let core = Core::new(db, options.clone(), locks, claims, directory.to_owned(), in_use);
-        Ok(Self::of(core.without_leases()))
+        let store = Self::of(core.without_leases());
+        identity::tell_of_a_move(&store);
+        Ok(store)
     }
 }
 
@@ -133,7 +128,7 @@ fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
             Some(_alone) => {
                 let found = format::check(directory)?;
                 if found != Some(format::VERSION) {
-                    let db = Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
+                    let db = Db::create(&directory.join(db::FILE_NAME), options)?;
                     if found.is_some() {
                         migrate(&db)?;
                     } else {
@@ -186,69 +181,13 @@ fn migrate_records(change: &Change<'_>) -> Result<()> {
     old.iter().try_for_each(|(key, record)| rows.insert(key.as_bytes(), &record.encode_row(key)))
 }
 
-/// Opens the file; waits, but not for ever, while another process that is in the middle of a commit is stopped.
-fn open_bounded(path: &Path, locks: &Locks, options: &Options) -> Result<Db> {
-    let (file, cache_bytes) = (path.to_owned(), options.page_cache_bytes);
-    wait_for(path, locks, options, Duration::ZERO, move |progress| Db::open(&file, cache_bytes, progress))
-}
-
-/// Opens a file that is not the one that was closed here last. Reading all of it takes its time.
-fn open_copy(path: &Path, locks: &Locks, options: &Options) -> Result<Db> {
-    /// No disk that is in use reads less in a second.
-    const SLOWEST_BYTES_PER_SECOND: u64 = 4 << 20;
-    let len = std::fs::metadata(path).map_or(0, |found| found.len());
-    let reading = Duration::from_secs(len / SLOWEST_BYTES_PER_SECOND);
+/// Opens a file that is not the one that was closed here last.
+fn open_copy(path: &Path, options: &Options) -> Result<Db> {
     (options.on_notice)(&Notice::Moved);
-    let (file, cache_bytes) = (path.to_owned(), options.page_cache_bytes);
-    wait_for(path, locks, options, reading, move |progress| Db::open_checked(&file, cache_bytes, progress))
-        .map_err(|error| match error.kind() {
-            ErrorKind::Corrupt => identity::refuse_copy(&error),
-            _ => error,
-        })
-}
-
-/// Runs something that may wait for somebody who has stopped, and takes so long when it does not. As long as it says that
-/// it makes progress, nobody has.
-fn wait_for(
-    path: &Path,
-    locks: &Locks,
-    options: &Options,
-    work: Duration,
-    open: impl FnOnce(Progress) -> Result<Db> + Send + 'static,
-) -> Result<Db> {
-    let (send, receive) = mpsc::sync_channel(1);
-    let progress = Progress::default();
-    let steps = Arc::clone(&progress);
-    let opening = move || {
-        // Nobody is left to hear of it when the time was up; the file is closed again.
-        let _ = send.send(open(steps));
-    };
-    thread::Builder::new()
-        .name("store-opening".to_owned())
-        .spawn(opening)
-        .map_err(|e| Error::io("start a thread to open", path, &e))?;
-    // The system does not tell who holds the lock that is waited for, but it is one of those who have the store open.
-    let in_use = locks.store();
-    let patience = || {
-        Patience::new("another process to finish writing", options)
-            .of(&in_use)
-            .at_least(UNDISTURBED_OPENING + work)
-    };
-    let (mut waiting, mut seen) = (patience(), 0);
-    loop {
-        match receive.recv_timeout(waiting.pause()) {
-            Ok(opened) => return opened,
-            Err(mpsc::RecvTimeoutError::Timeout) => {}
-            Err(mpsc::RecvTimeoutError::Disconnected) => {
-                return Err(Error::corrupt("the file is damaged: it cannot even be opened").at(path));
-            }
-        }
-        let steps = progress.load(Ordering::Relaxed);
-        if steps != seen {
-            (waiting, seen) = (patience(), steps);
-        }
-        waiting.check(path)?;
-    }
+    Db::open_checked(path, options).map_err(|error| match error.kind() {
+        ErrorKind::Corrupt => identity::refuse_copy(&error),
+        _ => error,
+    })
 }
 
 #[cfg(test)]
@@ -332,40 +271,5 @@ mod tests {
         let store = Store::open(directory.path(), &Options::default()).unwrap();
         assert_eq!(store.signatures(&key).unwrap(), []);
         assert!(store.hit(&key).unwrap().is_some());
-    }
-
-    #[test]
-    fn opening_waits_for_a_file_that_somebody_holds_no_longer_than_it_may() {
-        let directory = tempfile::tempdir().unwrap();
-        let locks = Locks::create(directory.path()).unwrap();
-        let options = Options { lock_timeout: Duration::from_millis(80), ..Options::default() };
-        let (release, held) = mpsc::channel::<()>();
-        let error = wait_for(&directory.path().join("file"), &locks, &options, Duration::ZERO, move |_| {
-            // As long as somebody who has stopped in the middle of a commit holds the lock.
-            let _ = held.recv();
-            Err(Error::corrupt("too late to matter"))
-        });
-        let error = error.err().expect("it was opened");
-        assert_eq!(error.kind(), ErrorKind::Busy);
-        assert!(error.to_string().contains("waited 2 s for another process to finish writing"), "{error}");
-        drop(release);
-    }
-
-    #[test]
-    fn opening_may_take_its_time_as_long_as_it_gets_on() {
-        let directory = tempfile::tempdir().unwrap();
-        drop(Store::open(directory.path(), &Options::default()).unwrap());
-        let locks = Locks::create(directory.path()).unwrap();
-        let path = directory.path().join(db::FILE_NAME);
-        let options = Options { lock_timeout: Duration::ZERO, ..Options::default() };
-        let file = path.clone();
-        wait_for(&path, &locks, &options, Duration::ZERO, move |progress| {
-            for _ in 0..25 {
-                thread::sleep(UNDISTURBED_OPENING / 20);
-                progress.fetch_add(1, Ordering::Relaxed);
-            }
-            Db::open(&file, 1 << 20, progress)
-        })
-        .unwrap();
     }
 }

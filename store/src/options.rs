@@ -33,7 +33,7 @@ pub struct Options {
 impl Default for Options {
     fn default() -> Self {
         Self {
-            page_cache_bytes: 128 << 20,
+            page_cache_bytes: 64 << 20,
             lock_timeout: Duration::from_secs(60),
             in_flight_bytes: 256 << 20,
             read_only: false,
@@ -83,6 +83,8 @@ pub enum Notice {
         /// How much was wrong. What is damaged was moved aside and counts as missing.
         findings: usize,
     },
+    /// The store is a copy and open for reading only, so it is not verified now.
+    NotVerifiedAfterMove,
     /// An action was run again and gave other outputs than before; the new ones are kept.
     RecordChanged(ActionKey),
 }
@@ -102,6 +104,9 @@ impl fmt::Display for Notice {
             Self::Moved => {
                 f.write_str("this store was copied here since it was last used; verifying it once")
             }
+            Self::NotVerifiedAfterMove => f.write_str(
+                "this store was copied here since it was last used; it is verified when it is opened for writing",
+            ),
             Self::VerifiedAfterMove { findings: 0 } => f.write_str("the copied store is whole"),
             Self::VerifiedAfterMove { findings } => {
                 write!(

@@ -6,9 +6,10 @@
 
 use crate::db::{PAGE_BYTES, ReadRows, page_overhead};
 use crate::digest::Id;
+use crate::shared_bytes::SharedBytes;
+use std::borrow::Cow;
 use std::cell::RefCell;
 use std::ops::Range;
-use std::sync::Arc;
 
 /// The key of a chunk: the owner's name and a big-endian number.
 const CHUNK_KEY_BYTES: usize = 32 + 4;
@@ -34,6 +35,15 @@ const COMPRESSION_LEVEL: i32 = 1;
 /// A block of 128 KiB takes at least 4 bytes when compressed, so nothing can expand more than this.
 const MAX_EXPANSION: u64 = 1 << 15;
 
+/// Up to this length the compressed form is made in a buffer that stays: memory that the system has just given is slow.
+const MAX_SCRATCH_BYTES: usize = 4 << 20;
+
+/// Longer bytes are compressed only when one of a few samples is worth it. A sample is longer than what the fast levels
+/// look back, so what repeats itself shows.
+const MIN_SAMPLED_BYTES: usize = 16 << 20;
+const SAMPLE_BYTES: usize = 1 << 20;
+const SAMPLES: usize = 4;
+
 /// More than this is reserved only for rows that are really there.
 const MAX_RESERVED_BYTES: usize = 1 << 28;
 
@@ -51,12 +61,12 @@ pub(crate) struct Payload {
 }
 
 enum Stored {
-    Plain(Arc<[u8]>),
+    Plain(SharedBytes),
     Compressed(Vec<u8>),
 }
 
 impl Payload {
-    pub(crate) fn new(bytes: Arc<[u8]>) -> Self {
+    pub(crate) fn new(bytes: SharedBytes) -> Self {
         let len = bytes.len() as u64;
         let stored = match compress(&bytes) {
             Some(smaller) => Stored::Compressed(smaller),
@@ -134,7 +144,7 @@ fn cut(len: usize) -> Vec<Range<usize>> {
 }
 
 thread_local! {
-    static COMPRESSOR: RefCell<Option<zstd::bulk::Compressor<'static>>> = const { RefCell::new(None) };
+    static COMPRESSOR: RefCell<Option<Compressor>> = const { RefCell::new(None) };
     static DECOMPRESSOR: RefCell<Option<zstd::bulk::Decompressor<'static>>> = const { RefCell::new(None) };
 }
 
@@ -145,31 +155,70 @@ fn compress(bytes: &[u8]) -> Option<Vec<u8>> {
     }
     COMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
-            *slot = Some(zstd::bulk::Compressor::new(COMPRESSION_LEVEL).ok()?);
+            *slot = Some(Compressor::new()?);
         }
-        let mut out = vec![0; bytes.len() / 10 * 9];
-        // No room for the result means that it does not pay.
-        let len = slot.as_mut()?.compress_to_buffer(bytes, &mut out).ok()?;
-        out.truncate(len);
-        Some(out)
+        slot.as_mut()?.compress(bytes)
     })
 }
 
-fn decompress(stored: &[u8], len: u64) -> Option<Arc<[u8]>> {
+struct Compressor {
+    zstd: zstd::bulk::Compressor<'static>,
+    scratch: Vec<u8>,
+}
+
+impl Compressor {
+    fn new() -> Option<Self> {
+        let zstd = zstd::bulk::Compressor::new(COMPRESSION_LEVEL).ok()?;
+        Some(Self { zstd, scratch: Vec::new() })
+    }
+
+    fn compress(&mut self, bytes: &[u8]) -> Option<Vec<u8>> {
+        if bytes.len() <= MAX_SCRATCH_BYTES {
+            return self.compress_short(bytes).map(<[u8]>::to_vec);
+        }
+        if bytes.len() >= MIN_SAMPLED_BYTES && !self.some_sample_shrinks(bytes) {
+            return None;
+        }
+        let mut out = Vec::with_capacity(worth(bytes.len()));
+        self.zstd.compress_to_buffer(bytes, &mut out).ok()?;
+        Some(out)
+    }
+
+    fn compress_short(&mut self, bytes: &[u8]) -> Option<&[u8]> {
+        let room = worth(bytes.len());
+        if self.scratch.len() < room {
+            self.scratch.resize(room, 0);
+        }
+        // No room for the result means that it does not pay.
+        let len = self.zstd.compress_to_buffer(bytes, &mut self.scratch[..room]).ok()?;
+        Some(&self.scratch[..len])
+    }
+
+    fn some_sample_shrinks(&mut self, bytes: &[u8]) -> bool {
+        let step = (bytes.len() - SAMPLE_BYTES) / (SAMPLES - 1);
+        (0..SAMPLES).any(|i| self.compress_short(&bytes[i * step..][..SAMPLE_BYTES]).is_some())
+    }
+}
+
+/// What the compressed form may take.
+fn worth(len: usize) -> usize {
+    len / 10 * 9
+}
+
+fn decompress(stored: &[u8], len: u64) -> Option<Vec<u8>> {
     // The head and the compressed data must agree before memory is reserved for what they say.
     if zstd::zstd_safe::get_frame_content_size(stored).ok().flatten() != Some(len) {
         return None;
     }
-    let mut bytes: Arc<[u8]> = std::iter::repeat_n(0, usize::try_from(len).ok()?).collect();
-    let out = Arc::get_mut(&mut bytes)?;
+    let len = usize::try_from(len).ok()?;
+    let mut bytes = Vec::with_capacity(len);
     DECOMPRESSOR.with_borrow_mut(|slot| {
         if slot.is_none() {
             *slot = Some(zstd::bulk::Decompressor::new().ok()?);
         }
-        let written = slot.as_mut()?.decompress_to_buffer(stored, out).ok()?;
-        (written == out.len()).then_some(())
+        slot.as_mut()?.decompress_to_buffer(stored, &mut bytes).ok()
     })?;
-    Some(bytes)
+    (bytes.len() == len).then_some(bytes)
 }
 
 /// What a head row says.
@@ -211,24 +260,20 @@ impl<'a> Head<'a> {
 
 /// Puts the bytes of an owner together; `None` when a row is missing or makes no sense. Whether they are the
 /// right bytes, only their name can tell.
-pub(crate) fn read(row: &[u8], owner: &Id, chunks: &impl ReadRows) -> crate::Result<Option<Arc<[u8]>>> {
+pub(crate) fn read(row: &[u8], owner: &Id, chunks: &impl ReadRows) -> crate::Result<Option<SharedBytes>> {
     let Some(head) = Head::read(row) else { return Ok(None) };
-    let compressed = head.flags & COMPRESSED != 0;
-    if !head.is_chunked() && !compressed {
-        return Ok(Some(head.tail.into()));
-    }
-    let stored;
-    let data = match head.is_chunked() {
-        true => {
-            stored = gather(&head, owner, chunks)?;
-            &stored[..]
-        }
-        false => head.tail,
+    let stored = match head.is_chunked() {
+        true => Cow::Owned(gather(&head, owner, chunks)?),
+        false => Cow::Borrowed(head.tail),
     };
-    if data.len() as u64 != head.stored_len {
+    if stored.len() as u64 != head.stored_len {
         return Ok(None);
     }
-    Ok(if compressed { decompress(data, head.len) } else { Some(data.into()) })
+    let bytes = match head.flags & COMPRESSED {
+        0 => Some(stored.into_owned()),
+        _ => decompress(&stored, head.len),
+    };
+    Ok(bytes.map(SharedBytes::from))
 }
 
 fn gather(head: &Head<'_>, owner: &Id, chunks: &impl ReadRows) -> crate::Result<Vec<u8>> {
@@ -278,7 +323,7 @@ mod tests {
 
     #[test]
     fn the_rows_of_a_payload_are_pinned() {
-        let inline = Payload::new(Arc::from(&b"abc"[..]));
+        let inline = Payload::new(SharedBytes::from(&b"abc"[..]));
         assert_eq!(inline.head(), b"\0abc");
         let mut noise = vec![0; 70_000];
         blake3::Hasher::new().finalize_xof().fill(&mut noise);
@@ -302,6 +347,24 @@ mod tests {
     }
 
     #[test]
+    fn long_bytes_are_compressed_when_any_sample_shrinks() {
+        let mut bytes = vec![0; MIN_SAMPLED_BYTES];
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        assert_eq!(compress(&bytes), None);
+        // Long repetitions of noise.
+        let (first, rest) = bytes.split_at_mut(100_000);
+        rest.chunks_mut(100_000).for_each(|chunk| chunk.copy_from_slice(&first[..chunk.len()]));
+        assert!(compress(&bytes).is_some_and(|c| c.len() < bytes.len() / 2));
+        blake3::Hasher::new().finalize_xof().fill(&mut bytes);
+        let third = bytes.len() / 3;
+        bytes[third - SAMPLE_BYTES..2 * third].fill(7);
+        let compressed = compress(&bytes).unwrap();
+        assert!(compressed.len() < bytes.len() / 4 * 3);
+        assert_eq!(decompress(&compressed, bytes.len() as u64).as_deref(), Some(&bytes[..]));
+        assert_eq!(decompress(&compressed, bytes.len() as u64 + 1), None);
+    }
+
+    #[test]
     fn a_head_that_lies_about_lengths_is_refused() {
         let mut row = vec![COMPRESSED];
         row.extend(u64::MAX.to_le_bytes());
@@ -316,7 +379,7 @@ mod tests {
     /// Pages that the file uses per chunk row of this length.
     fn pages_of_a_chunk(len: usize) -> f64 {
         let directory = tempfile::tempdir().unwrap();
-        let db = Db::create(&directory.path().join("file"), 1 << 24).unwrap();
+        let db = Db::create(&directory.path().join("file"), &crate::Options::default()).unwrap();
         let empty = db.try_begin().unwrap().unwrap().used_pages().unwrap();
         let rows = 24 + (1 << 19) / len;
         let change = db.try_begin().unwrap().unwrap();

@@ -4,6 +4,8 @@ use crate::blob::Blob;
 use crate::closure::Closure;
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
+use crate::hit;
+use crate::lease::Leased;
 use crate::publish::Publication;
 use crate::record::OutputKind;
 use crate::root::{PIN_PREFIX, Root};
@@ -28,7 +30,7 @@ impl Store {
         // Looked for under a lease, so that it is there until the pin is.
         let session = self.session()?;
         let (there, kind, digest, blobs) = match what {
-            Pinned::Output(kind, digest) => (self.get(&digest)?.is_some(), kind, digest, Vec::new()),
+            Pinned::Output(kind, digest) => (self.has_whole(kind, &digest)?, kind, digest, Vec::new()),
             Pinned::Action(key) => {
                 let closure = Blob::new(Closure::new(vec![key], vec![]).encode());
                 (self.hit(&key)?.is_some(), OutputKind::Closure, closure.digest(), vec![closure])
@@ -46,6 +48,13 @@ impl Store {
         self.publish(Publication { blobs, roots, ..Publication::default() }).wait()?;
         drop(session);
         Ok(())
+    }
+
+    /// Whether an output is there with all that it lists, which is leased from before the look.
+    fn has_whole(&self, kind: OutputKind, digest: &Digest) -> Result<bool> {
+        self.flush()?;
+        self.core().announce(&[Leased::Output(kind, *digest)])?;
+        hit::is_whole(&self.core().db.view()?, kind, digest)
     }
 
     /// Removes a pin; says whether there was one. What it kept stays until the next collection.

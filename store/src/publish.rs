@@ -110,7 +110,7 @@ impl Prepared {
         let mut prepared = Vec::with_capacity(blobs.len());
         for blob in blobs {
             if !is_known(&blob)? {
-                let payload = Payload::new(Arc::clone(blob.bytes()));
+                let payload = Payload::new(blob.bytes().clone());
                 prepared.push(PreparedBlob { blob, payload });
             }
         }

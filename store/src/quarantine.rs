@@ -12,7 +12,6 @@ use crate::options::Notice;
 use crate::payload;
 use crate::record::ActionRecord;
 use crate::store::Core;
-use crate::trust;
 use std::sync::atomic::Ordering;
 
 /// Notices what is damaged and removes it, unless it is whole by now.
@@ -55,47 +54,65 @@ fn is_still_damaged(change: &Change<'_>, damage: Damage) -> Result<bool> {
     }
 }
 
-/// Removes the rows of blobs; says of each whether it was there.
+/// Removes the rows of blobs, which are in ascending order; says of each whether it was there.
 pub(crate) fn remove_blobs(change: &Change<'_>, digests: &[Digest]) -> Result<Vec<bool>> {
-    remove_payloads(change, Table::Blobs, digests.iter().map(Digest::as_bytes))
+    remove_payloads(change, Table::Blobs, &digests.iter().map(Digest::as_bytes).collect::<Vec<_>>())
 }
 
-/// Removes the rows of actions: records, preimages, provenance, signatures, remembered checks.
+/// Removes the rows of actions, which are in ascending order: records, preimages, provenance, signatures, remembered checks.
 /// Says of each whether it had a record.
 pub(crate) fn remove_actions(change: &Change<'_>, keys: &[ActionKey]) -> Result<Vec<bool>> {
-    let mut records = change.table(Table::Actions)?;
-    let were_there = keys.iter().map(|key| records.remove(key.as_bytes())).collect::<Result<_>>()?;
-    for table in [Table::Provenance, Table::Checks] {
-        let mut rows = change.table(table)?;
-        keys.iter().try_for_each(|key| rows.remove(key.as_bytes()).map(drop))?;
+    let keys: Vec<&Id> = keys.iter().map(ActionKey::as_bytes).collect();
+    let mut were_there = vec![false; keys.len()];
+    remove_rows(change, Table::Actions, &keys, |place, _| were_there[place] = true)?;
+    for table in [Table::Provenance, Table::Checks, Table::Signatures] {
+        remove_rows(change, table, &keys, |_, _| ())?;
     }
-    let mut signatures = change.table(Table::Signatures)?;
-    for key in keys {
-        let (first, last) = trust::rows_of(key);
-        signatures.remove_range(&first[..]..=&last[..])?;
-    }
-    remove_payloads(change, Table::Preimages, keys.iter().map(ActionKey::as_bytes))?;
+    remove_payloads(change, Table::Preimages, &keys)?;
     Ok(were_there)
 }
 
-fn remove_payloads<'a>(
-    change: &Change<'_>,
-    heads: Table,
-    owners: impl Iterator<Item = &'a Id>,
-) -> Result<Vec<bool>> {
-    let mut heads = change.table(heads)?;
-    let mut chunks = change.table(Table::Chunks)?;
-    let mut were_there = Vec::new();
-    for owner in owners {
-        let in_head = |row: &[u8]| payload::Head::read(row).is_some_and(|head| !head.is_chunked());
-        let was_in_head = heads.take(owner, in_head)?;
-        were_there.push(was_in_head.is_some());
-        if was_in_head == Some(false) {
-            let (first, last) = (payload::chunk_key(owner, 0), payload::chunk_key(owner, u32::MAX));
-            chunks.remove_range(&first[..]..=&last[..])?;
+fn remove_payloads(change: &Change<'_>, heads: Table, owners: &[&Id]) -> Result<Vec<bool>> {
+    let mut were_there = vec![false; owners.len()];
+    let mut chunked = Vec::new();
+    remove_rows(change, heads, owners, |place, row| {
+        were_there[place] = true;
+        // What cannot be read may have any.
+        if payload::Head::read(row).is_none_or(|head| head.is_chunked()) {
+            chunked.push(owners[place]);
         }
+    })?;
+    let mut chunks = change.table(Table::Chunks)?;
+    for owner in chunked {
+        let (first, last) = (payload::chunk_key(owner, 0), payload::chunk_key(owner, u32::MAX));
+        chunks.remove_range(&first[..]..=&last[..])?;
     }
     Ok(were_there)
+}
+
+/// Removes the rows whose keys begin with one of these names, which are in ascending order, with a last look at each: which
+/// name, and the row. Goes through all rows between the first and the last name once, because a page that loses many rows is
+/// written once then.
+fn remove_rows(
+    change: &Change<'_>,
+    table: Table,
+    names: &[&Id],
+    mut look: impl FnMut(usize, &[u8]),
+) -> Result<()> {
+    debug_assert!(names.is_sorted());
+    let ([first, ..], [.., last]) = (names, names) else { return Ok(()) };
+    let last = [&last[..], &[u8::MAX; 32]].concat();
+    let mut place = 0;
+    change.table(table)?.remove_where(&first[..]..=&last[..], |key, row| {
+        while names.get(place).is_some_and(|name| name[..] < *key && !key.starts_with(&name[..])) {
+            place += 1;
+        }
+        let is_one = names.get(place).is_some_and(|name| key.starts_with(&name[..]));
+        if is_one {
+            look(place, row);
+        }
+        is_one
+    })
 }
 
 /// Must be part of every change that deletes: what was complete before may not be any more.

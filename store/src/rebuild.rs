@@ -3,7 +3,7 @@
 //! Rows are copied as they are, damaged or not: verification of the new file tells, and repair mends. The old file is kept
 //! aside until somebody deletes it.
 
-use crate::db::{self, Change, Db, Progress, ReadRows, Table, View};
+use crate::db::{self, Change, Db, ReadRows, Table, View};
 use crate::error::{Error, ErrorKind, Result};
 use crate::format;
 use crate::locks::{Locks, holder};
@@ -63,8 +63,8 @@ impl Store {
 }
 
 fn copy(old: &Path, new: &Path, options: &Options) -> Result<Rebuilt> {
-    let old = Db::open(old, options.page_cache_bytes, Progress::default())?;
-    let new = Db::create(new, options.page_cache_bytes)?;
+    let old = Db::open(old, options)?;
+    let new = Db::create(new, options)?;
     let view = old.view()?;
     let mut rebuilt = Rebuilt { rows: 0, unreadable: 0, moved_aside: PathBuf::new() };
     for table in Table::ALL {

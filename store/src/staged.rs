@@ -4,16 +4,17 @@ use crate::committer::{Item, publications};
 use crate::digest::{ActionKey, Digest};
 use crate::publish::{Prepared, PreparedBlob};
 use crate::record::ActionRecord;
+use crate::shared_bytes::SharedBytes;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::hash::Hash;
-use std::sync::{Arc, PoisonError, RwLock};
+use std::sync::{PoisonError, RwLock};
 
 /// Blobs and records on their way to the file. Each counts how many publications bring it: the first commit must
 /// not hide what a second publication still waits to bring.
 #[derive(Default)]
 pub(crate) struct Staged {
-    blobs: RwLock<Counted<Digest, Arc<[u8]>>>,
+    blobs: RwLock<Counted<Digest, SharedBytes>>,
     records: RwLock<Counted<ActionKey, ActionRecord>>,
 }
 
@@ -21,9 +22,9 @@ pub(crate) struct Staged {
 type Counted<K, V> = HashMap<K, (u32, V)>;
 
 impl Staged {
-    pub(crate) fn blob(&self, digest: &Digest) -> Option<Arc<[u8]>> {
+    pub(crate) fn blob(&self, digest: &Digest) -> Option<SharedBytes> {
         let blobs = self.blobs.read().unwrap_or_else(PoisonError::into_inner);
-        blobs.get(digest).map(|(_, bytes)| Arc::clone(bytes))
+        blobs.get(digest).map(|(_, bytes)| bytes.clone())
     }
 
     pub(crate) fn has_blob(&self, digest: &Digest) -> bool {
@@ -40,7 +41,7 @@ impl Staged {
         if !publication.blobs.is_empty() {
             let mut staged = self.blobs.write().unwrap_or_else(PoisonError::into_inner);
             for PreparedBlob { blob, .. } in &publication.blobs {
-                increase(&mut staged, blob.digest(), Arc::clone(blob.bytes()));
+                increase(&mut staged, blob.digest(), blob.bytes().clone());
             }
         }
         if let Some(action) = &publication.action {

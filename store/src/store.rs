@@ -19,6 +19,7 @@ use crate::payload;
 use crate::publish::{Prepared, Publication, Ticket};
 use crate::quarantine;
 use crate::record::{ActionRecord, OutputKind, Provenance};
+use crate::shared_bytes::SharedBytes;
 use crate::staged::Staged;
 use crate::tally::Tally;
 use std::path::{Path, PathBuf};
@@ -150,7 +151,7 @@ impl Store {
     ///
     /// # Errors
     /// The file cannot be read.
-    pub fn get(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>> {
+    pub fn get(&self, digest: &Digest) -> Result<Option<SharedBytes>> {
         let core = self.core();
         if let Some(bytes) = core.staged.blob(digest) {
             return Ok(Some(bytes));

@@ -6,10 +6,10 @@ use crate::error::{Error, Result};
 use crate::gc::every_key;
 use crate::hit::read_verified;
 use crate::record::{ActionRecord, OutputKind};
+use crate::shared_bytes::SharedBytes;
 use crate::store::Store;
 use crate::tree::Tree;
 use std::collections::{HashMap, HashSet};
-use std::sync::Arc;
 
 /// How well a store uses its space.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
@@ -40,7 +40,7 @@ impl Count {
     }
 
     /// Counts the entries of a tree, which is read once. One that cannot be read has none.
-    fn tree(&mut self, digest: Digest, read: impl FnOnce() -> Result<Option<Arc<[u8]>>>) -> Result<()> {
+    fn tree(&mut self, digest: Digest, read: impl FnOnce() -> Result<Option<SharedBytes>>) -> Result<()> {
         if let Some(bytes) = self.trees.get(&digest) {
             self.usage.referenced_bytes = self.usage.referenced_bytes.saturating_add(*bytes);
             return Ok(());

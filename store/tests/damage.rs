@@ -1,7 +1,7 @@
 //! Damaged bytes are missed, noticed, removed and made again; never returned.
 
-use crate::harness::{Place, damage, noise, only_blobs, plain_step, step};
-use artifact_store::{ActionKey, Blob, Notice, OutputKind, Tree, TreeEntry};
+use crate::harness::{Place, SmallTree, damage, noise, only_blobs, plain_step};
+use artifact_store::{ActionKey, Blob, Notice};
 use std::fs;
 
 #[test]
@@ -30,18 +30,15 @@ fn a_flipped_bit_in_an_inline_row_or_a_chunk_is_a_miss_and_heals() {
 #[test]
 fn a_damaged_tree_makes_its_step_a_miss_and_heals() {
     let place = Place::new();
-    let leaf = Blob::new(noise(100, 1));
-    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
-    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
-    let publication =
-        || step("tree", vec![(tree.clone(), OutputKind::Tree), (leaf.clone(), OutputKind::Blob)]);
+    let small = SmallTree::of(noise(100, 1));
+    let publication = || small.step("tree");
     let key = ActionKey::of_preimage(b"tree");
     place.open().publish(publication()).wait().unwrap();
-    damage(&place, b"tree\x01\x01\0\0\0\0\0\0\0\x04");
+    damage(&place, SmallTree::BEGINNING);
 
     let store = place.open();
     assert_eq!(store.hit(&key).unwrap(), None);
-    assert_eq!(place.notices(), [Notice::CorruptBlob(tree.digest())]);
+    assert_eq!(place.notices(), [Notice::CorruptBlob(small.tree.digest())]);
     store.publish(publication()).wait().unwrap();
     assert!(store.hit(&key).unwrap().is_some());
 }

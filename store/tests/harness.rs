@@ -98,6 +98,28 @@ pub(crate) fn plain_step(preimage: &str, output: &[u8]) -> Publication {
     step(preimage, vec![(Blob::new(output), OutputKind::Blob)])
 }
 
+/// A tree with one leaf, `leaf`, and the leaf.
+pub(crate) struct SmallTree {
+    pub(crate) tree: Blob,
+    pub(crate) leaf: Blob,
+}
+
+impl SmallTree {
+    /// How the bytes of the tree begin.
+    pub(crate) const BEGINNING: &[u8] = b"tree\x01\x01\0\0\0\0\0\0\0\x04";
+
+    pub(crate) fn of(leaf: Vec<u8>) -> Self {
+        let leaf = Blob::new(leaf);
+        let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
+        Self { tree: Blob::new(Tree::new(vec![entry]).unwrap().encode()), leaf }
+    }
+
+    /// A step that gave both.
+    pub(crate) fn step(&self, preimage: &str) -> Publication {
+        step(preimage, vec![(self.tree.clone(), OutputKind::Tree), (self.leaf.clone(), OutputKind::Blob)])
+    }
+}
+
 /// Publishes blobs alone.
 pub(crate) fn only_blobs(blobs: Vec<Blob>) -> Publication {
     Publication { blobs, ..Publication::default() }
@@ -113,10 +135,8 @@ pub(crate) fn rooted(name: &str, publication: Publication, target: &Blob, kind: 
 /// (source, leaf of the tree, chunked blob, tree, closure) and the actions.
 pub(crate) fn publish_a_build(store: &Store, name: &str, seed: u64) -> (Vec<Digest>, Vec<ActionKey>) {
     let source = Blob::new(noise(10, seed));
-    let leaf = Blob::new(noise(6_000, seed + 1));
+    let SmallTree { tree, leaf } = SmallTree::of(noise(6_000, seed + 1));
     let large = Blob::new(noise(300_000, seed + 2));
-    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
-    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
     let first = step(&format!("{name} tree {seed}"), vec![(tree.clone(), OutputKind::Tree)]);
     let second = step(&format!("{name} large {seed}"), vec![(large.clone(), OutputKind::Blob)]);
     let own = format!("{name} all {seed}");

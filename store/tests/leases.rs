@@ -1,11 +1,11 @@
 //! What a build relies on stays, also when a collection has already planned to remove it.
 
 use crate::harness::{
-    AT_ONCE, Place, collect, dead_blobs, noise, only_blobs, plain_step, plan, publish_a_build, rooted, step,
+    AT_ONCE, Place, SmallTree, collect, dead_blobs, noise, only_blobs, plain_step, plan, publish_a_build,
+    rooted, step,
 };
 use artifact_store::{
     ActionKey, Blob, Closure, Content, Digest, Found, GcPolicy, Keeper, OutputKind, Publication, Root, Store,
-    Tree, TreeEntry,
 };
 use std::time::Duration;
 
@@ -79,9 +79,7 @@ fn what_was_asked_for_before_it_came_is_kept_when_it_has_come() {
 fn a_list_that_comes_back_during_a_collection_keeps_what_it_lists() {
     let place = Place::new();
     let (healer, builder, collector) = (place.open(), place.open(), place.open());
-    let leaf = Blob::new(noise(5_000, 1));
-    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
-    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
+    let SmallTree { tree, leaf } = SmallTree::of(noise(5_000, 1));
     let whole = step("tree", vec![(tree.clone(), OutputKind::Tree)]);
     let key = *whole.action.as_ref().unwrap().key();
     healer.publish(Publication { blobs: vec![leaf.clone()], ..whole }).wait().unwrap();

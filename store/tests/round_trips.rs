@@ -1,7 +1,7 @@
 //! What is put in comes out, and is found.
 
-use crate::harness::{Place, noise, only_blobs, plain_step, step};
-use artifact_store::{Blob, Closure, Digest, ErrorKind, Found, HexPrefix, OutputKind, Root, Tree, TreeEntry};
+use crate::harness::{Place, SmallTree, noise, only_blobs, plain_step, step};
+use artifact_store::{Blob, Closure, Digest, ErrorKind, Found, HexPrefix, OutputKind, Root};
 
 #[test]
 fn blobs_of_every_size_around_the_limits_of_rows_and_chunks_come_back() {
@@ -95,9 +95,7 @@ fn an_abbreviated_name_finds_the_one_it_can_mean() {
 fn a_hit_needs_every_entry_of_a_tree_and_every_part_of_a_closure() {
     let place = Place::new();
     let store = place.open();
-    let leaf = Blob::new(noise(100, 1));
-    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
-    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
+    let SmallTree { tree, leaf } = SmallTree::of(noise(100, 1));
     let with_tree = step("tree", vec![(tree, OutputKind::Tree)]);
     let tree_key = *with_tree.action.as_ref().unwrap().key();
     let closure = Blob::new(Closure::new(vec![tree_key], vec![]).encode());

@@ -1,11 +1,9 @@
 //! One flipped byte anywhere in a row is found and named, and healed by repair and whoever makes the content again.
 
-use crate::harness::{Place, damage, noise, only_blobs, plain_step, publish_a_build, step};
+use crate::harness::{Place, SmallTree, damage, noise, only_blobs, plain_step, publish_a_build, step};
 use std::fs;
 
-use artifact_store::{
-    ActionKey, Blob, Depth, ErrorKind, Finding, Found, Needs, Options, OutputKind, Store, Tree, TreeEntry,
-};
+use artifact_store::{ActionKey, Blob, Depth, ErrorKind, Finding, Found, Needs, Options, OutputKind, Store};
 
 fn findings(store: &Store, depth: Depth) -> Vec<Finding> {
     store.verify(depth).unwrap().findings
@@ -62,17 +60,14 @@ fn a_flipped_byte_in_an_inline_row_or_a_chunk_is_found_and_healed() {
 #[test]
 fn a_flipped_byte_in_a_tree_is_found_by_a_quick_look_and_healed() {
     let place = Place::new();
-    let leaf = Blob::new(noise(100, 1));
-    let entry = TreeEntry { name: "leaf".to_owned(), digest: leaf.digest(), len: leaf.len() };
-    let tree = Blob::new(Tree::new(vec![entry]).unwrap().encode());
-    let publication =
-        || step("tree", vec![(tree.clone(), OutputKind::Tree), (leaf.clone(), OutputKind::Blob)]);
+    let small = SmallTree::of(noise(100, 1));
+    let publication = || small.step("tree");
     place.open().publish(publication()).wait().unwrap();
-    let bytes = b"tree\x01\x01\0\0\0\0\0\0\0\x04";
-    is_found_and_removed(&place, bytes, &[Finding::Blob(tree.digest())]);
+    let bytes = SmallTree::BEGINNING;
+    is_found_and_removed(&place, bytes, &[Finding::Blob(small.tree.digest())]);
     place.open().publish(publication()).wait().unwrap();
     damage(&place, bytes);
-    assert_eq!(findings(&place.open(), Depth::Quick), [Finding::Blob(tree.digest())]);
+    assert_eq!(findings(&place.open(), Depth::Quick), [Finding::Blob(small.tree.digest())]);
 }
 
 #[test]

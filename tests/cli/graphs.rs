@@ -30,7 +30,7 @@ const RECIPE: &str = r#"{
 }"#;
 
 /// Two hardware ids compute for 5 us, sum 128 KiB between them, and then with their replicas.
-fn step() -> Value {
+pub(crate) fn step() -> Value {
     let compute = |hw: u32| json!({ "type": "compute", "name": "mul", "hw": hw, "seconds": 5e-6 });
     let sum = |name: &str, axis: &str, hw: u32, parent: u32| {
         json!({ "type": "communication", "name": name, "kind": "all_reduce", "bytes": 131_072, "axis": axis, "hw": hw,
@@ -50,7 +50,7 @@ fn step() -> Value {
 /// After 5,000 ns two all-reduces, each of two rounds of 1,720 ns + 10 ns, one followed by 120 ns of reduction, after 10 ns.
 const STEP_NS: u64 = 5_000 + 2 * 3_590;
 
-fn sandbox(graph: &Value) -> Sandbox {
+pub(crate) fn sandbox(graph: &Value) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("hardware.yaml", PAIRS);
     sandbox.write("recipe.json", RECIPE);
@@ -63,7 +63,7 @@ fn finish(build: &Build) -> u64 {
 }
 
 /// Changes the workload of the recipe.
-fn workload(sandbox: &Sandbox, rest: &str) {
+pub(crate) fn workload(sandbox: &Sandbox, rest: &str) {
     let before = r#""graph": "graph.json""#;
     sandbox.write("recipe.json", with(RECIPE, before, &format!("{before}, {rest}")));
 }

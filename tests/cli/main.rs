@@ -19,6 +19,7 @@ mod graphs;
 mod help;
 mod incremental;
 mod interruption;
+mod made_again;
 mod mistakes;
 mod networks;
 mod places;

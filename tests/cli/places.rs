@@ -22,6 +22,9 @@ fn copy(from: &Path, to: &Path) {
 fn a_copied_store_notices_and_verifies_itself_once() {
     let sandbox = built();
     copy(&sandbox.path("store"), &sandbox.path("copy"));
+    for _ in 0..2 {
+        sandbox.run("ls --store copy --read-only").succeeds().says(&["copied here"]);
+    }
     let first = sandbox.run("build recipe.json --store copy").succeeds();
     first.says(&["copied here", "verifying it once", "the copied store is whole"]);
     let second = sandbox.run("build recipe.json --store copy").succeeds();

@@ -17,7 +17,7 @@ fn all_reduce(id: u64, group: Option<u32>) -> Node {
 }
 
 /// A rank that computes for 5 us and then takes part in an all-reduce of 1 MiB.
-fn work(group: Option<u32>) -> Vec<Node> {
+pub(crate) fn work(group: Option<u32>) -> Vec<Node> {
     vec![Node::compute(0, "mul", 5), all_reduce(1, group).after([0])]
 }
 
@@ -30,7 +30,7 @@ fn recipe(workload: &str) -> String {
 const EXISTING: &str = r#"{ "kind": "et", "traces": "et/w", "ranks": 4 }"#;
 
 /// A sandbox with the ring, a recipe of existing traces, and the same trace for each of four ranks.
-fn existing(nodes: &[Node], workload: &str) -> Sandbox {
+pub(crate) fn existing(nodes: &[Node], workload: &str) -> Sandbox {
     let sandbox = Sandbox::new();
     sandbox.write("hardware.yaml", RING_OF_4);
     sandbox.write("recipe.json", recipe(workload));

@@ -1,7 +1,5 @@
 //! Sound bundles in which one thing is broken: the lint names the rule, the rank and the node.
 
-use std::sync::Arc;
-
 use astra_engine::CollectiveType;
 use astra_store::et::{Attribute, Node, NodeType, Value};
 use astra_store::lint::{Finding, Rule, Severity};
@@ -384,7 +382,7 @@ fn files_that_are_none() {
         (file(&[]), "w.2.et: the trace has no node"),
     ] {
         let mut files = files.clone();
-        files[2] = Arc::from(damaged);
+        files[2] = damaged.into();
         let findings = bundle.lint_files(&files);
         let [finding] = &findings[..] else { panic!("{}", told(&findings)) };
         assert_eq!((finding.severity, finding.rule), (Severity::Error, Rule::File));

@@ -1,8 +1,8 @@
 //! Bundles made by chance that are known to be sound: every rank's nodes are chained, in the order of one sequence of
 //! operations over all ranks, so that whoever waits, waits for something that comes.
 
+use artifact_store::SharedBytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use astra_engine::{CollectiveType, GroupId, Rank};
 use astra_store::et::{Node, Writer};
@@ -140,7 +140,7 @@ impl TestBundle {
         other
     }
 
-    pub(crate) fn files(&self) -> Vec<Arc<[u8]>> {
+    pub(crate) fn files(&self) -> Vec<SharedBytes> {
         self.ranks.iter().map(|nodes| file(nodes).into()).collect()
     }
 
@@ -154,7 +154,7 @@ impl TestBundle {
         self.lint_files(&self.files())
     }
 
-    pub(crate) fn lint_files(&self, files: &[Arc<[u8]>]) -> Vec<Finding> {
+    pub(crate) fn lint_files(&self, files: &[SharedBytes]) -> Vec<Finding> {
         let file_of_rank: Vec<u32> = (0..files.len() as u32).collect();
         lint_files("w", files, &file_of_rank, &self.engine_groups()).with_workload()
     }

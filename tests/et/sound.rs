@@ -1,7 +1,7 @@
 //! Bundles in which nothing is wrong: the lint says nothing.
 
+use artifact_store::SharedBytes;
 use std::collections::BTreeMap;
-use std::sync::Arc;
 
 use astra_engine::{Algorithm, Dimension, GibPerSec, Network, NetworkModel, System, Topology, simulate};
 use astra_store::et::{Attribute, Node, NodeType, Value, stat};
@@ -137,13 +137,13 @@ fn there_are_at_most_notes_about_what_deepflow_makes_of_training_graphs() {
         let graph: Json = serde_json::from_slice(&gunzip(&path)).unwrap();
         for run in graph["runs"].as_array().into_iter().flatten() {
             let Some(ranks) = run["et"].as_object() else { continue };
-            let mut by_rank: BTreeMap<u32, Arc<[u8]>> = BTreeMap::new();
+            let mut by_rank: BTreeMap<u32, SharedBytes> = BTreeMap::new();
             for (rank, trace) in ranks {
                 let list: Vec<Node> = trace["nodes"].as_array().unwrap().iter().map(node).collect();
                 nodes += list.len();
                 by_rank.insert(rank.parse().unwrap(), file(&list).into());
             }
-            let files: Vec<Arc<[u8]>> = by_rank.into_values().collect();
+            let files: Vec<SharedBytes> = by_rank.into_values().collect();
             let bundle = TestBundle { ranks: Vec::new(), groups: groups(&run["comm_groups"]) };
             let mut findings = bundle.lint_files(&files);
             findings.retain(|finding| finding.severity > Severity::Note);

@@ -1,7 +1,5 @@
 //! Plugins that behave, in C and in Rust, in a helper process and in this one.
 
-use std::sync::Arc;
-
 use astra_policy::{Algorithm, Collective, Request};
 use astra_store::policy::{Isolation, Limits, Ruling, SHIPPED, Session, Source, sample_questions};
 
@@ -111,7 +109,7 @@ fn one_process_answers_all_questions_in_their_order() {
 #[test]
 fn what_is_loaded_is_what_was_read_even_if_the_file_is_gone() {
     let Some(plugin) = c("examples/policies/small_direct.c", &[]) else { return };
-    let bytes: Arc<[u8]> = plugin;
+    let bytes: artifact_store::SharedBytes = plugin;
     let mut session = open("there/is/no/such/file.so", &bytes, "").unwrap();
     session.restart();
     assert_eq!(session.ask(&[of_bytes(1)]).unwrap().len(), 1);

@@ -1,12 +1,10 @@
 //! Files that are no policy, or one of another version.
 
-use std::sync::Arc;
-
 use astra_store::ErrorKind;
 
 use crate::plugins::{c, impatient, open, open_within};
 
-fn refused(name: &str, bytes: &Arc<[u8]>) -> String {
+fn refused(name: &str, bytes: &artifact_store::SharedBytes) -> String {
     let error = open(name, bytes, "").unwrap_err();
     assert_eq!(error.kind(), ErrorKind::Failed);
     let text = error.to_string();

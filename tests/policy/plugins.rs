@@ -1,9 +1,10 @@
 //! Plugins for the tests: built once per run, from C with `cc` and from Rust with the cargo that runs the tests.
 
+use artifact_store::SharedBytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use astra_store::Result;
@@ -23,16 +24,16 @@ fn output(name: &str) -> PathBuf {
 }
 
 /// What has been built in this run, by how; nothing where there is no compiler.
-static BUILT: Mutex<BTreeMap<String, Option<Arc<[u8]>>>> = Mutex::new(BTreeMap::new());
+static BUILT: Mutex<BTreeMap<String, Option<SharedBytes>>> = Mutex::new(BTreeMap::new());
 
-fn once(how: String, build: impl FnOnce() -> Option<PathBuf>) -> Option<Arc<[u8]>> {
+fn once(how: String, build: impl FnOnce() -> Option<PathBuf>) -> Option<SharedBytes> {
     let mut built = BUILT.lock().unwrap_or_else(PoisonError::into_inner);
     let made = built.entry(how).or_insert_with(|| build().map(|path| std::fs::read(path).unwrap().into()));
     made.clone()
 }
 
 /// A plugin from a C file of this repository, or nothing, said loudly, without a C compiler.
-pub(crate) fn c(file: &str, flags: &[&str]) -> Option<Arc<[u8]>> {
+pub(crate) fn c(file: &str, flags: &[&str]) -> Option<SharedBytes> {
     once(format!("{file} {}", flags.join(" ")), || {
         let out = output(&format!("{}{}.so", file.replace('/', "-"), flags.concat().replace(['/', '"'], "")));
         let strict = ["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-shared", "-fPIC"];
@@ -48,7 +49,7 @@ pub(crate) fn c(file: &str, flags: &[&str]) -> Option<Arc<[u8]>> {
 }
 
 /// The plugin of a Rust crate of this repository that stands alone.
-pub(crate) fn rust(directory: &str) -> Arc<[u8]> {
+pub(crate) fn rust(directory: &str) -> SharedBytes {
     let name = Path::new(directory).file_name().unwrap().to_str().unwrap().replace('-', "_");
     let built = once(directory.to_owned(), || {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("standalone");
@@ -62,7 +63,7 @@ pub(crate) fn rust(directory: &str) -> Arc<[u8]> {
 }
 
 /// The plugin of a policy that ships.
-pub(crate) fn shipped(package: &str, example: &str) -> Arc<[u8]> {
+pub(crate) fn shipped(package: &str, example: &str) -> SharedBytes {
     let built = once(package.to_owned(), || {
         let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("standalone");
         let mut cargo = Command::new(env!("CARGO"));
@@ -85,12 +86,12 @@ pub(crate) fn impatient() -> Limits {
 }
 
 /// Opens a plugin in a helper process.
-pub(crate) fn open(name: &str, bytes: &Arc<[u8]>, config: &str) -> Result<Session> {
+pub(crate) fn open(name: &str, bytes: &SharedBytes, config: &str) -> Result<Session> {
     open_within(limits(), name, bytes, config)
 }
 
 /// Opens a plugin in a helper process with limits of its own.
-pub(crate) fn open_within(limits: Limits, name: &str, bytes: &Arc<[u8]>, config: &str) -> Result<Session> {
-    let source = Source::Library { name: name.to_owned(), bytes: Arc::clone(bytes) };
+pub(crate) fn open_within(limits: Limits, name: &str, bytes: &SharedBytes, config: &str) -> Result<Session> {
+    let source = Source::Library { name: name.to_owned(), bytes: bytes.clone() };
     Session::open(source, config, Isolation::Helper(PROGRAM.into()), limits)
 }

@@ -1,7 +1,7 @@
 //! Writes the trace of a rank: the program of its stage, with the peers, tags and durations of its replica.
 
+use artifact_store::SharedBytes;
 use std::fmt::Write;
-use std::sync::Arc;
 
 use astra_engine::CollectiveType;
 
@@ -27,7 +27,7 @@ pub(super) struct Scene<'a> {
 
 impl Scene<'_> {
     /// Writes the trace of a rank.
-    pub(super) fn write(&self, rank: usize) -> Result<(Arc<[u8]>, Summary)> {
+    pub(super) fn write(&self, rank: usize) -> Result<(SharedBytes, Summary)> {
         let stages = self.programs.len();
         let (replica, stage) = ((rank / stages) as u32, (rank % stages) as u32);
         let program = &self.programs[stage as usize];

@@ -89,6 +89,8 @@ pub(super) fn plan(core: &Core, policy: &GcPolicy) -> Result<GcPlan> {
     // is seen as a root.
     let mut leases = LeaseFiles::new(&core.locks);
     let leased = leases.read_new()?;
+    #[cfg(test)]
+    crate::halt::at("leases are read");
     let view = core.db.view()?;
     let graph = Graph::load(&view)?;
     let source = Source {
@@ -98,6 +100,8 @@ pub(super) fn plan(core: &Core, policy: &GcPolicy) -> Result<GcPlan> {
     };
     let in_use = groups(&leased).collect();
     let choice = choose(roots::versions(&view)?, policy, unix_ms_now(), &in_use);
+    #[cfg(test)]
+    crate::halt::at("roots are read");
     let mut planning = Planning { view: &view, source, policy, mark: Mark::new(&graph), graph: &graph };
     let mut kept = Kept {
         leases: planning.phase(|planning| planning.leases(&leased))?,
@@ -129,6 +133,8 @@ pub(super) fn plan(core: &Core, policy: &GcPolicy) -> Result<GcPlan> {
     mark.unreadable.extend(damaged.map(|(name, _)| Unreadable::Root(name.clone())));
     // The order in which roots were followed is of no interest.
     mark.unreadable.sort_by(|a, b| a.root().cmp(b.root()));
+    #[cfg(test)]
+    crate::halt::at("planned");
     let live = mark.marked;
     let dead = if mark.unreadable.is_empty() { graph.content().minus(live) } else { Content::default() };
     Ok(GcPlan {

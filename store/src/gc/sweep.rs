@@ -33,8 +33,11 @@ use std::time::{Duration, Instant};
 /// A deleting change goes on for so long before it is committed. Hits and commits of others wait for it.
 const CHANGE_TIME: Duration = Duration::from_millis(50);
 
-/// After so many names it is looked how late it is.
-const STRIDE: usize = 512;
+/// When nobody builds: only who begins to meanwhile waits.
+const UNDISTURBED_CHANGE_TIME: Duration = Duration::from_millis(250);
+
+/// After so many names, dead or not, it is looked how late it is.
+const STRIDE: u32 = 1024;
 
 /// While others build they get so long between two changes; waiting, they try again every 20 ms.
 const PAUSE: Duration = Duration::from_millis(30);
@@ -176,6 +179,8 @@ impl Sweep<'_> {
     fn change(&mut self) -> Result<()> {
         let core = self.core;
         let (change, gate) = begin_alone(core)?;
+        #[cfg(test)]
+        crate::halt::at("nobody else commits or leases");
         let began = Instant::now();
         self.mark_now(&change)?;
         if !self.plan.state.mark.unreadable.is_empty() {
@@ -187,7 +192,11 @@ impl Sweep<'_> {
         if self.report.removed != before {
             count_deletion(&change)?;
         }
+        #[cfg(test)]
+        crate::halt::at("deleted, not committed");
         change.commit()?;
+        #[cfg(test)]
+        crate::halt::at("committed, the gate is shut");
         // Not before: who passes the gate must see what is gone.
         drop(gate);
         self.report.changes += 1;
@@ -265,22 +274,17 @@ impl Sweep<'_> {
 
     /// Deletes until the time is up. Actions go first, so that no record ever names what has been deleted on purpose.
     fn delete(&mut self, change: &Change<'_>, began: Instant) -> Result<()> {
-        let State { graph, mark, .. } = &self.plan.state;
-        while began.elapsed() < CHANGE_TIME {
+        let State { graph, mark, leases, .. } = &self.plan.state;
+        let time = if leases.has_living()? { CHANGE_TIME } else { UNDISTURBED_CHANGE_TIME };
+        while began.elapsed() < time && (self.next_action as usize) < graph.actions.len() {
             let keys = take(&mut self.next_action, graph.actions.len(), |n| mark.action(n).is_none());
-            if keys.is_empty() {
-                break;
-            }
             let were_there = remove_actions(change, &map(&keys, |number| graph.action(number)))?;
             for (number, _) in keys.into_iter().zip(were_there).filter(|(_, was_there)| *was_there) {
                 self.report.removed.actions.add(graph.actions.bytes(number));
             }
         }
-        while began.elapsed() < CHANGE_TIME {
+        while began.elapsed() < time && (self.next_blob as usize) < graph.blobs.len() {
             let numbers = take(&mut self.next_blob, graph.blobs.len(), |n| mark.blob(n).is_none());
-            if numbers.is_empty() {
-                break;
-            }
             let were_there = remove_blobs(change, &map(&numbers, |number| graph.blob(number)))?;
             for (number, _) in numbers.into_iter().zip(were_there).filter(|(_, was_there)| *was_there) {
                 self.report.removed.blobs.add(graph.blobs.bytes(number));
@@ -300,16 +304,11 @@ fn unreadable_arrival(path: &Path) -> Error {
         .hint("collect again")
 }
 
-/// The next numbers below `end` that are dead, up to a stride of them.
+/// The next numbers below `end` that are dead, among a stride of them.
 fn take(next: &mut u32, end: usize, is_dead: impl Fn(u32) -> bool) -> Vec<u32> {
-    let mut dead = Vec::new();
-    while (*next as usize) < end && dead.len() < STRIDE {
-        if is_dead(*next) {
-            dead.push(*next);
-        }
-        *next += 1;
-    }
-    dead
+    let first = *next;
+    *next = u32::try_from(end).unwrap_or(u32::MAX).min(first.saturating_add(STRIDE));
+    (first..*next).filter(|&number| is_dead(number)).collect()
 }
 
 /// Begins a change and shuts the gate. Never holds one while waiting for the other.

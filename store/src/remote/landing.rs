@@ -8,10 +8,10 @@ use crate::digest::{ActionKey, Digest};
 use crate::error::Result;
 use crate::publish::{NewAction, Publication};
 use crate::record::ActionRecord;
+use crate::shared_bytes::SharedBytes;
 use crate::store::Store;
 use crate::tree::Tree;
 use std::collections::HashMap;
-use std::sync::Arc;
 
 /// Where goes what comes.
 pub(crate) struct Landing<'s> {
@@ -23,7 +23,7 @@ pub(crate) struct Landing<'s> {
 #[derive(Default)]
 struct Planned {
     /// With the bytes where it is a list.
-    blobs: HashMap<Digest, Option<Arc<[u8]>>>,
+    blobs: HashMap<Digest, Option<SharedBytes>>,
     actions: HashMap<ActionKey, ActionRecord>,
 }
 
@@ -48,7 +48,7 @@ impl<'s> Landing<'s> {
     }
 
     /// The bytes of a list.
-    pub(crate) fn list(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>> {
+    pub(crate) fn list(&self, digest: &Digest) -> Result<Option<SharedBytes>> {
         match self.planned.as_ref().and_then(|planned| planned.blobs.get(digest)) {
             Some(bytes) => Ok(bytes.clone()),
             None => self.store.get(digest),
@@ -60,7 +60,7 @@ impl<'s> Landing<'s> {
         match &mut self.planned {
             Some(planned) => planned.blobs.extend(blobs.iter().map(|blob| {
                 let is_list = Tree::decode(blob.bytes()).is_ok() || Closure::decode(blob.bytes()).is_ok();
-                (blob.digest(), is_list.then(|| Arc::clone(blob.bytes())))
+                (blob.digest(), is_list.then(|| blob.bytes().clone()))
             })),
             None if blobs.is_empty() => {}
             None => drop(self.store.publish(Publication { blobs, ..Publication::default() })),

@@ -4,10 +4,10 @@ use crate::closure::Closure;
 use crate::digest::{ActionKey, Digest};
 use crate::error::Result;
 use crate::record::{ActionRecord, OutputKind};
+use crate::shared_bytes::SharedBytes;
 use crate::tree::Tree;
 use std::collections::BTreeMap;
 use std::fmt;
-use std::sync::Arc;
 
 /// What belongs to outputs. The actions listed have needs of their own.
 #[derive(Debug, Default)]
@@ -39,7 +39,7 @@ impl fmt::Display for Lacking {
 }
 
 /// Reads a blob that is a list.
-pub(crate) type ReadList<'r> = dyn Fn(&Digest) -> Result<Option<Arc<[u8]>>> + 'r;
+pub(crate) type ReadList<'r> = dyn Fn(&Digest) -> Result<Option<SharedBytes>> + 'r;
 
 /// What belongs to a record.
 pub(crate) fn needs(record: &ActionRecord, read: &ReadList<'_>) -> Result<Result<Needs, Lacking>> {

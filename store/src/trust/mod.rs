@@ -9,7 +9,6 @@ mod signature;
 
 pub use key::{PublicKey, SecretKey};
 pub use list::{TrustList, Trusted};
-pub(crate) use signature::rows_of;
 pub use signature::{SIGNATURE_BYTES, Signature};
 
 use crate::digest::ActionKey;

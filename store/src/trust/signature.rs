@@ -75,7 +75,7 @@ fn row_key(key: &ActionKey, signer: &Id) -> [u8; 64] {
 }
 
 /// The first and the last key that a signature of this action can have.
-pub(crate) fn rows_of(key: &ActionKey) -> ([u8; 64], [u8; 64]) {
+fn rows_of(key: &ActionKey) -> ([u8; 64], [u8; 64]) {
     (row_key(key, &[0; 32]), row_key(key, &[0xff; 32]))
 }
 
