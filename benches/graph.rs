@@ -137,7 +137,7 @@ fn reference() {
     };
     let recorded: serde_json::Value =
         serde_json::from_reader(flate2::read::GzDecoder::new(file)).expect("the recorded graph is JSON");
-    let text = neutral::to_graph(&recorded["graph"]).to_string();
+    let text = neutral::to_graph(&recorded["runs"][0]["graph"]).to_string();
     let graph = Graph::parse(text.as_bytes(), "recorded").expect("the graph is valid");
     let converted =
         convert(&graph, &ConvertOptions::FAITHFUL, NonZeroUsize::MIN).expect("it can be converted");

@@ -1,7 +1,9 @@
-//! Decisions per second: a policy in its helper process, loaded into this one, and linked in.
+//! Decisions per second: a policy in its helper process, loaded into this one, and linked in; and what policies add to a cold
+//! build of 10,000 points.
 //!
 //! Peers in the same run: for a single question a byte through `cat` and back, which no process on two pipes can beat; for
-//! the others the linked-in policy, which needs no interface at all.
+//! the others the linked-in policy, which needs no interface at all; for builds the same build with all algorithms fixed in
+//! the recipe, so that nobody is asked.
 //!
 //!     cargo bench --bench policy
 
@@ -15,6 +17,7 @@ use std::time::{Duration, Instant};
 
 use astra_policy::Request;
 use astra_store::policy::{Isolation, Limits, SHIPPED, Session, Source, sample_questions};
+use serde_json::json;
 
 fn main() {
     let questions: Vec<Request> = decided().into_iter().cycle().take(20_000).collect();
@@ -42,6 +45,64 @@ fn main() {
     println!("{:<30} {linked:>12.0} /s", "linked in");
     println!("{:<30} {cat:>12.0} /s", "a byte through `cat` and back");
     println!("{:<30} {:>12.2} ms", "starting and ending a helper", 1e3 / opening);
+    sweep();
+}
+
+const HARDWARE: &str = "\
+parallelism: { tp: 8 }
+network:
+  dimensions:
+    - id: switch
+      parallelisms: [tp]
+      size: auto
+      topology: { type: Switch, bandwidth: 100e9, latency: 1e-6, util: 1.0 }
+";
+
+/// Cold builds of 100 sizes at 100 bandwidths whose policies decide the same, so that all else is equal. In turns, because the
+/// machine is not the same all the time.
+fn sweep() {
+    println!("\ncold build of 10,000 points, least of 5 in turns");
+    let policies = [
+        ("fixed in the recipe", json!({ "collectives": { "all_reduce": "halvingDoubling" } })),
+        ("the default", json!({})),
+        ("linked in, asked by size", json!({ "plugin": "fixed", "config": "* = halvingDoubling" })),
+        ("library in a helper, by size", json!({ "plugin": "./libtopology.so" })),
+    ];
+    let scratch = tempfile::tempdir().unwrap();
+    std::fs::write(scratch.path().join("hw.yaml"), HARDWARE).unwrap();
+    std::fs::copy(library_file(), scratch.path().join("libtopology.so")).unwrap();
+    let sizes: Vec<u64> = (1..=100).map(|i| i << 16).collect();
+    let bandwidths: Vec<u64> = (1..=100).map(|i| i * 10_000_000_000).collect();
+    let mut least = [Duration::MAX; 4];
+    for round in 0..5 {
+        for ((_, policy), least) in policies.iter().zip(&mut least) {
+            let recipe = json!({
+                "recipe": 1,
+                "name": "bench",
+                "hw": "hw.yaml",
+                "workload": { "kind": "collective", "collective": "all_reduce", "ranks": 8, "size": 1 },
+                "policy": policy,
+                "sweep": { "grid": {
+                    "workload.size": sizes,
+                    "hw.network.dimensions.0.topology.bandwidth": bandwidths,
+                } },
+            });
+            std::fs::write(scratch.path().join("recipe.json"), recipe.to_string()).unwrap();
+            let store = scratch.path().join(format!("store-{round}"));
+            let mut build = Command::new(env!("CARGO_BIN_EXE_astra-store"));
+            build.current_dir(scratch.path()).arg("--store").arg(&store).args(["build", "recipe.json"]);
+            let started = Instant::now();
+            let output = build.output().unwrap();
+            *least = started.elapsed().min(*least);
+            let said = String::from_utf8_lossy(&output.stderr);
+            assert!(said.contains("steps: 10400 executed"), "{said}");
+            std::fs::remove_dir_all(&store).unwrap();
+        }
+    }
+    for ((what, _), took) in policies.iter().zip(least) {
+        let ratio = took.as_secs_f64() / least[0].as_secs_f64();
+        println!("{what:<30} {:>12.0} ms   {:>+5.1} %", 1e3 * took.as_secs_f64(), 100.0 * (ratio - 1.0));
+    }
 }
 
 fn report(what: &str, rate: f64, of: &str, peer: f64) {
@@ -60,13 +121,17 @@ fn open(source: Source, isolation: Isolation) -> Session {
 
 /// The policy as a plugin, built as this benchmark is.
 fn library() -> Source {
+    let bytes = std::fs::read(library_file()).unwrap();
+    Source::Library { name: "libtopology.so".to_owned(), bytes: bytes.into() }
+}
+
+fn library_file() -> PathBuf {
     let target = Path::new(env!("CARGO_TARGET_TMPDIR")).join("standalone");
     let mut cargo = Command::new(env!("CARGO"));
     cargo.args(["build", "--release", "--offline", "--quiet", "-p", "astra-policy-topology"]);
     cargo.args(["--example", "topology", "--target-dir"]).arg(&target);
     assert!(cargo.current_dir(env!("CARGO_MANIFEST_DIR")).status().unwrap().success());
-    let bytes = std::fs::read(target.join("release/examples/libtopology.so")).unwrap();
-    Source::Library { name: "libtopology.so".to_owned(), bytes: bytes.into() }
+    target.join("release/examples/libtopology.so")
 }
 
 fn all_at_once(session: &mut Session, questions: &[Request]) -> f64 {

@@ -55,6 +55,7 @@ fn dependencies_point_one_way() {
         "artifact-store",
         "astra-engine",
         "astra-policy",
+        "astra-policy-alpha-beta",
         "astra-policy-csv",
         "astra-policy-fixed",
         "astra-policy-topology",
@@ -64,6 +65,7 @@ fn dependencies_point_one_way() {
         ("store/Cargo.toml", [].as_slice()),
         ("engine/Cargo.toml", &[]),
         ("plugins/abi/Cargo.toml", &[]),
+        ("plugins/alpha-beta/Cargo.toml", &["astra-policy"]),
         ("plugins/csv/Cargo.toml", &["astra-policy"]),
         ("plugins/fixed/Cargo.toml", &["astra-policy"]),
         ("plugins/topology/Cargo.toml", &["astra-policy"]),
@@ -136,6 +138,7 @@ fn unsafe_code_is_where_plugins_are_met_and_nowhere_else() {
     for root_file in [
         "store/src/lib.rs",
         "engine/src/lib.rs",
+        "plugins/alpha-beta/src/lib.rs",
         "plugins/csv/src/lib.rs",
         "plugins/fixed/src/lib.rs",
         "plugins/topology/src/lib.rs",

@@ -3,13 +3,13 @@
 use serde_json::{Value, json};
 
 use crate::error::{Error, Result};
-use crate::exec::{Compared, Difference};
+use crate::exec::{CrossChecked, Difference};
 use crate::report::{Align, Table, format_nanos};
 
 use super::ui::{Ui, counted};
 
 /// Prints the points of which the engines say different things, each with the rank that differs most.
-pub(super) fn print(ui: &Ui, compared: &[Compared]) -> Result<()> {
+pub(super) fn print(ui: &Ui, compared: &[CrossChecked]) -> Result<()> {
     let columns = [("differs", Align::Left), ("ranks", Align::Right), ("most in rank", Align::Right)];
     let times = [("built-in", Align::Right), ("external", Align::Right), ("difference", Align::Right)];
     let mut table = Table::new(columns.into_iter().chain(times));
@@ -50,7 +50,7 @@ fn percent(builtin_ns: u64, external_ns: u64) -> String {
 }
 
 /// All differences, as the key `cross_check` of the summary.
-pub(super) fn json(compared: &[Compared]) -> Value {
+pub(super) fn json(compared: &[CrossChecked]) -> Value {
     let difference = |d: &Difference| {
         json!({
             "rank": d.rank,
@@ -72,7 +72,7 @@ pub(super) fn json(compared: &[Compared]) -> Value {
 }
 
 /// The error of engines that do not agree.
-pub(super) fn verdict(compared: &[Compared]) -> Result<()> {
+pub(super) fn verdict(compared: &[CrossChecked]) -> Result<()> {
     let several = compared.len() > 1;
     if let Some(point) = compared.iter().find(|point| point.error.is_some())
         && let Some(error) = &point.error

@@ -109,6 +109,15 @@ pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     Ok(Store::open(&dir, &options(ui, global))?)
 }
 
+/// Opens the store, unless there is none, for commands that only look whether it knows something.
+pub(super) fn open_if_there(ui: &Ui, global: &Global) -> Result<Option<Store>> {
+    let dir = directory(global)?;
+    if !is_store(&dir) {
+        return Ok(None);
+    }
+    Ok(Some(Store::open(&dir, &Options { read_only: true, ..options(ui, global) })?))
+}
+
 /// The directory of a store that has to be there.
 pub(super) fn existing_directory(global: &Global) -> Result<PathBuf> {
     let dir = directory(global)?;

@@ -24,6 +24,7 @@ mod ls;
 mod moments;
 mod pin;
 mod plugin;
+mod policy_compare;
 mod policy_host;
 mod pull;
 mod push;
@@ -139,6 +140,7 @@ enum Command {
     Sim(Box<sim::SimArgs>),
     Serve(serve::ServeArgs),
     Plugin(plugin::PluginArgs),
+    Policy(policy_compare::PolicyArgs),
     #[command(name = policy::COMMAND, hide = true)]
     PolicyHost {
         /// Process that started this one.
@@ -192,13 +194,14 @@ fn run(ui: &Ui, cli: Cli, stands_in: bool) -> Result<ExitCode> {
         Command::Cat(args) => cat::run(ui, global, &args),
         Command::Et(args) => et::run(ui, &args),
         Command::Configs(args) => configs::run(ui, &args),
-        Command::Validate(args) => validate::run(ui, &args),
+        Command::Validate(args) => validate::run(ui, global, &args),
         Command::Init(args) => init::run(ui, &args),
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
         Command::Sim(args) => sim::run(ui, global, &args, stands_in),
         Command::Serve(args) => serve::run(ui, global, &args),
-        Command::Plugin(args) => plugin::run(ui, &args),
+        Command::Plugin(args) => plugin::run(ui, global, &args),
+        Command::Policy(args) => policy_compare::run(ui, global, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
         Command::WatchSimulator => watch_simulator::run(),
     }?;

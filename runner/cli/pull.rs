@@ -59,7 +59,9 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
         args.what.split_last().map_or(("", &[][..]), |(source, what)| (source.as_str(), what));
     let source = PathBuf::from(source);
     let remote = open_remote(&source)?;
-    let selection = wanted(&remote, what, args.salt.as_deref(), &source)?;
+    let known = locate::open_if_there(ui, global)?;
+    let selection = wanted(known.as_ref(), &remote, what, args.salt.as_deref(), &source)?;
+    drop(known);
     let (store, _temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
     let options = PullOptions {
         trust: trust(&store, args.require_signed)?,
@@ -103,6 +105,7 @@ fn pull_from(
 
 /// What these names stand for in a remote, which knows digests only.
 fn wanted(
+    store: Option<&Store>,
     remote: &DirectoryRemote,
     names: &[String],
     salt: Option<&str>,
@@ -117,7 +120,7 @@ fn wanted(
     for name in names {
         if Path::new(name).is_file() {
             let recipe = salted(Recipe::load(Path::new(name))?, salt)?;
-            let key = build_key(&recipe, &PluginPath::new(&[]))?;
+            let key = build_key(store, &recipe, &PluginPath::new(&[], &[]))?;
             if !remote.has_actions(&[key]).map_err(outside)?[0] {
                 return Err(no_build(name, source));
             }

@@ -11,6 +11,7 @@ use crate::steps::{self, Sources};
 
 use super::plugin::PluginDirs;
 use super::ui::{Ui, counted};
+use super::{Global, locate};
 
 /// Check a recipe, the hardware files it names and every point, and simulate and write nothing.
 #[derive(Debug, Args)]
@@ -22,10 +23,12 @@ pub(super) struct ValidateArgs {
     plugins: PluginDirs,
 }
 
-pub(super) fn run(ui: &Ui, args: &ValidateArgs) -> Result<()> {
+pub(super) fn run(ui: &Ui, global: &Global, args: &ValidateArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let points = recipe.points()?;
-    let notices = steps::check(&Sources::read(&recipe, &args.plugins.path(), None)?, &points)?;
+    let store = locate::open_if_there(ui, global)?;
+    let sources = Sources::read(&recipe, &args.plugins.path(), store.as_ref())?;
+    let notices = steps::check(&sources, &points)?;
     if ui.json() {
         return ui.json_line(&json!({ "recipe": recipe.name(), "points": points.len(), "notices": notices }));
     }

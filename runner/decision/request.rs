@@ -31,7 +31,7 @@ impl Situation<'_> {
     ///
     /// # Errors
     /// An override that the engine cannot take.
-    pub(super) fn engine_system(&self) -> Result<engine::System> {
+    pub fn engine_system(&self) -> Result<engine::System> {
         let none = AlgorithmLists::default();
         let files = astrasim::write(self.layout, &none, &self.spec.sys_options, self.system);
         let (file, _) = SystemFile::parse(files.system_json.as_bytes(), "system.json")?;
@@ -41,7 +41,7 @@ impl Situation<'_> {
     }
 
     /// What a policy is asked. A policy that looks at nothing but the collective is never asked.
-    pub(super) fn request(&self, system: &engine::System, question: &Question) -> Request {
+    pub fn request(&self, system: &engine::System, question: &Question) -> Request {
         let dimensions = self.layout.dimensions.iter().enumerate().map(|(index, written)| Dimension {
             id: written.id.clone(),
             topology: policy::topology(written.link.topology),

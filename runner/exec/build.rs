@@ -33,9 +33,6 @@ use super::{Event, PointStatus, StepStatus};
 const VERSION: u32 = 1;
 pub(super) const CLOSURE: &str = "closure";
 
-/// Where a store remembers which executable is which; may be deleted.
-const EXECUTABLES: &str = "mat/executables";
-
 /// How to build.
 #[derive(Debug)]
 pub struct BuildOptions<'a> {
@@ -132,6 +129,8 @@ pub fn build(
     let upstream = options.upstream.filter(|_| options.dry_run || !is_dry);
     let context = context(store, recipe, options)?.peeking(upstream.filter(|_| is_dry));
     let derivation = derivation(&context.sources);
+    // Of this machine, so no part of the report.
+    let where_found: Vec<String> = context.sources.policy_notices().cloned().collect();
     let rooted_as = KnownRecipe::of(recipe);
     let asker = upstream.map(|upstream| Asker::new(store, upstream));
     if let Some(asker) = &asker {
@@ -148,6 +147,7 @@ pub fn build(
         }
     };
     outcome.upstream = asker.map(Asker::into_report).unwrap_or_default();
+    outcome.notices.extend(where_found);
     outcome.dry_run = options.dry_run;
     if !options.dry_run && is_dry {
         refuse_to_run(store, &outcome.steps)?;
@@ -158,7 +158,7 @@ pub fn build(
 
 /// What the steps of a build share.
 pub(super) fn context(store: &Store, recipe: &Recipe, options: &BuildOptions<'_>) -> Result<Context> {
-    let sources = Sources::read(recipe, options.plugins, Some(&store.directory().join(EXECUTABLES)))?;
+    let sources = Sources::read(recipe, options.plugins, Some(store))?;
     Ok(Context::new(store.clone(), sources)
         .with_lint(options.lint)
         .with_policies_in_process(options.policy_in_process)

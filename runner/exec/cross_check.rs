@@ -28,7 +28,7 @@ pub struct CrossCheck {
 
 /// What two engines say of a point.
 #[derive(Debug)]
-pub struct Compared {
+pub struct CrossChecked {
     /// The point's name.
     pub point: String,
     /// How many ranks there are.
@@ -59,7 +59,7 @@ pub struct RankTimes {
     pub exposed_ns: u64,
 }
 
-impl Compared {
+impl CrossChecked {
     /// Whether both engines say the same of every rank.
     pub fn agrees(&self) -> bool {
         self.differing.is_empty() && self.error.is_none()
@@ -113,12 +113,13 @@ impl CrossCheck {
         outcome: &Outcome,
         options: &BuildOptions<'_>,
         sink: &mut dyn FnMut(Event<'_>),
-    ) -> Result<Vec<Compared>> {
+    ) -> Result<Vec<CrossChecked>> {
         let _session = store.session()?;
         let mut context = context(store, recipe, options)?;
         if let Some((name, executable)) = self.executable {
             context.sources.add_executable(name, executable);
         }
+        let context = context.for_points(&self.others);
         let mut pairs = Vec::new();
         let mut others = Vec::new();
         for (point, other) in outcome.points.iter().zip(self.others) {
@@ -153,9 +154,9 @@ impl CrossCheck {
                         EngineKind::AstraSim => (&result, &theirs),
                         EngineKind::Builtin => (&theirs, &result),
                     };
-                    Compared { point, ranks, differing: differences(builtin, external), error: None }
+                    CrossChecked { point, ranks, differing: differences(builtin, external), error: None }
                 }
-                Err(error) => Compared { point, ranks, differing: Vec::new(), error: Some(error) },
+                Err(error) => CrossChecked { point, ranks, differing: Vec::new(), error: Some(error) },
             });
         }
         Ok(compared)

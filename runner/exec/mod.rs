@@ -6,6 +6,7 @@
 mod astra_cache;
 mod board;
 mod build;
+mod compare;
 mod cross_check;
 mod events;
 mod explain;
@@ -20,7 +21,8 @@ mod upstream;
 
 pub use astra_cache::write_astra_cache;
 pub use build::{BuildOptions, Outcome, PointOutcome, StepCounts, build};
-pub use cross_check::{Compared, CrossCheck, Difference, RankTimes};
+pub use compare::{Compared, ComparedPoint, Comparison, Regret, UnderPolicy, compare};
+pub use cross_check::{CrossCheck, CrossChecked, Difference, RankTimes};
 pub use events::{Event, PointStatus, StepStatus};
 pub use known::KnownRecipe;
 pub use latest::LatestBuild;

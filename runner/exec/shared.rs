@@ -22,12 +22,12 @@ const RECEIVED: &str = "received/";
 /// How many digits of a key or digest stand for it in the name of a root.
 const NAME_DIGITS: usize = 12;
 
-/// The action that is the whole build of a recipe as its files are now.
+/// The action that is the whole build of a recipe as its files are now; the store is where policies are looked for last.
 ///
 /// # Errors
 /// When the recipe's files cannot be read.
-pub fn build_key(recipe: &Recipe, plugins: &PluginPath) -> Result<ActionKey> {
-    Ok(derivation(&Sources::read(recipe, plugins, None)?).key)
+pub fn build_key(store: Option<&Store>, recipe: &Recipe, plugins: &PluginPath) -> Result<ActionKey> {
+    Ok(derivation(&Sources::read(recipe, plugins, store)?).key)
 }
 
 /// What the builds of a recipe need: the latest complete one, and what incomplete ones have finished since.

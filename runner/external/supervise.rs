@@ -30,8 +30,9 @@ pub fn supervise() -> io::Result<()> {
     stdio::dup2_stdin(File::open("/dev/null")?)?;
     let mut orders = BufReader::new(socket.try_clone()?);
     let Some(order) = wire::read::<Start>(&mut orders)? else { return Ok(()) };
+    // Without this, what left the group before it was orphaned is not found, and that is all.
     #[cfg(target_os = "linux")]
-    process::set_child_subreaper(Some(process::getpid()))?;
+    let _ = process::set_child_subreaper(Some(process::getpid()));
     let told = match start(&order) {
         Ok(child) => {
             // Whether that can still be told decides nothing: the simulator is ended when the socket is closed.

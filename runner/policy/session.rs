@@ -15,6 +15,7 @@ use super::abi_v1::{Plugin, Reply};
 use super::about::About;
 use super::helper::{Helper, Limits};
 use super::judge::{Ruling, judge};
+use super::platform::Platform;
 use super::shipped::{Opened, Shipped};
 use super::trouble::Trouble;
 use super::wire::{self, Question};
@@ -121,7 +122,13 @@ impl Session {
     ) -> Result<Self> {
         let copy = match &source {
             Source::Shipped(_) => None,
-            Source::Library { bytes, .. } => Some(copied(bytes)?),
+            Source::Library { name, bytes } => {
+                if let Some(platform) = Platform::of(bytes).filter(|platform| !platform.runs_here()) {
+                    let message = format!("the library is for {platform}, this is {}", Platform::here());
+                    return Err(Error::failed(message).in_file(name));
+                }
+                Some(copied(bytes)?)
+            }
         };
         let about = About::default();
         let mut session = Self { source, config: config.into(), isolation, limits, copy, about, live: None };

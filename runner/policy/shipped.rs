@@ -3,6 +3,7 @@
 //! Linked in, a policy is identified by its name and version; as a file, by the file's bytes.
 
 use astra_policy::{Answer, Policy, Refusal, Request};
+use astra_policy_alpha_beta::AlphaBeta;
 use astra_policy_csv::Csv;
 use astra_policy_fixed::Fixed;
 use astra_policy_topology::ByTopology;
@@ -33,7 +34,8 @@ pub struct Shipped {
 }
 
 /// All of them; the first is the default.
-pub const SHIPPED: [Shipped; 3] = [Shipped::of::<ByTopology>(), Shipped::of::<Fixed>(), Shipped::of::<Csv>()];
+pub const SHIPPED: [Shipped; 4] =
+    [Shipped::of::<ByTopology>(), Shipped::of::<Fixed>(), Shipped::of::<Csv>(), Shipped::of::<AlphaBeta>()];
 
 impl Shipped {
     const fn of<P: Policy>() -> Self {

@@ -42,6 +42,15 @@ impl Json {
         }
     }
 
+    /// Sets the value of a key, when this is an object.
+    pub(super) fn set(&mut self, key: &str, value: Json) {
+        let Self::Object(fields) = self else { return };
+        match fields.iter_mut().find(|(name, _)| name == key) {
+            Some((_, place)) => *place = value,
+            None => fields.push((key.to_owned(), value)),
+        }
+    }
+
     /// What kind of value this is, with its article, for messages.
     pub(super) fn kind(&self) -> &'static str {
         match self {

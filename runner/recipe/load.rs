@@ -113,6 +113,43 @@ impl Recipe {
         Ok(Self { source: Arc::clone(source), document, name, salt, axes, base })
     }
 
+    /// The same recipe under another policy, with a name of its own. What it fixes stays fixed; without a configuration the
+    /// policy has that of the recipe, where it is the recipe's.
+    ///
+    /// # Errors
+    /// A recipe that sweeps its policy, and a name that becomes too long.
+    pub fn under_policy(
+        &self,
+        name: &str,
+        plugin: &PolicyPlugin,
+        config: Option<&PolicyConfig>,
+    ) -> Result<Self> {
+        if self.axes.iter().any(|axis| axis.changes(Part::Policy)) {
+            return Err(Error::input("the recipe sweeps its policy, so it cannot be built under others")
+                .in_file(self.file())
+                .key("sweep"));
+        }
+        let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+        let name: String =
+            format!("{}.under-{}", self.name, name.trim_matches(['.', '/'])).chars().map(fit).collect();
+        let own = self.base.policy.config.as_ref().filter(|_| self.base.policy.plugin == *plugin);
+        let mut policy = vec![("plugin".to_owned(), Json::String(plugin.as_str().to_owned()))];
+        match config.or(own) {
+            Some(PolicyConfig::Text(text)) => policy.push(("config".to_owned(), Json::String(text.clone()))),
+            Some(PolicyConfig::File(file)) => {
+                policy.push(("config_file".to_owned(), Json::String(file.clone())))
+            }
+            None => {}
+        }
+        let (section, key) = (Part::Policy.key(), "collectives");
+        let fixed = self.document.get(section).and_then(|policy| policy.get(key)).cloned();
+        policy.extend(fixed.map(|fixed| (key.to_owned(), fixed)));
+        let mut document = self.document.clone();
+        document.set("name", Json::String(name));
+        document.set(section, Json::Object(policy));
+        Self::from_document(document, &self.source).map_err(|fault| fault.into_error(&self.source))
+    }
+
     /// The recipe's name; safe as a file name and as a name in the store.
     pub fn name(&self) -> &str {
         &self.name

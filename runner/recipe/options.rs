@@ -48,6 +48,11 @@ impl Default for PolicyPlugin {
 }
 
 impl PolicyPlugin {
+    /// The name of a policy, or the path of a library: what has a `/` or a `.`, which no name has.
+    pub fn of(text: &str) -> Self {
+        if text.contains(['/', '.']) { Self::File(text.to_owned()) } else { Self::Named(text.to_owned()) }
+    }
+
     /// As written.
     pub fn as_str(&self) -> &str {
         match self {
@@ -177,20 +182,20 @@ pub(super) fn policy(json: &Json, place: &Place<'_>) -> Result<Policy, Fault> {
     })
 }
 
-/// The name of a policy, or the path of a library: what has a `/` or a `.`, which no name has.
+/// A policy by its name or its path.
 fn plugin(json: &Json, place: &Place<'_>) -> Result<PolicyPlugin, Fault> {
     let found = text(json, place)?;
-    if found.contains(['/', '.']) {
-        return relative_path(json, place).map(PolicyPlugin::File);
-    }
-    if !policy::is_fit(&found) {
+    let plugin = PolicyPlugin::of(&found);
+    if matches!(plugin, PolicyPlugin::File(_)) {
+        relative_path(json, place)?;
+    } else if !policy::is_fit(&found) {
         let message =
             format!("`{}` is neither the name of a policy nor the path of a library", found.escape_debug());
         return Err(place.fault(message).hint(
             "a name is a lower-case letter, then lower-case letters, digits and dashes; a path ends in .so",
         ));
     }
-    Ok(PolicyPlugin::Named(found))
+    Ok(plugin)
 }
 
 fn collectives(json: &Json, place: &Place<'_>) -> Result<PolicyChoices, Fault> {

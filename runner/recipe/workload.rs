@@ -171,8 +171,8 @@ impl Workload {
         (is_whole && (1..=MAX_COUNT).contains(&ranks)).then_some(workload)
     }
 
-    /// Whether it names files beside the recipe.
-    pub(super) fn names_files(&self) -> bool {
+    /// Whether it names files beside the recipe, so that it is known only when these have been read.
+    pub fn names_files(&self) -> bool {
         matches!(self, Self::Et(_) | Self::Graph(_))
     }
 }

@@ -2,19 +2,19 @@
 
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
+use std::sync::Arc;
 use std::sync::atomic::AtomicBool;
 
 use artifact_store::Digest;
 use astra_engine::Workload;
 
 use crate::decision::{DecisionTable, Demand};
-use crate::derivation::DemandFrom;
 use crate::error::Result;
 use crate::lint;
 use crate::recipe::Point;
 
 use super::configs::Decided;
-use super::demand::{Demands, Questions, demand_from};
+use super::demand::{Demands, Questions};
 use super::placement::Placement;
 use super::policies::Sessions;
 use super::traces::traces;
@@ -26,7 +26,7 @@ use super::{Sources, et, hw, policy, run};
 /// # Errors
 /// What is wrong with the first point that cannot be simulated, with the point's name.
 pub fn check(sources: &Sources, points: &[Point]) -> Result<Vec<String>> {
-    let mut notices = Vec::new();
+    let mut notices: Vec<String> = sources.policy_notices().cloned().collect();
     let mut check = Check {
         sources,
         asked: Demands::of(points, |policy| sources.policy(policy).ok()),
@@ -56,7 +56,7 @@ struct Check<'a> {
     cancel: AtomicBool,
     /// By what they are made of.
     traces: HashMap<Digest, Known>,
-    /// By setting, ranks, and questions with how a graph lies on the network.
+    /// By setting, ranks, and the questions or the traces that ask them.
     tables: HashMap<(u32, Option<u32>, Digest), DecisionTable>,
 }
 
@@ -87,11 +87,11 @@ impl Check<'_> {
         };
         let Known { workload, demand, placement } = known;
         let policy = sources.policy(&point.policy)?;
-        let (questions, of_traces) = match demand_from(point) {
-            DemandFrom::Recipe => (self.asked.questions(point, policy, demand), None),
-            DemandFrom::Traces => (Questions::of(policy, demand.questions()).into(), Some(made_of)),
+        let (questions, asked) = match self.asked.together(point, policy) {
+            Some(questions) => (Arc::clone(&questions), questions.digest),
+            None => (Arc::new(Questions::of(policy, demand.questions())), made_of),
         };
-        let shared = (point.setting, point.workload.ranks(), of_traces.unwrap_or(questions.digest));
+        let shared = (point.setting, point.workload.ranks(), asked);
         let table = match self.tables.entry(shared) {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {

@@ -129,11 +129,10 @@ impl Context {
     /// What the policy of a point is asked in its step.
     pub(super) fn questions(&self, point: &Point, inputs: &Inputs) -> Result<Arc<Questions>> {
         let found = self.sources.policy(&point.policy)?;
-        let demand = self.demand(point, inputs)?;
-        Ok(match demand_from(point) {
-            DemandFrom::Recipe => self.asked.questions(point, found, &demand),
-            DemandFrom::Traces => Arc::new(Questions::of(found, demand.questions())),
-        })
+        match self.asked.together(point, found) {
+            Some(questions) => Ok(questions),
+            None => Ok(Arc::new(Questions::of(found, self.demand(point, inputs)?.questions()))),
+        }
     }
 
     /// The decision table with this digest.

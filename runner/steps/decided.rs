@@ -5,15 +5,16 @@ use std::collections::hash_map::Entry;
 use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, Store};
-use astra_engine::Dialect;
+use astra_engine::{Algorithm, Dialect, NetworkModel, Topology};
 use serde_json::Value;
 
+use crate::algorithm;
 use crate::astrasim;
 use crate::decision::{DecisionTable, Demand, Question, Row};
 use crate::derivation::{PerStep, Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 
-use super::{configs, content, et, output_of, policy};
+use super::{configs, content, et, output_of, policy, run};
 
 /// What was decided about a collective of a point.
 #[derive(Clone, Debug, PartialEq)]
@@ -76,6 +77,38 @@ impl<'a> DecisionReader<'a> {
             Some(PointDecision { question: question.clone(), nodes, row, simulated, is_lost })
         };
         Ok(demand.iter().filter_map(decision).collect())
+    }
+
+    /// Whether a point without congestion uses `direct` where its messages would share links.
+    ///
+    /// # Errors
+    /// As for [`DecisionReader::of_point`].
+    pub fn direct_looks_free(&mut self, keys: &PerStep<Option<ActionKey>>) -> Result<bool> {
+        let (Some(configured), Some(run)) = (keys[StepKind::Configs], keys[StepKind::Run]) else {
+            return Ok(false);
+        };
+        let preimage = self.store.preimage(&run)?.as_deref().and_then(Preimage::decode);
+        let model = preimage.and_then(|preimage| {
+            preimage.params["engine"]["network_model"].as_str()?.parse::<NetworkModel>().ok()
+        });
+        if model != Some(NetworkModel::CongestionUnaware) {
+            return Ok(false);
+        }
+        let network = self.output(StepKind::Configs, &configured, configs::NETWORK)?;
+        let network =
+            run::read_network(&content(self.store, &network)?)?.network(NetworkModel::CongestionUnaware);
+        let shares = |d: usize| {
+            let dimension = network.dimensions.get(d);
+            dimension.is_some_and(|d| d.topology != Topology::FullyConnected && d.npus > 2)
+        };
+        let looks_free = |(d, name): (usize, &String)| match algorithm::parse(name) {
+            Ok(Algorithm::Direct { .. }) => shares(d),
+            // Over all ranks, and so over all dimensions.
+            Ok(Algorithm::OneDirect { .. }) => (0..network.dimensions.len()).any(shares),
+            _ => false,
+        };
+        let decisions = self.of_point(keys)?;
+        Ok(decisions.iter().flat_map(|decision| decision.simulated.iter().enumerate()).any(looks_free))
     }
 
     fn output(&self, kind: StepKind, key: &ActionKey, name: &str) -> Result<Digest> {

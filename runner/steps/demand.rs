@@ -9,7 +9,7 @@ use std::sync::Arc;
 
 use artifact_store::Digest;
 
-use crate::decision::{Demand, Question};
+use crate::decision::Question;
 use crate::derivation::DemandFrom;
 use crate::recipe::{Point, Policy};
 
@@ -39,22 +39,24 @@ impl Questions {
 
 /// What says what the ranks of a point ask of the network.
 pub fn demand_from(point: &Point) -> DemandFrom {
-    match point.workload.demand() {
-        Some(_) if point.edits.is_empty() => DemandFrom::Recipe,
-        _ => DemandFrom::Traces,
+    // Edits change sizes.
+    if point.workload.names_files() || !point.edits.is_empty() {
+        DemandFrom::Traces
+    } else {
+        DemandFrom::Recipe
     }
 }
 
-/// The demand of points whose recipe says it, together and each alone.
+/// What points ask together whose recipes say their demand.
 #[derive(Debug, Default)]
 pub(super) struct Demands {
-    together: HashMap<(u32, Option<u32>), Arc<Questions>>,
+    together: HashMap<Group, Arc<Questions>>,
 }
 
 impl Demands {
     /// Puts together what the points ask.
     pub(super) fn of<'p>(points: &[Point], found: impl Fn(&Policy) -> Option<&'p FoundPolicy>) -> Self {
-        let mut asked: HashMap<(u32, Option<u32>), (&Point, BTreeSet<Question>)> = HashMap::new();
+        let mut asked: HashMap<Group, (&Point, BTreeSet<Question>)> = HashMap::new();
         for point in points {
             if let (DemandFrom::Recipe, Some(demand)) = (demand_from(point), point.workload.demand()) {
                 let (_, questions) = asked.entry(group(point)).or_insert_with(|| (point, BTreeSet::new()));
@@ -67,16 +69,16 @@ impl Demands {
         Self { together: together.collect() }
     }
 
-    /// What is asked for a point whose recipe says its demand.
-    pub(super) fn questions(&self, point: &Point, policy: &FoundPolicy, demand: &Demand) -> Arc<Questions> {
-        match self.together.get(&group(point)) {
-            Some(questions) if !policy.is_asked_alone() => Arc::clone(questions),
-            _ => Arc::new(Questions::of(policy, demand.questions())),
-        }
+    /// What is asked for a point together with others; `None` of a point that asks for itself.
+    pub(super) fn together(&self, point: &Point, policy: &FoundPolicy) -> Option<Arc<Questions>> {
+        let is_together = demand_from(point) == DemandFrom::Recipe && !policy.is_asked_alone();
+        is_together.then(|| self.together.get(&group(point)).map(Arc::clone))?
     }
 }
 
-/// Points of a group ask one network under one policy.
-fn group(point: &Point) -> (u32, Option<u32>) {
+/// Points of a group ask one network under one policy: their setting and number of ranks.
+type Group = (u32, Option<u32>);
+
+fn group(point: &Point) -> Group {
     (point.setting, point.workload.ranks())
 }

@@ -24,6 +24,9 @@ use super::plugin_path::PluginPath;
 use super::policies::{self, FoundPolicy, Named};
 use super::run::rank_of;
 
+/// Where a store remembers hashes of executables: a disposable directory.
+const EXECUTABLES: &str = "mat/executables";
+
 /// A file that a recipe names.
 #[derive(Clone, Debug)]
 pub struct Source {
@@ -64,12 +67,12 @@ pub struct Sources {
 }
 
 impl Sources {
-    /// Reads the files a recipe names; policies that it calls by name are looked for. Hashes of executables are remembered
-    /// in a directory, if there is one.
+    /// Reads the files a recipe names; policies that it calls by name are looked for, in the end in a store, beside which
+    /// hashes of executables are remembered.
     ///
     /// # Errors
     /// When one cannot be read or found.
-    pub fn read(recipe: &Recipe, plugins: &PluginPath, remembered: Option<&Path>) -> Result<Self> {
+    pub fn read(recipe: &Recipe, plugins: &PluginPath, store: Option<&Store>) -> Result<Self> {
         let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
         let workloads = recipe.workloads_with_files();
         let mut sources = BTreeMap::new();
@@ -94,11 +97,12 @@ impl Sources {
                 entry.insert(source);
             }
         }
-        let policies = policies::read_all(recipe, plugins)?;
+        let policies = policies::read_all(recipe, plugins, store)?;
+        let remembered = store.filter(|store| !store.is_read_only()).map(|s| s.directory().join(EXECUTABLES));
         let mut executables = Vec::new();
         for binary in recipe.binaries() {
             let path = path_of_binary(binary.as_deref(), beside)?;
-            executables.push((binary, Executable::find(&path, remembered)?));
+            executables.push((binary, Executable::find(&path, remembered.as_deref())?));
         }
         let (salt, recipe) = (recipe.salt().map(str::to_owned), Blob::new(recipe.canonical()));
         Ok(Self { recipe, salt, files: sources, traces, policies, executables, documents: Memo::new(64) })
@@ -131,6 +135,11 @@ impl Sources {
     /// What identifies each policy that the recipe names, in its order: text for keys.
     pub fn policies(&self) -> impl Iterator<Item = String> {
         self.policies.iter().map(|(_, found)| found.identity())
+    }
+
+    /// What is worth saying about where policies were found.
+    pub fn policy_notices(&self) -> impl Iterator<Item = &String> {
+        self.policies.iter().filter_map(|(_, found)| found.notice())
     }
 
     pub(super) fn policy(&self, policy: &Policy) -> Result<&FoundPolicy> {

@@ -3,6 +3,7 @@
 //! Depends on the formats (`hw`, `astrasim`, `et`), the engine and the store. A step reads only ingested
 //! content, never the source files.
 
+mod added;
 mod again;
 mod check;
 mod configs;
@@ -37,6 +38,7 @@ use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
+pub use added::{AddedPlugin, Origin, add_plugin, added_plugins};
 pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};
@@ -47,7 +49,7 @@ pub use files::{PointConfiguration, PointFile, PointFiles, PointTraces, point_fi
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
 pub use lone::{LoneRun, lone_run};
-pub use plugin_path::PluginPath;
+pub use plugin_path::{PluginPath, is_part_of_program};
 pub use policies::{FoundPolicy, Sessions};
 pub use policy::DECISIONS;
 pub use recorded::{RecordedRun, engine_of_run, recorded_run, runs_of_result};

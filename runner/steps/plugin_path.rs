@@ -1,12 +1,13 @@
 //! Where the library of a policy is looked for that a recipe calls by its name.
 //!
-//! In this order: directories that the user names, those of `ASTRA_STORE_PLUGIN_PATH`, and the recipe's own. The names of
-//! policies that ship always mean those.
+//! In this order: directories that the user names, those of `ASTRA_STORE_PLUGIN_PATH`, the recipe's own, and what was added to
+//! the store. The names of policies that are part of the program always mean those.
 
+use std::collections::BTreeSet;
 use std::env::consts::{DLL_PREFIX, DLL_SUFFIX};
 use std::path::{Path, PathBuf};
 
-use artifact_store::Blob;
+use artifact_store::{Blob, Digest, Store};
 
 use crate::decision::BEST;
 use crate::error::{Error, ErrorKind, Result};
@@ -14,38 +15,70 @@ use crate::files;
 use crate::policy::{SHIPPED, Shipped};
 use crate::recipe::PolicyPlugin;
 
+use super::added::added_plugins;
+
 /// The variable that names directories of plugins, separated as those of `PATH`.
 const VARIABLE: &str = "ASTRA_STORE_PLUGIN_PATH";
 
-/// Where plugins are looked for.
+/// Where plugins are looked for, and which of those that came from elsewhere may run.
 #[derive(Clone, Debug, Default)]
 pub struct PluginPath {
     directories: Vec<PathBuf>,
+    allowed: BTreeSet<Digest>,
+}
+
+/// A library that was found.
+#[derive(Debug)]
+pub(super) struct Library {
+    /// What the user calls it.
+    pub(super) name: String,
+    /// Its bytes.
+    pub(super) blob: Blob,
+    /// Whether it may run. What is recorded of its decisions counts either way.
+    pub(super) may_run: bool,
+    /// What else has its name, for a reader.
+    pub(super) shadowed: Option<String>,
 }
 
 impl PluginPath {
-    /// These directories, then those of the environment.
-    pub fn new(directories: &[PathBuf]) -> Self {
+    /// These directories, then those of the environment; plugins that came from elsewhere run when they are allowed.
+    pub fn new(directories: &[PathBuf], allowed: &[Digest]) -> Self {
         let variable = std::env::var_os(VARIABLE).unwrap_or_default();
         let of_environment = std::env::split_paths(&variable).filter(|dir| !dir.as_os_str().is_empty());
-        Self { directories: directories.iter().cloned().chain(of_environment).collect() }
+        Self {
+            directories: directories.iter().cloned().chain(of_environment).collect(),
+            allowed: allowed.iter().copied().collect(),
+        }
     }
 
-    /// The library of a policy, with what the user calls it; none of a policy that ships, or that is nowhere.
+    /// The library of a policy; none of a policy that is part of the program, or that is nowhere.
     ///
     /// # Errors
     /// A file that cannot be read; two libraries of the name in one directory.
-    pub(super) fn library(&self, plugin: &PolicyPlugin, beside: &Path) -> Result<Option<(String, Blob)>> {
-        let path = match plugin {
-            PolicyPlugin::File(file) => beside.join(file),
-            PolicyPlugin::Named(name) if is_part_of_program(name) => return Ok(None),
-            PolicyPlugin::Named(name) => match self.find(name, beside)? {
-                Some(path) => path,
-                None => return Ok(None),
-            },
-        };
-        let bytes = files::read_or_hint(&path, "paths in a recipe are relative to the recipe")?;
-        Ok(Some((path.display().to_string(), Blob::new(bytes))))
+    pub(super) fn library(
+        &self,
+        plugin: &PolicyPlugin,
+        beside: &Path,
+        store: Option<&Store>,
+    ) -> Result<Option<Library>> {
+        match plugin {
+            PolicyPlugin::File(file) => read(&beside.join(file)).map(Some),
+            PolicyPlugin::Named(name) if is_part_of_program(name) => Ok(None),
+            PolicyPlugin::Named(name) => {
+                let added = store.map(|store| self.added(name, store)).transpose()?.flatten();
+                let Some(path) = self.find(name, beside)? else { return Ok(added) };
+                let library = read(&path)?;
+                let other = added.filter(|added| added.blob.digest() != library.blob.digest());
+                let shadowed = other.map(|added| {
+                    format!(
+                        "`{name}` is {}; the store has another one: {}",
+                        library.name,
+                        added.blob.digest()
+                    )
+                });
+                Ok(Some(Library { shadowed, ..library }))
+            }
+        }
     }
 
     /// The first directory that has a library of this name.
@@ -67,28 +100,47 @@ impl PluginPath {
         Ok(None)
     }
 
+    /// What was added to the store under this name; of two that which may run.
+    fn added(&self, name: &str, store: &Store) -> Result<Option<Library>> {
+        let Some(added) = added_plugins(store)?.into_iter().find(|added| added.name == name) else {
+            return Ok(None);
+        };
+        let bytes = store.get(&added.digest)?.ok_or_else(|| {
+            Error::new(ErrorKind::Store, format!("the library of the plugin `{name}` is damaged or gone"))
+                .hint("`astra-store plugin add FILE` adds it again")
+        })?;
+        let may_run = added.may_run || self.allowed.contains(&added.digest);
+        Ok(Some(Library { name: name.to_owned(), blob: Blob::new(bytes), may_run, shadowed: None }))
+    }
+
     /// The error of a name that is none of a policy.
     pub(super) fn unknown(&self, name: &str) -> Error {
         let files: Vec<String> = file_names(name).collect();
         let looked: Vec<String> = self.directories.iter().map(|dir| dir.display().to_string()).collect();
         let places = match looked.is_empty() {
             true => String::new(),
-            false => format!(" in {} or", looked.join(", ")),
+            false => format!("in {} or ", looked.join(", ")),
         };
         let message = format!(
-            "there is no policy `{name}`: none that ships, and no {}{places} beside the recipe",
+            "there is no policy `{name}`: none that is part of the program, no {} {places}beside the recipe, and none that was \
+             added to the store",
             files.join(" or ")
         );
         let names: Vec<&str> = SHIPPED.iter().map(|shipped| shipped.name).chain([BEST.name]).collect();
         Error::new(ErrorKind::Input, message).suggest(name, names.iter().copied()).hint(format!(
-            "those that ship are {}; name directories with --plugin-dir or ${VARIABLE}",
-            names.join(", ")
+            "`astra-store plugin ls` lists those that are known; name directories with --plugin-dir or ${VARIABLE}"
         ))
     }
 }
 
+fn read(path: &Path) -> Result<Library> {
+    let bytes = files::read_or_hint(path, "paths in a recipe are relative to the recipe")?;
+    let name = path.display().to_string();
+    Ok(Library { name, blob: Blob::new(bytes), may_run: true, shadowed: None })
+}
+
 /// Whether a policy of this name needs no library.
-pub(super) fn is_part_of_program(name: &str) -> bool {
+pub fn is_part_of_program(name: &str) -> bool {
     Shipped::named(name).is_some() || name == BEST.name
 }
 

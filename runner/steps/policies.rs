@@ -7,16 +7,16 @@ use std::collections::HashMap;
 use std::path::Path;
 use std::sync::{Arc, Mutex, PoisonError};
 
-use artifact_store::{Blob, Digest};
+use artifact_store::{Blob, Digest, Store};
 use astra_policy::Request;
 
 use crate::decision::BEST;
 use crate::error::{Error, Result};
 use crate::files;
-use crate::policy::{Isolation, Limits, Ruling, Session, Shipped, Source};
+use crate::policy::{Isolation, Limits, Platform, Ruling, Session, Shipped, Source};
 use crate::recipe::{PolicyConfig, PolicyPlugin, Recipe};
 
-use super::plugin_path::PluginPath;
+use super::plugin_path::{Library, PluginPath};
 
 /// A policy with its configuration, as a recipe names both.
 pub(super) type Named = (PolicyPlugin, Option<PolicyConfig>);
@@ -28,8 +28,7 @@ pub struct FoundPolicy {
     /// The text of the configuration; none when it is empty.
     config: Option<Blob>,
     config_text: String,
-    /// Its library.
-    library: Option<Blob>,
+    library: Option<Library>,
 }
 
 /// How a policy decides.
@@ -45,16 +44,21 @@ pub(super) enum Kind {
 
 impl FoundPolicy {
     /// Finds a policy and reads what belongs to it.
-    pub(super) fn read((plugin, config): &Named, beside: &Path, path: &PluginPath) -> Result<Self> {
+    pub(super) fn read(
+        (plugin, config): &Named,
+        beside: &Path,
+        path: &PluginPath,
+        store: Option<&Store>,
+    ) -> Result<Self> {
         let config_text = match config {
             None => String::new(),
             Some(PolicyConfig::Text(text)) => text.clone(),
             Some(PolicyConfig::File(name)) => config_file(&beside.join(name))?,
         };
         let config = (!config_text.is_empty()).then(|| Blob::new(config_text.as_bytes()));
-        let library = path.library(plugin, beside)?;
+        let library = path.library(plugin, beside, store)?;
         let kind = match (&library, plugin) {
-            (Some((name, blob)), _) => {
+            (Some(Library { name, blob, .. }), _) => {
                 Kind::Asked(Source::Library { name: name.clone(), bytes: blob.bytes().clone() })
             }
             (None, PolicyPlugin::Named(name)) if *plugin == PolicyPlugin::default() => match &config {
@@ -70,7 +74,7 @@ impl FoundPolicy {
                 None => return Err(path.unknown(plugin.as_str())),
             },
         };
-        Ok(Self { kind, config, config_text, library: library.map(|(_, blob)| blob) })
+        Ok(Self { kind, config, config_text, library })
     }
 
     /// Whether it looks at nothing but the collective and the topologies.
@@ -107,7 +111,7 @@ impl FoundPolicy {
 
     /// The digest of its library, if it has one.
     pub(super) fn library(&self) -> Option<Digest> {
-        self.library.as_ref().map(Blob::digest)
+        self.library.as_ref().map(|library| library.blob.digest())
     }
 
     /// The digest of its configuration, if it has one.
@@ -115,9 +119,41 @@ impl FoundPolicy {
         self.config.as_ref().map(Blob::digest)
     }
 
+    /// What is worth saying about where it was found.
+    pub(super) fn notice(&self) -> Option<&String> {
+        self.library.as_ref()?.shadowed.as_ref()
+    }
+
+    /// Whether it may be asked now, beyond what is recorded.
+    fn may_run(&self) -> Result<()> {
+        let Some(Library { name, blob, may_run, .. }) = &self.library else { return Ok(()) };
+        let here = Platform::here();
+        if let Some(platform) = Platform::of(blob.bytes()).filter(|platform| !platform.runs_here()) {
+            let message = format!(
+                "the library is for {platform}, this is {here}: what is recorded of its decisions is used, and this decision is \
+                 not recorded"
+            );
+            return Err(Error::failed(message)
+                .in_file(name)
+                .hint("build the recipe where the library runs, and pull what it gives; or name a library for this platform"));
+        }
+        if *may_run {
+            return Ok(());
+        }
+        let message = format!(
+            "the library {} came with content from elsewhere, and what comes as data does not run: what is recorded of its \
+             decisions is used, and this decision is not recorded",
+            blob.digest()
+        );
+        Err(Error::failed(message).in_file(name).hint(format!(
+            "if you trust whoever made it: --allow-plugin {}, once, or `astra-store plugin add FILE` with the file",
+            blob.digest()
+        )))
+    }
+
     /// What is to be kept of it in the store.
     pub(super) fn blobs(&self) -> impl Iterator<Item = &Blob> {
-        self.library.iter().chain(&self.config)
+        self.library.iter().map(|library| &library.blob).chain(&self.config)
     }
 }
 
@@ -135,8 +171,12 @@ fn config_file(path: &Path) -> Result<String> {
 #[derive(Debug, Default)]
 pub struct Sessions {
     in_process: bool,
-    open: Mutex<HashMap<(String, Option<Digest>), Arc<Mutex<Session>>>>,
+    /// By what identifies the policy, and its configuration.
+    open: Mutex<HashMap<(String, Option<Digest>), Shared>>,
 }
+
+/// A session that several threads ask, one after the other.
+type Shared = Arc<Mutex<Session>>;
 
 impl Sessions {
     /// Where libraries run: in a helper process, or for debuggers in this one.
@@ -153,6 +193,7 @@ impl Sessions {
     ) -> Result<Vec<Ruling>> {
         let key = (source.identity(), found.config_digest());
         let known = lock(&self.open).get(&key).map(Arc::clone);
+        found.may_run()?;
         let session = match known {
             Some(session) => session,
             None => {
@@ -173,10 +214,14 @@ fn lock<T>(mutex: &Mutex<T>) -> std::sync::MutexGuard<'_, T> {
 }
 
 /// The policies that a recipe names.
-pub(super) fn read_all(recipe: &Recipe, path: &PluginPath) -> Result<Vec<(Named, FoundPolicy)>> {
+pub(super) fn read_all(
+    recipe: &Recipe,
+    path: &PluginPath,
+    store: Option<&Store>,
+) -> Result<Vec<(Named, FoundPolicy)>> {
     let beside = Path::new(recipe.file()).parent().unwrap_or(Path::new(""));
     let read = |named: Named| {
-        let found = FoundPolicy::read(&named, beside, path);
+        let found = FoundPolicy::read(&named, beside, path, store);
         found.map_err(|e| e.key("policy.plugin").in_file(recipe.file())).map(|found| (named, found))
     };
     recipe.policies().into_iter().map(read).collect()

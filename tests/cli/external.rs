@@ -14,15 +14,33 @@ fn an_external_simulator_gives_the_result_that_the_built_in_one_gives_and_is_not
     let fake = Fake::new("");
     let external = fake.run("build recipe.json --json").succeeds().build();
     assert_eq!(external.finish_of("one-all-reduce"), FINISH);
-    assert_eq!(external.steps.executed, 4);
+    assert_eq!(external.steps.executed, 5);
     let again = fake.run("build recipe.json --json").succeeds().build();
-    assert_eq!((again.steps.executed, again.steps.hit), (0, 4));
+    assert_eq!((again.steps.executed, again.steps.hit), (0, 5));
     fake.sandbox.write("builtin.json", ONE_ALL_REDUCE);
     let builtin = fake.run("build builtin.json --json").succeeds().build();
     // Traces and configuration are known, and the result is the same blob.
-    assert_eq!((builtin.steps.executed, builtin.steps.hit), (1, 3));
+    assert_eq!((builtin.steps.executed, builtin.steps.hit), (1, 4));
     assert_eq!(builtin.results(), external.results());
     fake.assert_nothing_is_left();
+}
+
+#[test]
+fn figures_of_computation_and_overlap_are_those_of_the_built_in_engine_to_the_last_byte() {
+    let fake = Fake::new("");
+    let one = r#"{ "kind": "collective", "collective": "all_reduce", "ranks": 4, "size": "1 MiB" }"#;
+    for workload in [
+        r#"{ "kind": "pipeline", "ranks": 4, "microbatches": 3, "compute": "5 us", "size": "1 MiB" }"#,
+        r#"{ "kind": "sequence", "ranks": 4, "items": [ { "collective": "all_gather", "size": "1 MiB" },
+            { "collective": "all_reduce", "size": "2 MiB", "delay": "20 us" } ] }"#,
+    ] {
+        fake.sandbox.write("recipe.json", with(&recipe(""), one, workload));
+        let external = fake.run("build recipe.json --json").succeeds().build();
+        fake.sandbox.write("recipe.json", with(ONE_ALL_REDUCE, one, workload));
+        let builtin = fake.run("build recipe.json --json").succeeds().build();
+        assert_eq!(builtin.steps.executed, 1);
+        assert_eq!(builtin.results(), external.results(), "{workload}");
+    }
 }
 
 #[test]
@@ -81,9 +99,44 @@ fn the_key_knows_the_bytes_of_the_executable_and_not_where_it_lies() {
     // So do other options of it; limits do not.
     fake.install(NAME);
     fake.sandbox.write("recipe.json", recipe(r#", "queues_per_dimension": 2"#));
-    assert_eq!(fake.run("build recipe.json --json").succeeds().build().steps.executed, 1);
+    let other = fake.run("build recipe.json --json").succeeds().build();
+    assert_eq!(other.executed().get("run"), Some(&1));
     fake.sandbox.write("recipe.json", recipe(r#", "timeout": "1h", "memory": "64 GiB""#));
     assert_eq!(fake.run("build recipe.json --json").succeeds().build().steps.executed, 0);
+}
+
+#[test]
+fn looking_writes_nothing_and_building_remembers_the_hash_of_an_executable_that_is_not_new() {
+    let fake = Fake::new("");
+    let hash = fake.sandbox.path("store/mat/executables");
+    fake.run("build recipe.json --dry-run").succeeds();
+    assert!(!fake.sandbox.path("store").exists());
+    // Only what was written two seconds ago is remembered. A link is a change too.
+    let executable = fake.sandbox.path("sim").join(NAME);
+    std::fs::copy(&executable, executable.with_extension("old")).unwrap();
+    let recipe = with(&recipe(""), NAME, &format!("{NAME}.old"));
+    fake.sandbox.write("recipe.json", recipe);
+    std::thread::sleep(std::time::Duration::from_millis(2100));
+    fake.run("build recipe.json").succeeds();
+    assert_eq!(std::fs::read_dir(&hash).unwrap().count(), 1);
+    std::fs::remove_dir_all(fake.sandbox.path("store/mat")).unwrap();
+    fake.run("build recipe.json --read-only").succeeds();
+    fake.run("build recipe.json --dry-run").succeeds();
+    assert!(!fake.sandbox.path("store/mat").exists());
+    assert_eq!(fake.run("build recipe.json --json").succeeds().build().steps.executed, 0);
+    fake.assert_nothing_is_left();
+}
+
+#[test]
+fn what_an_external_simulator_gave_is_left_to_the_next_build_where_it_is_lost() {
+    let fake = Fake::new("");
+    fake.run("build recipe.json").succeeds();
+    crate::upkeep::damage(&fake.sandbox, b"result.json");
+    let repaired = fake.run("repair --json").value();
+    assert_eq!(repaired["made_again"].as_array().map(Vec::len), Some(0), "{repaired}");
+    let again = fake.run("build recipe.json --json").succeeds().build();
+    assert_eq!((again.executed().get("run"), again.finish_of("one-all-reduce")), (Some(&1), FINISH));
+    fake.assert_nothing_is_left();
 }
 
 #[test]
@@ -126,7 +179,7 @@ fn a_simulator_that_fails_is_a_failed_step_that_repeats_its_last_words() {
         let remedy =
             "the built-in engine finishes the same input after 43.000 us: the executable is at fault";
         let failed = failed.says(&[NAME, remedy]).build();
-        assert_eq!((failed.steps.executed, failed.steps.failed), (3, 1));
+        assert_eq!((failed.steps.executed, failed.steps.failed), (4, 1));
         fake.assert_nothing_is_left();
         // Nothing was recorded: it is run again, and may do better.
         fake.behave("");

@@ -20,24 +20,24 @@ network:
 ";
 
 /// A directory with a recipe, and a store.
-struct Study(tempfile::TempDir);
+pub(crate) struct Study(tempfile::TempDir);
 
 /// What a build told.
-struct Build {
-    output: Output,
+pub(crate) struct Build {
+    pub(crate) output: Output,
     events: Vec<Value>,
 }
 
 impl Study {
     /// A sweep over sizes under a policy, the library `tuner.so` in the recipe's directory.
-    fn new(policy: &Value) -> Self {
+    pub(crate) fn new(policy: &Value) -> Self {
         let study = Self(tempfile::tempdir().unwrap());
         study.write("hardware.yaml", HARDWARE.as_bytes());
         study.recipe(policy, &["16 KiB", "64 KiB", "256 KiB", "1 MiB"]);
         study
     }
 
-    fn recipe(&self, policy: &Value, sizes: &[&str]) {
+    pub(crate) fn recipe(&self, policy: &Value, sizes: &[&str]) {
         let recipe = json!({
             "recipe": 1,
             "name": "study",
@@ -49,11 +49,11 @@ impl Study {
         self.write("recipe.json", recipe.to_string().as_bytes());
     }
 
-    fn path(&self) -> &Path {
+    pub(crate) fn path(&self) -> &Path {
         self.0.path()
     }
 
-    fn write(&self, name: &str, bytes: &[u8]) {
+    pub(crate) fn write(&self, name: &str, bytes: &[u8]) {
         std::fs::write(self.path().join(name), bytes).unwrap();
     }
 
@@ -64,17 +64,17 @@ impl Study {
         command
     }
 
-    fn run(&self, arguments: &str) -> Output {
+    pub(crate) fn run(&self, arguments: &str) -> Output {
         self.command(arguments).output().unwrap()
     }
 
-    fn build(&self, arguments: &str) -> Build {
+    pub(crate) fn build(&self, arguments: &str) -> Build {
         let output = self.run(&format!("--json build recipe.json {arguments}"));
         let events = serde_json::Deserializer::from_slice(&output.stdout).into_iter();
         Build { events: events.map(Result::unwrap).collect(), output }
     }
 
-    fn built(&self) -> Build {
+    pub(crate) fn built(&self) -> Build {
         let build = self.build("");
         assert!(build.output.status.success(), "{}", build.said());
         build
@@ -82,12 +82,12 @@ impl Study {
 }
 
 impl Build {
-    fn said(&self) -> String {
+    pub(crate) fn said(&self) -> String {
         String::from_utf8_lossy(&self.output.stderr).into_owned()
     }
 
     /// How many steps of each kind were executed.
-    fn executed(&self) -> BTreeMap<&str, u32> {
+    pub(crate) fn executed(&self) -> BTreeMap<&str, u32> {
         let mut executed = BTreeMap::new();
         for event in self.events.iter().filter(|e| e["event"] == "step" && e["status"] == "run") {
             *executed.entry(event["step"].as_str().unwrap()).or_default() += 1;
@@ -104,7 +104,7 @@ impl Build {
         names
     }
 
-    fn finish_ns(&self, size: &str) -> u64 {
+    pub(crate) fn finish_ns(&self, size: &str) -> u64 {
         let points = self.events.last().unwrap()["points"].as_array().unwrap();
         let point = points.iter().find(|point| point["name"] == format!("size={size}")).unwrap();
         point["finish_ns"].as_u64().unwrap()

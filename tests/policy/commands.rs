@@ -43,7 +43,7 @@ fn shipped_policies_and_examples_pass_the_check() {
     let in_c = c("examples/policies/small_direct.c", &[]);
     let topology = shipped("astra-policy-topology", "topology");
     let directory = tempfile::tempdir().unwrap();
-    for (name, config) in [("fixed", "* = ring"), ("csv", "allreduce,0,65536,ring")] {
+    for (name, config) in [("fixed", "* = ring"), ("csv", "allreduce,0,65536,ring"), ("alpha-beta", "")] {
         let output = command(directory.path(), &["check", name, "--config", config]);
         assert!(output.status.success(), "{}", stderr(&output));
     }
@@ -154,4 +154,25 @@ fn a_new_policy_replaces_nothing_and_has_a_fit_name() {
     assert!(stderr(&taken).contains("mine: is there already"), "{}", stderr(&taken));
     assert_eq!(command(directory.path(), &["new", "../mine"]).status.code(), Some(2));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
+}
+
+#[test]
+fn a_table_of_what_a_policy_decides_is_a_configuration_of_csv() {
+    let directory = tempfile::tempdir().unwrap();
+    let hw = concat!(env!("CARGO_MANIFEST_DIR"), "/examples/hw/h100_8gpu.yaml");
+    let output = command(directory.path(), &["table", "alpha-beta", "--hw", hw, "--ranks", "8"]);
+    assert!(output.status.success(), "{}", stderr(&output));
+    let table = stdout(&output);
+    let lines: Vec<&str> = table.lines().collect();
+    assert!(lines[0].starts_with("# collective_type,min_bytes,max_bytes,algorithm,"), "{table}");
+    assert!(lines[1].starts_with("allreduce,0,"), "{table}");
+    for collective in ["allreduce", "allgather", "reducescatter", "alltoall"] {
+        let last = lines.iter().rfind(|line| line.starts_with(collective));
+        assert!(last.unwrap().contains(",1099511627776,"), "{table}");
+    }
+    std::fs::write(directory.path().join("tuner.csv"), &table).unwrap();
+    let again = ["table", "csv", "--config-file", "tuner.csv", "--hw", hw, "--ranks", "8"];
+    assert_eq!(stdout(&command(directory.path(), &again)), table);
+    let alone = command(directory.path(), &["table", "alpha-beta", "--hw", hw, "--ranks", "1"]);
+    assert_eq!(alone.status.code(), Some(3), "{}", stderr(&alone));
 }

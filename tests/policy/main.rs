@@ -8,6 +8,8 @@
 mod answers;
 mod builds;
 mod commands;
+mod comparisons;
 mod failures;
 mod loading;
 mod plugins;
+mod travel;

@@ -4,7 +4,7 @@ use artifact_store::SharedBytes;
 use std::collections::BTreeMap;
 use std::path::{Path, PathBuf};
 use std::process::Command;
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Mutex, PoisonError};
 use std::time::Duration;
 
 use astra_store::Result;
@@ -70,7 +70,7 @@ pub(crate) fn shipped(package: &str, example: &str) -> SharedBytes {
         cargo.args(["build", "--offline", "--quiet", "-p", package, "--example", example, "--target-dir"]);
         let done = cargo.arg(&target).current_dir(root()).output().unwrap();
         assert!(done.status.success(), "{package}: {}", String::from_utf8_lossy(&done.stderr));
-        Some(target.join(format!("debug/examples/lib{example}.so")))
+        Some(target.join(format!("debug/examples/lib{}.so", example.replace('-', "_"))))
     });
     built.unwrap()
 }

@@ -20,7 +20,7 @@ pub struct Csv(
 
 impl Policy for Csv {
     const NAME: &'static str = "csv";
-    const VERSION: &'static str = "1";
+    const VERSION: &'static str = "2";
     const DESCRIPTION: &'static str =
         "a table by collective, size and ranks, as NCCL's example tuner reads it";
 
@@ -34,11 +34,14 @@ impl Policy for Csv {
 
     fn decide(&self, request: &Request) -> Result<Option<Answer>, Refusal> {
         let ranks = request.group.as_ref().map_or(u64::from(request.ranks), |group| group.len() as u64);
-        let fits = |row: &&Row| row.fits(request.collective, request.payload_bytes, ranks);
-        Ok(self.0.rows.iter().find(fits).map(|row| {
-            let everywhere = request.dimensions.iter().map(|_| row.algorithm);
-            Answer::of(everywhere).because(format!("line {} of the table", row.line))
-        }))
+        let dimensions = request.dimensions.len();
+        let fits = |row: &&Row| row.fits(request.collective, request.payload_bytes, ranks, dimensions);
+        Ok(self
+            .0
+            .rows
+            .iter()
+            .find(fits)
+            .map(|row| Answer::of(row.on(dimensions)).because(format!("line {} of the table", row.line))))
     }
 }
 
@@ -97,6 +100,17 @@ allreduce,65537,4294967295,ring,any,-1,-1,-1,-1,-1
         assert_eq!(decide(request(65_537, None)), by(Algorithm::Ring, "4"));
         assert_eq!(decide(request(1 << 40, None)), None);
         assert_eq!(decide(Request { collective: Collective::AllGather, ..request(1, None) }), None);
+    }
+
+    #[test]
+    fn a_row_with_an_algorithm_for_each_dimension_is_for_networks_of_so_many() {
+        let policy = Csv::open("allreduce,0,9,ring+tree\nallreduce,0,9,direct").unwrap();
+        let mut asked = request(9, None);
+        let direct = Answer::of([Algorithm::Direct]).because("line 2 of the table");
+        assert_eq!(policy.decide(&asked).unwrap(), Some(direct));
+        asked.dimensions.push(asked.dimensions[0].clone());
+        let both = Answer::of([Algorithm::Ring, Algorithm::DoubleBinaryTree]);
+        assert_eq!(policy.decide(&asked).unwrap(), Some(both.because("line 1 of the table")));
     }
 
     #[test]

@@ -1,6 +1,7 @@
 //! The table as text: `collective,min_bytes,max_bytes,algorithm[,protocol,channels,nNodes,nRanks,numPipeOps,regBuff]`.
 //!
-//! Source of the layout: the public description of the configuration files of NCCL's example tuner plugin.
+//! Source of the layout: the public description of the configuration files of NCCL's example tuner plugin. Beyond it
+//! `ring+direct` names an algorithm for each dimension.
 
 use std::fmt;
 
@@ -17,19 +18,25 @@ pub struct Row {
     pub min_bytes: u64,
     /// Largest size it is for.
     pub max_bytes: u64,
-    /// What to use on every dimension.
-    pub algorithm: Algorithm,
+    /// What to use: one algorithm for every dimension, or as many as there are dimensions.
+    pub algorithms: Vec<Algorithm>,
     /// Number of taking part ranks it is for; `None` is any.
     pub ranks: Option<u64>,
 }
 
 impl Row {
-    /// Whether the row is about this.
-    pub fn fits(&self, collective: Collective, bytes: u64, ranks: u64) -> bool {
+    /// Whether the row is about this; a row for another number of dimensions is not.
+    pub fn fits(&self, collective: Collective, bytes: u64, ranks: u64, dimensions: usize) -> bool {
         let size = self.min_bytes..=self.max_bytes;
         self.collective == collective
             && size.contains(&bytes)
             && self.ranks.is_none_or(|wanted| wanted == ranks)
+            && (self.algorithms.len() == 1 || self.algorithms.len() == dimensions)
+    }
+
+    /// The algorithm for each of so many dimensions, of a row that fits.
+    pub fn on(&self, dimensions: usize) -> impl Iterator<Item = Algorithm> {
+        self.algorithms.iter().copied().cycle().take(dimensions)
     }
 }
 
@@ -84,8 +91,10 @@ fn row(line: u64, text: &str) -> Result<Row, String> {
     if min_bytes > max_bytes {
         return Err(format!("min_bytes {min_bytes} is above max_bytes {max_bytes}"));
     }
-    let (collective, algorithm) = (self::collective(collective)?, self::algorithm(algorithm)?);
-    Ok(Row { line, collective, min_bytes, max_bytes, algorithm, ranks })
+    let collective = self::collective(collective)?;
+    let algorithms =
+        algorithm.split('+').map(|name| self::algorithm(name.trim())).collect::<Result<_, _>>()?;
+    Ok(Row { line, collective, min_bytes, max_bytes, algorithms, ranks })
 }
 
 fn number(name: &str, text: &str) -> Result<u64, String> {
@@ -123,10 +132,11 @@ impl fmt::Display for Table {
         writeln!(f, "# collective_type,min_bytes,max_bytes,algorithm,{}", OPTIONAL.join(","))?;
         for row in &self.rows {
             let collective = row.collective.name().replace('_', "");
-            let algorithm = match row.algorithm {
+            let name = |algorithm: &Algorithm| match algorithm {
                 Algorithm::DoubleBinaryTree => "tree",
                 other => other.name(),
             };
+            let algorithm = row.algorithms.iter().map(name).collect::<Vec<_>>().join("+");
             let ranks = row.ranks.map_or_else(|| "-1".to_owned(), |ranks| ranks.to_string());
             let Row { min_bytes, max_bytes, .. } = row;
             writeln!(f, "{collective},{min_bytes},{max_bytes},{algorithm},simple,-1,-1,{ranks},-1,-1")?;
@@ -146,7 +156,7 @@ mod tests {
             collective,
             min_bytes: line,
             max_bytes: u64::MAX,
-            algorithm,
+            algorithms: vec![algorithm; line as usize],
             ranks,
         };
         let mut rows = Vec::new();
@@ -166,6 +176,7 @@ mod tests {
                 "\n# x\nallreduce,0,1,nvls",
                 "line 3 of the table: algorithm is `nvls`, expected tree or one of ring, ",
             ),
+            ("allreduce,0,1,ring+", "algorithm is ``, expected tree or one of ring, "),
             ("broadcast,0,1,ring", "collective is `broadcast`, expected one of all_reduce, "),
             ("allreduce,64k,1,ring", "min_bytes is `64k`, expected a whole number"),
             ("allreduce,2,1,ring", "min_bytes 2 is above max_bytes 1"),
