@@ -167,8 +167,8 @@ fn a_table_of_what_a_policy_decides_is_a_configuration_of_csv() {
     assert!(lines[0].starts_with("# collective_type,min_bytes,max_bytes,algorithm,"), "{table}");
     assert!(lines[1].starts_with("allreduce,0,"), "{table}");
     for collective in ["allreduce", "allgather", "reducescatter", "alltoall"] {
-        let of = lines.iter().filter(|line| line.starts_with(collective));
-        assert!(of.last().unwrap().contains(",1099511627776,"), "{table}");
+        let last = lines.iter().rfind(|line| line.starts_with(collective));
+        assert!(last.unwrap().contains(",1099511627776,"), "{table}");
     }
     std::fs::write(directory.path().join("tuner.csv"), &table).unwrap();
     let again = ["table", "csv", "--config-file", "tuner.csv", "--hw", hw, "--ranks", "8"];
