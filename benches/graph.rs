@@ -10,6 +10,10 @@ use artifact_store::{Blob, Compaction, Options, Publication, Store};
 use astra_store::et::graph::{ConvertOptions, Graph, convert, deepflow_manifest};
 use astra_store::et::manifest;
 
+#[path = "../tests/graph/neutral.rs"]
+#[expect(dead_code, clippy::unwrap_used, reason = "a part of the tests, of which one half is used here")]
+mod neutral;
+
 const ROUNDS: u32 = 5;
 
 /// A training step in the manner of DeepFlow's flattened graphs: on each of `tp × stages` hardware ids forward and
@@ -121,6 +125,32 @@ fn main() {
         &Training { tp: 8, stages: 128, replicas: 1, layers: 5, microbatches: 8 },
     );
     read(&million);
+    reference();
+}
+
+/// What the largest graph that was recorded of DeepFlow becomes, and what its traces take in a store.
+fn reference() {
+    let path =
+        concat!(env!("CARGO_MANIFEST_DIR"), "/../shared/ref/deepflow/graphs/flat_big_tp8_pp4_dp2.json.gz");
+    let Ok(file) = std::fs::File::open(path) else {
+        println!("\nno recorded graph to store the traces of");
+        return;
+    };
+    let recorded: serde_json::Value =
+        serde_json::from_reader(flate2::read::GzDecoder::new(file)).expect("the recorded graph is JSON");
+    let text = neutral::to_graph(&recorded["runs"][0]["graph"]).to_string();
+    let graph = Graph::parse(text.as_bytes(), "recorded").expect("the graph is valid");
+    let converted =
+        convert(&graph, &ConvertOptions::FAITHFUL, NonZeroUsize::MIN).expect("it can be converted");
+    let files = &converted.bundle.files;
+    let bytes = files.iter().map(|file| file.len()).sum();
+    println!(
+        "\na recorded graph of {} nodes becomes {} files, {:.1} MB",
+        graph.node_count(),
+        files.len(),
+        bytes as f64 / 1e6
+    );
+    stored(files, bytes);
 }
 
 fn convert_ranks(what: &str, training: &Training) {

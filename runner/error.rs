@@ -60,6 +60,7 @@ struct Inner {
     key: Option<String>,
     hint: Option<String>,
     stall: Option<Stall>,
+    cause: Option<Error>,
 }
 
 impl Error {
@@ -74,6 +75,7 @@ impl Error {
             key: None,
             hint: None,
             stall: None,
+            cause: None,
         }))
     }
 
@@ -92,6 +94,14 @@ impl Error {
         let mut error = Self::failed(stall.to_string());
         error.0.stall = Some(stall);
         error
+    }
+
+    /// Adds what is behind it, on lines of its own; its hint is the hint then.
+    #[must_use]
+    pub fn because(mut self, cause: Self) -> Self {
+        self.0.hint = self.0.hint.or_else(|| cause.0.hint.clone());
+        self.0.cause = Some(cause);
+        self
     }
 
     /// Names the file, unless an inner layer already did.
@@ -161,7 +171,7 @@ impl Error {
 
     /// The stall behind the error, if there is one.
     pub fn stall(&self) -> Option<&Stall> {
-        self.0.stall.as_ref()
+        self.0.stall.as_ref().or_else(|| self.0.cause.as_ref()?.stall())
     }
 
     /// The key path, if any.
@@ -204,7 +214,8 @@ impl fmt::Display for Error {
     /// Place and message; the hint is not part of it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         self.write_place(f)?;
-        f.write_str(&self.0.message)
+        f.write_str(&self.0.message)?;
+        self.0.cause.as_ref().map_or(Ok(()), |cause| write!(f, "\n{cause}"))
     }
 }
 
@@ -212,13 +223,13 @@ struct InFull<'a>(&'a Error);
 
 impl fmt::Display for InFull<'_> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        match self.0.stall() {
-            Some(stall) => {
-                self.0.write_place(f)?;
-                stall.in_full().fmt(f)
-            }
-            None => self.0.fmt(f),
+        let inner = &*self.0.0;
+        self.0.write_place(f)?;
+        match &inner.stall {
+            Some(stall) => stall.in_full().fmt(f)?,
+            None => f.write_str(&inner.message)?,
         }
+        inner.cause.as_ref().map_or(Ok(()), |cause| write!(f, "\n{}", cause.in_full()))
     }
 }
 
@@ -278,6 +289,18 @@ mod tests {
         let e =
             Error::input("unknown topology `Rng`").key("type").under("topology").in_file("hw.yaml").at(3, 7);
         assert_eq!(e.to_string(), "hw.yaml:3:7: topology.type: unknown topology `Rng`");
+    }
+
+    #[test]
+    fn what_is_behind_an_error_follows_on_lines_of_its_own_and_gives_the_hint() {
+        let cause = Error::input("no bandwidth").key("topology").hint("write one");
+        let e = Error::failed("it ended with exit code 1; the network says:").in_file("sim").because(cause);
+        assert_eq!(
+            e.to_string(),
+            "sim: it ended with exit code 1; the network says:\ntopology: no bandwidth"
+        );
+        assert_eq!((e.kind(), e.hint_text()), (ErrorKind::Failed, Some("write one")));
+        assert_eq!(e.in_full().to_string(), e.to_string());
     }
 
     #[test]

@@ -32,7 +32,11 @@ pub fn read_or_hint(path: &Path, if_missing: &str) -> Result<Vec<u8>> {
 /// # Errors
 /// As for [`read`].
 pub fn open(path: &Path) -> Result<File> {
-    File::open(path).map_err(|e| unreadable(path, &e))
+    let opened = File::open(path).and_then(|file| match file.metadata()?.is_dir() {
+        true => Err(io::ErrorKind::IsADirectory.into()),
+        false => Ok(file),
+    });
+    opened.map_err(|e| unreadable(path, &e))
 }
 
 fn unreadable(path: &Path, e: &io::Error) -> Error {

@@ -12,6 +12,7 @@ mod messages;
 mod nodes;
 mod order;
 mod rule;
+mod tags;
 #[cfg(test)]
 mod tests;
 mod waits;
@@ -21,7 +22,7 @@ use astra_engine::{
 };
 
 pub use files::{Linted, lint_files};
-pub use finding::{Finding, Place, Severity, refuse};
+pub use finding::{Finding, Place, Reasons, Severity, explained, misses_groups, refuse};
 pub use rule::Rule;
 
 use finding::Findings;
@@ -88,6 +89,7 @@ impl Check<'_> {
         let orders = Orders::new(&self.workload.traces);
         let uses = agreement::uses(self, &orders);
         agreement::check(self, &orders, &uses, findings);
+        tags::check(self, &uses, findings);
         // Messages of custom collectives have tags in the same space.
         if !self.system.custom.is_empty() {
             return;

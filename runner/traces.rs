@@ -115,16 +115,9 @@ fn with_prefix(prefix: &Path) -> Result<(String, Ranks)> {
 
 /// The bundles that a directory has files of.
 fn bundles(directory: &Path) -> Result<BTreeMap<String, Ranks>> {
-    let unreadable = |e: std::io::Error| {
-        Error::input(format!("the directory cannot be read: {e}")).in_file(directory.display())
-    };
     let mut bundles: BTreeMap<String, Ranks> = BTreeMap::new();
-    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
-        let Some((prefix, rank)) = path.file_name().and_then(|name| rank_of(name.to_str()?)) else {
-            continue;
-        };
-        let ranks = bundles.entry(prefix.to_owned()).or_default();
+    for (prefix, rank, path) in trace_files(directory)? {
+        let ranks = bundles.entry(prefix).or_default();
         let file = ranks.entry(rank).or_insert_with(|| path.clone());
         // Of a file that is there twice the one that every simulator can read counts.
         if path.extension().is_some_and(|extension| extension == "et") {
@@ -132,6 +125,41 @@ fn bundles(directory: &Path) -> Result<BTreeMap<String, Ranks>> {
         }
     }
     Ok(bundles)
+}
+
+/// The files in a directory that are called like traces, with prefix and rank.
+fn trace_files(directory: &Path) -> Result<Vec<(String, u32, PathBuf)>> {
+    let unreadable = |e: std::io::Error| {
+        Error::input(format!("the directory cannot be read: {e}")).in_file(directory.display())
+    };
+    let mut found = Vec::new();
+    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
+        let path = entry.map_err(unreadable)?.path();
+        let named = path.file_name().and_then(|name| rank_of(name.to_str()?));
+        if let Some((prefix, rank)) = named.map(|(prefix, rank)| (prefix.to_owned(), rank)) {
+            found.push((prefix, rank, path));
+        }
+    }
+    Ok(found)
+}
+
+/// A file in a directory that would be taken for a trace of the bundle `<name>.<rank>.et` with some ranks and is none of
+/// its files: of a further rank, or compressed.
+///
+/// # Errors
+/// The directory is there and cannot be read.
+pub fn left_over(directory: &Path, name: &str, ranks: u32) -> Result<Option<PathBuf>> {
+    if !directory.exists() {
+        return Ok(None);
+    }
+    let mut left_over: Option<(u32, PathBuf)> = None;
+    for (prefix, rank, path) in trace_files(directory)? {
+        let is_own = rank < ranks && path.extension().is_some_and(|extension| extension == "et");
+        if prefix == name && !is_own && left_over.as_ref().is_none_or(|(first, _)| rank < *first) {
+            left_over = Some((rank, path));
+        }
+    }
+    Ok(left_over.map(|(_, path)| path))
 }
 
 /// Prefix and rank in a file's name.

@@ -14,6 +14,7 @@ mod memory;
 mod network_file;
 mod number;
 mod shape;
+mod signature;
 mod system_file;
 mod system_keys;
 mod write;
@@ -25,9 +26,10 @@ pub use groups::{group_numbers, read_groups, write_groups};
 pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;
 pub use network_file::NetworkFile;
+pub use signature::Signature;
 pub use system_file::{SystemFile, SystemOptions};
 pub use system_keys::{SystemOverrides, algorithm_key};
-pub use write::{ConfigFiles, ConfigNames, config_names, write};
+pub use write::{ConfigFiles, ConfigNames, config_names, usual_files, write};
 
 /// Parses JSON; a syntax error has the file, line and column.
 fn json(bytes: &[u8], file: &str) -> crate::Result<serde_json::Value> {

@@ -1,13 +1,15 @@
 //! The text of the configuration files, byte for byte as DeepFlow writes them.
 
+use astra_engine::Dialect;
 use astra_policy::Collective;
 use serde::{Serialize, Serializer};
 use serde_json::{Value as Json, json};
 
 use super::number::{float, general};
 use super::system_keys::algorithm_key;
-use super::{AlgorithmLists, Layout, SystemOverrides, WrittenDimension};
-use crate::hw::SysOptions;
+use super::{AlgorithmLists, ConfigRequest, Layout, PolicyChoices, SystemOverrides, WrittenDimension};
+use crate::Result;
+use crate::hw::{NetworkSpec, SysOptions};
 
 /// A run's configuration files: names as their users know them, and text.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -22,6 +24,25 @@ pub struct ConfigFiles {
     pub system_json: String,
     /// Text of `remote_memory.json`: no remote memory.
     pub remote_memory_json: String,
+}
+
+/// The network of a run, the algorithms that the hardware file or else the topology decides for it, and its configuration files:
+/// what they are where no recipe says anything.
+///
+/// # Errors
+/// Ranks that the hardware has no network for.
+pub fn usual_files(
+    spec: &NetworkSpec,
+    request: &ConfigRequest,
+    dialect: Dialect,
+) -> Result<(Layout, AlgorithmLists, ConfigFiles)> {
+    let (chosen, overrides) = (PolicyChoices::new(), SystemOverrides::default());
+    let layout = super::layout(spec, request)?;
+    let lists = AlgorithmLists::of(|collective| {
+        super::decide(spec, &layout, dialect, &chosen, &overrides, collective)
+    })?;
+    let files = write(&layout, &lists, &spec.sys_options, &overrides);
+    Ok((layout, lists, files))
 }
 
 /// Writes the configuration files of a run.

@@ -9,14 +9,17 @@ use serde_json::{Value, json};
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, BuildOptions, Event, KnownRecipe, Outcome, StepStatus};
+use crate::program::this_program;
 use crate::recipe::Recipe;
 use crate::report::stall_json;
+use crate::steps::RanksFinished;
 
+use super::cache::{CacheArgs, Workplace};
 use super::interrupt::stop_on_signal;
 use super::plugin::PluginDirs;
 use super::sharing::{SharingArgs, tell_upstream, upstream_json};
 use super::ui::{Ui, counted};
-use super::{Global, locate, table};
+use super::{Global, cross_check, table};
 
 /// Build a recipe: run the steps whose inputs changed, print the table of results.
 #[derive(Debug, Args)]
@@ -26,7 +29,10 @@ Examples:
   astra-store build recipe.json --explain        # why each executed step was executed
   astra-store build recipe.json --dry-run        # what would be executed
   astra-store build recipe.json --out results    # also write every point's files
+  astra-store build recipe.json --cross-check=AstraSim_Analytical_Congestion_Aware
+  astra-store build recipe.json --out astra_cache --layout astra-cache
   astra-store build recipe.json --upstream /mnt/lab/results --push /mnt/lab/results
+  astra-store build recipe.json --upstream /mnt/lab/results -n  # what would come from there
   astra-store build recipe.json --json | tail -1 # the summary for scripts")]
 pub(super) struct BuildArgs {
     /// The recipe.
@@ -46,9 +52,24 @@ pub(super) struct BuildArgs {
     /// Simulate without checking traces first.
     #[arg(long)]
     no_lint: bool,
+    /// Use nothing that was recorded without this text, and record with it: for when records are no longer believed.
+    /// Takes the place of `salt` in the recipe.
+    #[arg(long, value_name = "TEXT")]
+    salt: Option<String>,
     /// Write the files of every point to this directory, under the names ASTRA-sim's users know.
     #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
     out: Option<PathBuf>,
+    /// Simulate every point with the other engine too, the built-in one or an executable of ASTRA-sim, and compare the
+    /// times of every rank; they must be equal. Where the recipe names no executable this does, or ASTRA_SIM_BINARY.
+    #[arg(long, value_name = "EXECUTABLE", num_args = 0..=1, require_equals = true, conflicts_with = "dry_run")]
+    cross_check: Option<Option<PathBuf>>,
+    /// How --out lays the files out: `points`, a directory for each point; `astra-cache`, as the cache directory of DeepFlow's
+    /// library with its `cache.json`, whole or not at all, and never over files of others.
+    #[arg(long, value_name = "LAYOUT", requires = "out", default_value = "points", value_parser = ["points", "astra-cache"],
+        hide_possible_values = true)]
+    layout: String,
+    #[command(flatten)]
+    cache: CacheArgs,
     #[command(flatten)]
     plugins: PluginDirs,
     /// Run policies that come as libraries in this process, for a debugger; one that crashes takes the build with it.
@@ -59,13 +80,17 @@ pub(super) struct BuildArgs {
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
-    let recipe = Recipe::load(&args.recipe)?;
-    let (store, _temporary) =
-        if args.dry_run { locate::open_unchanged(ui, global)? } else { (locate::open(ui, global)?, None) };
-    let sharing = args.sharing.open(global, &store)?;
+    let recipe = salted(Recipe::load(&args.recipe)?, args.salt.as_deref())?;
+    let cross_check =
+        args.cross_check.as_ref().map(|path| exec::CrossCheck::new(&recipe, path.clone())).transpose()?;
+    let workplace = Workplace::open(ui, global, args.cache.mode()?, args.dry_run)?;
+    let store = &workplace.store;
+    let sharing = args.sharing.open(global, &workplace, args.dry_run)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
+    let watcher = this_program()?;
     let options = BuildOptions {
+        watcher: Some(&watcher),
         jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
         dry_run: args.dry_run,
         keep_going: args.keep_going,
@@ -77,23 +102,36 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         cancel: &cancel,
     };
     let mut progress = Progress::new(ui);
-    let outcome = exec::build(&store, &recipe, &options, &mut |event| progress.show(&event));
+    let outcome = exec::build(store, &recipe, &options, &mut |event| progress.show(&event));
+    let compared = match (&outcome, cross_check) {
+        (Ok(outcome), Some(check)) if !outcome.interrupted => {
+            Some(check.run(store, &recipe, outcome, &options, &mut |event| progress.show(&event)))
+        }
+        _ => None,
+    };
     progress.end()?;
     let outcome = outcome?;
+    let compared = compared.transpose()?;
     for notice in &outcome.notices {
         ui.warn(notice);
     }
-    tell_upstream(ui, &outcome.upstream);
-    let written = args.out.as_ref().map(|dir| exec::materialise(&store, &recipe, &outcome, dir));
+    tell_upstream(ui, &outcome.upstream, sharing.asks_others(), args.dry_run);
+    let written = args.out.as_ref().map(|dir| match args.layout.as_str() {
+        "astra-cache" => exec::write_astra_cache(store, &recipe, &outcome, dir),
+        _ => exec::materialise(store, &recipe, &outcome, dir),
+    });
     // What is finished is handed out, too, when something else failed; not when the user wants to get away.
     let pushed = match outcome.interrupted {
         true => Ok(None),
-        false => sharing.hand_out(ui, &store, &KnownRecipe::of(&recipe)),
+        false => sharing.hand_out(ui, store, &KnownRecipe::of(&recipe)),
     };
     if ui.json() {
         let mut summary = summary(&outcome);
-        if sharing.upstream().is_some() {
+        if sharing.asks_others() {
             summary["upstream"] = upstream_json(&outcome.upstream);
+        }
+        if let Some(compared) = &compared {
+            summary["cross_check"] = cross_check::json(compared);
         }
         if let Ok(Some(pushed)) = &pushed {
             summary["pushed"] = pushed.json();
@@ -102,16 +140,26 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     } else {
         print_table(ui, &outcome)?;
         print_totals(ui, &outcome, args.dry_run);
+        compared.as_ref().map_or(Ok(()), |compared| cross_check::print(ui, compared))?;
     }
     verdict(ui, &outcome)?;
+    compared.as_ref().map_or(Ok(()), |compared| cross_check::verdict(compared))?;
     if let Some(pushed) = pushed? {
         pushed.tell_on_stderr(ui);
         pushed.verdict()?;
     }
     if let (Some(files), Some(dir)) = (written.transpose()?, &args.out) {
-        ui.say(format!("{files} files in {}", dir.display()));
+        ui.say(format!("{} in {}", counted(files, "file"), dir.display()));
     }
     Ok(())
+}
+
+/// A recipe with the salt of the command line, if there is one there.
+pub(super) fn salted(recipe: Recipe, salt: Option<&str>) -> Result<Recipe> {
+    match salt {
+        Some(salt) => recipe.with_salt(salt),
+        None => Ok(recipe),
+    }
 }
 
 /// The last line of `--json`.
@@ -146,6 +194,7 @@ fn summary(outcome: &Outcome) -> Value {
     if outcome.dry_run {
         steps["would_run"] = outcome.steps.would_run.into();
         steps["unknown_until_cutoff"] = outcome.steps.unknown.into();
+        steps["hit_upstream"] = outcome.steps.hit_upstream.into();
     }
     json!({
         "recipe": outcome.recipe,
@@ -169,6 +218,9 @@ fn print_totals(ui: &Ui, outcome: &Outcome, dry_run: bool) {
         parts.push(format!("{} unknown until what is before them has run", s.unknown));
     } else {
         parts.push(format!("{} executed", s.executed));
+    }
+    if s.hit_upstream > 0 {
+        parts.push(format!("{} hit upstream", s.hit_upstream));
     }
     parts.push(format!("{} hit", s.hit));
     if s.failed > 0 {
@@ -215,12 +267,13 @@ fn verdict(ui: &Ui, outcome: &Outcome) -> Result<()> {
 struct Progress<'a> {
     ui: &'a Ui,
     bar: Option<ProgressBar>,
+    bar_is_of_ranks: bool,
     error: Result<()>,
 }
 
 impl<'a> Progress<'a> {
     fn new(ui: &'a Ui) -> Self {
-        Self { ui, bar: None, error: Ok(()) }
+        Self { ui, bar: None, bar_is_of_ranks: false, error: Ok(()) }
     }
 
     fn show(&mut self, event: &Event<'_>) {
@@ -237,12 +290,30 @@ impl<'a> Progress<'a> {
                 let verb = if *status == StepStatus::Run { "" } else { "would run " };
                 self.line(&format!("{verb}{kind:<8}{point}: {why}"));
             }
+            Event::Ranks { ranks, .. } => self.ranks(ranks),
             Event::Point { .. } => {
-                if let Some(bar) = &self.bar {
+                if let Some(bar) = self.bar.as_ref().filter(|_| !self.bar_is_of_ranks) {
                     bar.inc(1);
                 }
             }
             _ => {}
+        }
+    }
+
+    /// Of a single point its ranks are what there is to wait for.
+    fn ranks(&mut self, ranks: &RanksFinished) {
+        let RanksFinished { finished, ranks } = *ranks;
+        match &self.bar {
+            Some(bar) if self.bar_is_of_ranks => bar.set_position(finished.into()),
+            Some(bar) => bar.set_message(format!("({finished} of {ranks} ranks)")),
+            None if self.ui.shows_progress() => {
+                let style = ProgressStyle::with_template("{bar:30} {pos}/{len} ranks finished {elapsed}")
+                    .unwrap_or_else(|_| ProgressStyle::default_bar());
+                self.bar =
+                    Some(ProgressBar::new(ranks.into()).with_style(style).with_position(finished.into()));
+                self.bar_is_of_ranks = true;
+            }
+            None => {}
         }
     }
 
@@ -277,6 +348,9 @@ fn event_json(event: &Event<'_>) -> Value {
                 value["why"] = why.as_str().into();
             }
             value
+        }
+        Event::Ranks { point, ranks: RanksFinished { finished, ranks } } => {
+            json!({ "event": "ranks", "point": point, "finished": finished, "ranks": ranks })
         }
         Event::Point { name, status, error } => {
             let mut value = json!({ "event": "point", "name": name, "status": status.as_str() });

@@ -6,7 +6,7 @@ use astra_engine::Dialect;
 use clap::Args;
 use serde_json::json;
 
-use crate::astrasim::{self, AlgorithmLists, ConfigRequest, PolicyChoices, SystemOverrides};
+use crate::astrasim::{self, ConfigRequest};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::hw::{Axis, Document};
@@ -67,12 +67,7 @@ pub(super) fn run(ui: &Ui, args: &ConfigsArgs) -> Result<()> {
             .map_err(|e| e.key("--preferred-axes"))?,
         faulty_links: None,
     };
-    let overrides = SystemOverrides::default();
-    let layout = astrasim::layout(&spec, &request).map_err(|e| e.in_file(&file))?;
-    let lists = AlgorithmLists::of(|collective| {
-        astrasim::decide(&spec, &layout, dialect, &PolicyChoices::new(), &overrides, collective)
-    })?;
-    let written = astrasim::write(&layout, &lists, &spec.sys_options, &overrides);
+    let (_, _, written) = astrasim::usual_files(&spec, &request, dialect).map_err(|e| e.in_file(&file))?;
     let named = [
         ("network", &written.network_name, &written.network_yml),
         ("system", &written.system_name, &written.system_json),

@@ -7,7 +7,6 @@ use std::time::Instant;
 use artifact_store::Store;
 use artifact_store::bundle::{ImportOptions, import, import_dir};
 use artifact_store::remote::PullOptions;
-use artifact_store::trust::TrustPolicy;
 use clap::Args;
 
 use crate::error::Result;
@@ -17,7 +16,7 @@ use crate::files;
 use super::received::received;
 use super::transfer::{Bar, Transfer, failed, trust};
 use super::ui::Ui;
-use super::{Global, locate};
+use super::{Global, legacy, locate};
 
 /// Take over results from a bundle or from another store's directory.
 ///
@@ -27,36 +26,61 @@ use super::{Global, locate};
 #[command(after_help = "\
 Examples:
   astra-store import results.bundle
+  astra-store import results.bundle -n          # what is in it, and whether it is whole
   astra-store import /mnt/usb/.astra-store      # merges a store; roots of the same name stay as they are here
   ssh lab astra-store export - | astra-store import -
+  astra-store import --cache-json astra_cache/cache.json
 
 The exit code is 1 when something was left out or is another result here; the rest is imported all the same.
 3 is a bundle that is damaged or none.")]
 pub(super) struct ImportArgs {
     /// A bundle, `-` for one from stdin, or the directory of a store.
-    from: PathBuf,
+    #[arg(required_unless_present = "cache_json")]
+    from: Option<PathBuf>,
+    /// Keep a cache.json of DeepFlow's library as unverified history: no build and no simulation uses it, and `show --legacy`
+    /// compares it with what a run of its files gives.
+    #[arg(long, value_name = "FILE", conflicts_with_all = ["from", "require_signed"])]
+    cache_json: Option<PathBuf>,
     /// Use no record that no key of `astra-store trust` has signed.
     #[arg(long)]
     require_signed: bool,
+    /// Say what would come, and change nothing. A bundle is read and checked to its end.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &ImportArgs) -> Result<()> {
-    let from = args.from.as_path();
+    if let Some(file) = &args.cache_json {
+        return legacy::import(ui, &locate::open(ui, global)?, file);
+    }
+    let from = args.from.as_deref().unwrap_or(Path::new("-"));
     // Before a store is made for nothing.
     let input: Option<Box<dyn Read>> = match () {
         () if from == Path::new("-") => Some(Box::new(std::io::stdin().lock())),
         () if from.is_dir() => None,
         () => Some(Box::new(BufReader::new(files::open(from)?))),
     };
-    let store = locate::open(ui, global)?;
+    let (store, _temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
     let trust = trust(&store, args.require_signed)?;
     let started = Instant::now();
     let _session = store.session()?;
     let (mut transfer, adopted) = match input {
-        Some(input) => bundle(ui, &store, input, trust, from)?,
-        None => directory(ui, &store, trust, from)?,
+        Some(input) => bundle(
+            ui,
+            &store,
+            input,
+            ImportOptions { trust, dry_run: args.dry_run, ..ImportOptions::default() },
+            from,
+        )?,
+        None => directory(
+            ui,
+            &store,
+            PullOptions { trust, dry_run: args.dry_run, ..PullOptions::default() },
+            from,
+        )?,
     };
     transfer.elapsed = started.elapsed();
+    transfer.dry_run = args.dry_run;
     received(ui, &transfer, &adopted)
 }
 
@@ -66,15 +90,14 @@ fn bundle(
     ui: &Ui,
     store: &Store,
     input: Box<dyn Read>,
-    trust: TrustPolicy,
+    options: ImportOptions,
     from: &Path,
 ) -> Result<(Transfer, Adopted)> {
     let other = from.display().to_string();
-    let options = ImportOptions { trust, ..ImportOptions::default() };
     let bar = Bar::new(ui);
     let report = import(store, input, &options, &mut |progress| bar.show(progress))
         .map_err(|e| failed(e, store, &other))?;
-    let adopted = adopt(store, &report.selection, &other)?;
+    let adopted = if options.dry_run { Adopted::default() } else { adopt(store, &report.selection, &other)? };
     // Blobs that were here come along in a bundle, and are not news.
     let is_news = report.actions > 0 || adopted.roots > 0;
     let transfer = Transfer {
@@ -91,9 +114,8 @@ fn bundle(
     Ok((transfer, adopted))
 }
 
-fn directory(ui: &Ui, store: &Store, trust: TrustPolicy, from: &Path) -> Result<(Transfer, Adopted)> {
+fn directory(ui: &Ui, store: &Store, options: PullOptions, from: &Path) -> Result<(Transfer, Adopted)> {
     let other = from.display().to_string();
-    let options = PullOptions { trust, ..PullOptions::default() };
     let bar = Bar::new(ui);
     let merged = import_dir(store, from, &options, &mut |progress| bar.show(progress))
         .map_err(|e| failed(e, store, &other))?;

@@ -9,7 +9,8 @@ use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{KnownRecipe, LatestBuild};
-use crate::steps::runs_of_result;
+use crate::recipe::EngineKind;
+use crate::steps::{engine_of_run, runs_of_result};
 
 use super::Global;
 use super::ui::Ui;
@@ -21,14 +22,44 @@ fn directory(global: &Global) -> Result<PathBuf> {
     if let Some(dir) = &global.store {
         return Ok(dir.clone());
     }
-    let from_environment = ["ASTRA_STORE", "ASTRA_CACHE_DIR"].into_iter().filter_map(std::env::var_os);
-    if let Some(dir) = from_environment.into_iter().find(|dir| !dir.is_empty()) {
-        return Ok(dir.into());
+    if let Some(dir) = of_environment() {
+        return Ok(dir);
     }
     let here = std::env::current_dir()
         .map_err(|e| Error::new(ErrorKind::System, format!("the current directory cannot be read: {e}")))?;
     let found = here.ancestors().map(|dir| dir.join(DIRECTORY)).find(|dir| dir.is_dir());
     Ok(found.unwrap_or_else(|| here.join(DIRECTORY)))
+}
+
+/// The directory that the environment names, if it names one.
+fn of_environment() -> Option<PathBuf> {
+    let variable = |name: &str| std::env::var_os(name).filter(|dir| !dir.is_empty()).map(PathBuf::from);
+    variable("ASTRA_STORE").or_else(|| variable("ASTRA_CACHE_DIR").map(in_cache_directory))
+}
+
+/// The store in a directory that may be DeepFlow's cache too: beside files of others it lies in a directory of its own, so
+/// that both can use the place.
+fn in_cache_directory(dir: PathBuf) -> PathBuf {
+    let own = dir.join(DIRECTORY);
+    let is_store = |dir: &Path| ["FORMAT", "locks"].iter().any(|name| dir.join(name).exists());
+    let holds_others = || std::fs::read_dir(&dir).is_ok_and(|mut entries| entries.next().is_some());
+    if !is_store(&dir) && (own.is_dir() || holds_others()) { own } else { dir }
+}
+
+/// Whether the option or the environment names a store.
+pub(super) fn is_named(global: &Global) -> bool {
+    global.store.is_some() || of_environment().is_some()
+}
+
+/// The directory of the store, if there is one: neither missing nor empty.
+pub(super) fn present(global: &Global) -> Result<Option<PathBuf>> {
+    let dir = directory(global)?;
+    // Opening says what is wrong with a directory that holds something else.
+    let is_nothing = match std::fs::read_dir(&dir) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
+    };
+    Ok((!is_nothing).then_some(dir))
 }
 
 /// How every command opens a store.
@@ -51,18 +82,24 @@ pub(super) fn open(ui: &Ui, global: &Global) -> Result<Store> {
 /// Opens the store for a command that must neither create nor change one: when it is not there, an empty one that
 /// disappears with the returned directory.
 pub(super) fn open_unchanged(ui: &Ui, global: &Global) -> Result<(Store, Option<TempDir>)> {
-    let dir = directory(global)?;
-    // Opening says what is wrong with a directory that holds something else.
-    let is_nothing = match std::fs::read_dir(&dir) {
-        Ok(mut entries) => entries.next().is_none(),
-        Err(e) => e.kind() == std::io::ErrorKind::NotFound,
-    };
-    if !is_nothing {
+    if let Some(dir) = present(global)? {
         return Ok((Store::open(&dir, &Options { read_only: true, ..options(ui, global) })?, None));
     }
+    let (store, temporary) = open_temporary(ui, global)?;
+    Ok((store, Some(temporary)))
+}
+
+/// Opens an empty store that disappears with the returned directory.
+pub(super) fn open_temporary(ui: &Ui, global: &Global) -> Result<(Store, TempDir)> {
     let temporary = tempfile::tempdir()
         .map_err(|e| Error::new(ErrorKind::System, format!("no temporary directory can be made: {e}")))?;
-    Ok((Store::open(temporary.path(), &options(ui, global))?, Some(temporary)))
+    let options = Options { read_only: false, ..options(ui, global) };
+    Ok((Store::open(temporary.path(), &options)?, temporary))
+}
+
+/// Opens the store for what comes from elsewhere; as [`open_unchanged`] when nothing is to change.
+pub(super) fn open_to_receive(ui: &Ui, global: &Global, dry_run: bool) -> Result<(Store, Option<TempDir>)> {
+    if dry_run { open_unchanged(ui, global) } else { Ok((open(ui, global)?, None)) }
 }
 
 /// Opens a store that has to be there, for commands that only read.
@@ -124,8 +161,9 @@ pub(super) fn is_digest(what: &str) -> bool {
     what.bytes().all(|b| b.is_ascii_hexdigit())
 }
 
-/// The run that is meant by a recipe with one result, a result, or the run itself.
-pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
+/// The run that is meant by a recipe with one result, a result, or the run itself. Where two engines gave a result, the
+/// run of the one that is asked for.
+pub(super) fn run(store: &Store, what: &str, engine: EngineKind) -> Result<ActionKey> {
     if let Some(recipe) = KnownRecipe::find(store, what)?
         && LatestBuild::load(store, &recipe)?.is_some()
     {
@@ -138,7 +176,14 @@ pub(super) fn run(store: &Store, what: &str) -> Result<ActionKey> {
         Found::Action(key) => return Ok(key),
         Found::Blob(digest) => digest,
     };
-    match &runs_of_result(store, &result)?[..] {
+    let mut runs = runs_of_result(store, &result)?;
+    if runs.len() > 1 {
+        let by_engine =
+            runs.iter().filter(|run| matches!(engine_of_run(store, run), Ok(Some(kind)) if kind == engine));
+        let by_engine: Vec<ActionKey> = by_engine.copied().collect();
+        runs = if by_engine.is_empty() { runs } else { by_engine };
+    }
+    match &runs[..] {
         [run] => Ok(*run),
         [] => Err(Error::new(ErrorKind::Usage, format!("blob {result} is not the result of a run that is recorded here"))
             .hint("`astra-store show RECIPE --json` lists the digests of results; build the recipe again if it was dropped")),

@@ -3,9 +3,11 @@
 //! Only this room knows of terminals, clap and exit codes. stdout is data, stderr is talk.
 
 mod build;
+mod cache;
 mod cat;
 mod completions;
 mod configs;
+mod cross_check;
 mod doctor;
 mod et;
 mod export;
@@ -14,7 +16,9 @@ mod gc;
 mod import;
 mod init;
 mod interrupt;
+mod invocation;
 mod key;
+mod legacy;
 mod locate;
 mod ls;
 mod moments;
@@ -24,11 +28,13 @@ mod policy_compare;
 mod policy_host;
 mod pull;
 mod push;
+mod rank_lines;
 mod received;
 mod repair;
 mod roots;
 mod schema;
 mod selected;
+mod serve;
 mod sharing;
 mod show;
 mod sim;
@@ -39,6 +45,7 @@ mod trust;
 mod ui;
 mod validate;
 mod verify;
+mod watch_simulator;
 
 use std::path::PathBuf;
 use std::process::ExitCode;
@@ -46,7 +53,8 @@ use std::process::ExitCode;
 use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
-use crate::policy;
+use crate::{external, policy};
+use invocation::Invocation;
 use ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -130,6 +138,7 @@ enum Command {
     Schema(schema::SchemaArgs),
     Completions(completions::CompletionsArgs),
     Sim(Box<sim::SimArgs>),
+    Serve(serve::ServeArgs),
     Plugin(plugin::PluginArgs),
     Policy(policy_compare::PolicyArgs),
     #[command(name = policy::COMMAND, hide = true)]
@@ -137,6 +146,8 @@ enum Command {
         /// Process that started this one.
         parent: u32,
     },
+    #[command(name = external::COMMAND, hide = true)]
+    WatchSimulator,
 }
 
 fn version() -> String {
@@ -145,11 +156,13 @@ fn version() -> String {
 
 /// Runs the command line of this process and gives its exit code.
 pub fn main() -> ExitCode {
-    let cli = Cli::parse();
+    let Invocation { cli, stands_in, ignored } =
+        Invocation::of(std::env::args_os()).unwrap_or_else(|error| error.exit());
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
     // The codes of these are sums of what they find; a failure must not look like one.
     let says_what_it_finds = matches!(cli.command, Command::Verify(_) | Command::Repair(_));
-    match run(&ui, cli) {
+    ignored.iter().for_each(|ignored| ui.warn(ignored));
+    match run(&ui, cli, stands_in) {
         Ok(code) => code,
         Err(e) => {
             ui.error(&e);
@@ -158,7 +171,7 @@ pub fn main() -> ExitCode {
     }
 }
 
-fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
+fn run(ui: &Ui, cli: Cli, stands_in: bool) -> Result<ExitCode> {
     let global = &cli.global;
     match cli.command {
         Command::Verify(args) => return verify::run(ui, global, &args),
@@ -185,10 +198,12 @@ fn run(ui: &Ui, cli: Cli) -> Result<ExitCode> {
         Command::Init(args) => init::run(ui, &args),
         Command::Schema(args) => schema::run(ui, &args),
         Command::Completions(args) => completions::run(ui, &args),
-        Command::Sim(args) => sim::run(ui, &args),
+        Command::Sim(args) => sim::run(ui, global, &args, stands_in),
+        Command::Serve(args) => serve::run(ui, global, &args),
         Command::Plugin(args) => plugin::run(ui, global, &args),
         Command::Policy(args) => policy_compare::run(ui, global, &args),
         Command::PolicyHost { parent } => policy_host::run(parent),
+        Command::WatchSimulator => watch_simulator::run(),
     }?;
     Ok(ExitCode::SUCCESS)
 }

@@ -9,6 +9,7 @@ use serde_json::{Value, json};
 use crate::decision::BEST;
 use crate::error::Result;
 use crate::exec::{self, BuildOptions, Compared, ComparedPoint, Comparison, Event, PointStatus, UnderPolicy};
+use crate::program::this_program;
 use crate::recipe::{PolicyConfig, PolicyPlugin, Recipe};
 use crate::report::{Align, Table, format_nanos};
 
@@ -73,7 +74,9 @@ fn compare(ui: &Ui, global: &Global, args: &CompareArgs) -> Result<()> {
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let plugins = args.plugins.path();
+    let watcher = this_program()?;
     let options = BuildOptions {
+        watcher: Some(&watcher),
         jobs: args.jobs.or_else(|| std::thread::available_parallelism().ok()).map_or(1, NonZeroUsize::get),
         dry_run: false,
         keep_going: true,

@@ -12,6 +12,7 @@ use crate::exec::{Adopted, adopt, build_key};
 use crate::recipe::Recipe;
 use crate::steps::PluginPath;
 
+use super::build::salted;
 use super::received::received;
 use super::transfer::{Bar, Transfer, failed, open_remote, trust};
 use super::ui::Ui;
@@ -28,6 +29,7 @@ use super::{Global, locate};
 Examples:
   astra-store pull /mnt/lab/results                  # everything
   astra-store pull recipe.json /mnt/lab/results      # the build of this recipe as its files are now
+  astra-store pull recipe.json /mnt/lab/results -n   # how much that would be
   astra-store pull DIGEST /mnt/lab/results           # 64 digits of a blob or an action
   astra-store build recipe.json --upstream /mnt/lab/results   # what of it is there, and the rest executed
 
@@ -37,12 +39,19 @@ pub(super) struct PullArgs {
     /// Files of recipes, or whole digests; everything if there are none. Last the directory.
     #[arg(required = true, value_name = "RECIPE|DIGEST|SRC")]
     what: Vec<String>,
+    /// The salt that the builds of these recipes were made with, if it is not in the recipe.
+    #[arg(long, value_name = "TEXT")]
+    salt: Option<String>,
     /// Use no record that no key of `astra-store trust` has signed.
     #[arg(long)]
     require_signed: bool,
     /// Compare records that are here already, too.
     #[arg(long)]
     compare: bool,
+    /// Say what would come, and change nothing. Records and lists are checked; of other blobs it is asked whether they are
+    /// there.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
@@ -50,11 +59,14 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
         args.what.split_last().map_or(("", &[][..]), |(source, what)| (source.as_str(), what));
     let source = PathBuf::from(source);
     let remote = open_remote(&source)?;
-    let selection = wanted(locate::open_if_there(ui, global)?.as_ref(), &remote, what, &source)?;
-    let store = locate::open(ui, global)?;
+    let known = locate::open_if_there(ui, global)?;
+    let selection = wanted(known.as_ref(), &remote, what, args.salt.as_deref(), &source)?;
+    drop(known);
+    let (store, _temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
     let options = PullOptions {
         trust: trust(&store, args.require_signed)?,
         compare_all: args.compare,
+        dry_run: args.dry_run,
         ..PullOptions::default()
     };
     let started = Instant::now();
@@ -70,7 +82,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
         disagreements: report.disagreements,
         left_out: report.left_out,
         elapsed: started.elapsed(),
-        dry_run: false,
+        dry_run: args.dry_run,
     };
     received(ui, &transfer, &adopted)
 }
@@ -87,7 +99,7 @@ fn pull_from(
     let bar = Bar::new(ui);
     let report = pull(store, selection, remote, options, &mut |progress| bar.show(progress))
         .map_err(|e| failed(e, store, &other))?;
-    let adopted = adopt(store, selection, &other)?;
+    let adopted = if options.dry_run { Adopted::default() } else { adopt(store, selection, &other)? };
     Ok((report, adopted))
 }
 
@@ -96,6 +108,7 @@ fn wanted(
     store: Option<&Store>,
     remote: &DirectoryRemote,
     names: &[String],
+    salt: Option<&str>,
     source: &Path,
 ) -> Result<Selection> {
     let outside = |e: artifact_store::Error| Error::outside_store(&e);
@@ -106,7 +119,8 @@ fn wanted(
     let mut selection = Selection::default();
     for name in names {
         if Path::new(name).is_file() {
-            let key = build_key(store, &Recipe::load(Path::new(name))?, &PluginPath::new(&[], &[]))?;
+            let recipe = salted(Recipe::load(Path::new(name))?, salt)?;
+            let key = build_key(store, &recipe, &PluginPath::new(&[], &[]))?;
             if !remote.has_actions(&[key]).map_err(outside)?[0] {
                 return Err(no_build(name, source));
             }

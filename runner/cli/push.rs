@@ -42,6 +42,9 @@ pub(super) struct PushArgs {
     /// Look for every blob there instead of relying on the entries: brings back what was lost.
     #[arg(long)]
     recheck: bool,
+    /// Read every blob there, too, and replace what is damaged.
+    #[arg(long)]
+    verify: bool,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &PushArgs) -> Result<()> {
@@ -53,7 +56,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PushArgs) -> Result<()> {
     let _session = store.session()?;
     let selection = selected(&store, what)?;
     let remote = destination(&dest, args.dry_run)?;
-    let options = PushOptions { recheck: args.recheck };
+    let options = PushOptions { recheck: args.recheck, verify: args.verify };
     let mut transfer = push_to(ui, &store, &selection, remote.as_ref(), &options, &dest)?;
     transfer.dry_run = args.dry_run;
     transfer.tell(ui, Map::new())?;
@@ -83,6 +86,10 @@ pub(super) fn push_to(
     let bar = Bar::new(ui);
     let report = push(store, selection, remote, options, &mut |progress| bar.show(progress))
         .map_err(|e| failed(e, store, &other))?;
+    drop(bar);
+    for digest in &report.mended {
+        ui.warn(format!("blob {digest} is damaged in {other}; it is replaced"));
+    }
     Ok(Transfer {
         done: ("pushed", "to"),
         other,

@@ -14,6 +14,7 @@ use crate::exec::{KnownRecipe, UpstreamReport, actions_of, selection_of};
 use crate::report::format_bytes;
 
 use super::Global;
+use super::cache::Workplace;
 use super::push::push_to;
 use super::transfer::{
     Transfer, create_remote, disagreement_json, open_remote, refusal_json, tell_trouble, trust,
@@ -25,8 +26,8 @@ use super::ui::{Ui, counted};
 #[command(next_help_heading = "Sharing")]
 pub(super) struct SharingArgs {
     /// Ask the remote in this directory before a step is executed; may be given several times. What is there is
-    /// checked and kept in this store; nothing is written there.
-    #[arg(long, value_name = "DIR", conflicts_with = "dry_run")]
+    /// checked and kept in this store; nothing is written there. With --dry-run it is only asked, and nothing kept.
+    #[arg(long, value_name = "DIR")]
     upstream: Vec<PathBuf>,
     /// Use no record from upstream that no key of `astra-store trust` has signed.
     #[arg(long, requires = "upstream")]
@@ -42,14 +43,16 @@ pub(super) struct SharingArgs {
 /// What the options name, found to be usable before the build begins.
 pub(super) struct Sharing {
     upstream: Option<Upstream>,
+    asks_others: bool,
     key: Option<SecretKey>,
     push: Option<(PathBuf, DirectoryRemote)>,
 }
 
 impl SharingArgs {
     /// Opens everything that the options name.
-    pub(super) fn open(&self, global: &Global, store: &Store) -> Result<Sharing> {
-        if global.read_only && (!self.upstream.is_empty() || self.sign.is_some()) {
+    pub(super) fn open(&self, global: &Global, workplace: &Workplace, dry_run: bool) -> Result<Sharing> {
+        let store = &workplace.store;
+        if global.read_only && !dry_run && (!self.upstream.is_empty() || self.sign.is_some()) {
             return Err(Error::new(
                 ErrorKind::Usage,
                 "what comes from upstream and signatures are kept in the store",
@@ -57,14 +60,23 @@ impl SharingArgs {
             .key("--read-only")
             .hint("leave out --read-only, or --upstream and --sign"));
         }
-        let mut remotes: Vec<Arc<dyn Remote>> = Vec::new();
+        if self.require_signed && workplace.is_temporary() {
+            let message =
+                "whose signatures count is kept in the store, which this cache mode does not write to";
+            return Err(Error::new(ErrorKind::Usage, message)
+                .key("--require-signed")
+                .hint("build with --cache CACHE_READWRITE"));
+        }
+        let mut remotes: Vec<Arc<dyn Remote>> = workplace.cached.iter().cloned().collect();
         for place in &self.upstream {
             remotes.push(Arc::new(open_remote(place)?));
         }
-        let options = PullOptions { trust: trust(store, self.require_signed)?, ..PullOptions::default() };
+        let options =
+            PullOptions { trust: trust(store, self.require_signed)?, dry_run, ..PullOptions::default() };
         let key = self.sign.as_deref().map(SecretKey::read).transpose();
         let push = self.push.clone().map(|place| create_remote(&place).map(|remote| (place, remote)));
         Ok(Sharing {
+            asks_others: !self.upstream.is_empty(),
             upstream: (!remotes.is_empty()).then(|| Upstream::new(remotes, options)),
             key: key.map_err(|e| Error::outside_store(&e))?,
             push: push.transpose()?,
@@ -75,6 +87,11 @@ impl SharingArgs {
 impl Sharing {
     pub(super) fn upstream(&self) -> Option<&Upstream> {
         self.upstream.as_ref()
+    }
+
+    /// Whether others are asked, not only what is stored here.
+    pub(super) fn asks_others(&self) -> bool {
+        self.asks_others
     }
 
     /// Signs and pushes what a build has come to, as far as that is asked for.
@@ -119,16 +136,17 @@ fn sign(ui: &Ui, store: &Store, recipe: &KnownRecipe, secret: &SecretKey) -> Res
     Ok(())
 }
 
-/// Says what came from upstream and what did not.
-pub(super) fn tell_upstream(ui: &Ui, report: &UpstreamReport) {
+/// Says what came from upstream, where somebody else was asked, and what did not.
+pub(super) fn tell_upstream(ui: &Ui, report: &UpstreamReport, asks_others: bool, dry_run: bool) {
     for error in &report.failed {
         ui.warn(format!("upstream {error}; it was not asked again"));
     }
     tell_trouble(ui, &report.disagreements, &report.left_out);
-    if report.actions > 0 {
+    if report.actions > 0 && asks_others {
         let actions = counted(usize::try_from(report.actions).unwrap_or(usize::MAX), "record");
         let blobs = counted(usize::try_from(report.blobs).unwrap_or(usize::MAX), "blob");
-        ui.say(format!("{actions} and {blobs} ({}) came from upstream", format_bytes(report.bytes)));
+        let came = if dry_run { "would come" } else { "came" };
+        ui.say(format!("{actions} and {blobs} ({}) {came} from upstream", format_bytes(report.bytes)));
     }
 }
 

@@ -9,15 +9,16 @@ use astra_engine::{Options, SEMANTIC_VERSION};
 use clap::Args;
 use serde_json::{Value, json};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{LatestBuild, PointStatus};
+use crate::external;
+use crate::recipe::EngineKind;
 use crate::report::{Align, LinkReport, RunResult, Table, format_bytes, format_nanos};
 use crate::steps::{RecordedRun, recorded_run};
 
 use super::follow::{Followed, TraceArgs, Wanted, follow};
-use super::locate;
 use super::ui::Ui;
-use super::{Global, table};
+use super::{Global, legacy, locate, table};
 
 /// How many links a table shows.
 const SHOWN_LINKS: usize = 20;
@@ -36,45 +37,61 @@ Examples:
   astra-store show 3f2a91c0          # any unique beginning of a digest
   astra-store show h100-allreduce --trace h100.json.gz --ranks 0-3
   astra-store show h100-allreduce --links
-  astra-store show h100-allreduce --decisions")]
+  astra-store show h100-allreduce --decisions
+  astra-store show h100-allreduce --log          # what an external simulator printed
+  astra-store show --legacy")]
 pub(super) struct ShowArgs {
     /// Name of a recipe, or a digest, or a unique beginning of one. NAME@PLACE where several recipes have the name: `ls`
     /// lists the places.
-    what: String,
+    #[arg(required_unless_present = "legacy")]
+    what: Option<String>,
+    /// Compare what `import --cache-json` has kept with what a run of its files gives now.
+    #[arg(long, conflicts_with_all = ["what", "links", "trace"])]
+    legacy: bool,
+    /// With --legacy: whose rules, deepflow (the default) or astra-sim.
+    #[arg(long, value_name = "DIALECT", requires = "legacy")]
+    dialect: Option<String>,
     /// Show what each link carried, the busiest first, and name the bottleneck; needs congestion_aware.
     #[arg(long)]
     links: bool,
     /// Show which algorithm was decided for each collective of a recipe's points, by whom and why, and where another one is
     /// simulated.
-    #[arg(long, conflicts_with = "links")]
+    #[arg(long, conflicts_with_all = ["links", "log"])]
     decisions: bool,
+    /// Show what the simulator printed that gave a result, if that was another program; beginning and end are kept.
+    #[arg(long, conflicts_with_all = ["links", "trace"])]
+    log: bool,
     #[command(flatten)]
     trace: TraceArgs,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     let store = locate::open_existing(ui, global)?;
+    let Some(what) = &args.what else { return legacy::show(ui, &store, args.dialect.as_deref()) };
+    if args.log {
+        return show_log(ui, &store, what);
+    }
     if args.trace.is_wanted() || args.links {
-        return show_again(ui, &store, args);
+        return show_again(ui, &store, what, args);
     }
     if args.decisions {
-        return decisions::show(ui, &store, &args.what);
+        return decisions::show(ui, &store, what);
     }
-    if let Some(build) = locate::latest_build(&store, &args.what)? {
+    if let Some(build) = locate::latest_build(&store, what)? {
         return show_recipe(ui, build);
     }
-    if !locate::is_digest(&args.what) {
-        return Err(locate::unknown_recipe(&store, &args.what)?);
+    if !locate::is_digest(what) {
+        return Err(locate::unknown_recipe(&store, what)?);
     }
-    match locate::find(&store, &args.what)? {
+    match locate::find(&store, what)? {
         Found::Action(key) => show_action(ui, &store, &key),
         Found::Blob(digest) => show_blob(ui, &store, &digest),
     }
 }
 
 /// Simulates a run again to show what its result does not hold.
-fn show_again(ui: &Ui, store: &Store, args: &ShowArgs) -> Result<()> {
-    let key = locate::run(store, &args.what)?;
+fn show_again(ui: &Ui, store: &Store, what: &str, args: &ShowArgs) -> Result<()> {
+    let key = locate::run(store, what, EngineKind::Builtin)?;
     let RecordedRun { simulation, result, engine_version } = recorded_run(store, &key)?;
     let wanted = Wanted { trace: &args.trace, nodes: false, links: args.links };
     let Followed { report, links, .. } = follow(ui, &simulation, &Options::default(), &wanted)?;
@@ -86,6 +103,22 @@ fn show_again(ui: &Ui, store: &Store, args: &ShowArgs) -> Result<()> {
     }
     links
         .map_or(Ok(()), |links| show_links(ui, &LinkReport::new(&simulation.network, report.finish(), links)))
+}
+
+/// Shows what a run of a simulator that is another program printed.
+fn show_log(ui: &Ui, store: &Store, what: &str) -> Result<()> {
+    let key = locate::run(store, what, EngineKind::AstraSim)?;
+    let log = store.provenance(&key)?.map(|provenance| provenance.log).unwrap_or_default();
+    if log.is_empty() {
+        return Err(Error::new(ErrorKind::Usage, format!("run {key} printed nothing that is kept"))
+            .hint("logs are kept of simulators that are other programs, in the store that ran them"));
+    }
+    let text = external::text_of(&log)
+        .map_err(|e| Error::new(ErrorKind::Store, format!("the log of run {key} cannot be read: {e}")))?;
+    if ui.json() {
+        return ui.json_line(&json!({ "run": key.to_string(), "log": String::from_utf8_lossy(&text) }));
+    }
+    ui.data(|out| out.write_all(&text))
 }
 
 fn show_links(ui: &Ui, links: &LinkReport<'_>) -> Result<()> {

@@ -1,28 +1,43 @@
-//! `astra-store sim`: the command line of ASTRA-sim's analytical binary, answered by the built-in engine.
+//! `astra-store sim`: the command line of ASTRA-sim's analytical binary, answered by the built-in engine, through a store
+//! where one is named.
 
-use std::io::Write;
 use std::path::PathBuf;
 
 use clap::Args;
 use serde_json::{Value, json};
 
-use astra_engine::{Dialect, NetworkModel, Options, Rank, RankReport, Report};
+use artifact_store::Store;
+use astra_engine::{Dialect, NetworkModel, Options, RankReport, Report};
 
 use crate::astrasim::SystemOptions;
 use crate::error::{Error, ErrorKind, Result};
+use crate::exec::{Lone, LoneOptions};
 use crate::files;
 use crate::report::{LinkReport, nodes_csv, stall_json};
-use crate::sim::{SimInputs, read};
+use crate::sim::{SimFiles, SimPaths, SimSettings};
 
+use super::cache::CacheArgs;
 use super::follow::{Followed, TraceArgs, Wanted, follow};
+use super::rank_lines::RankLines;
 use super::ui::Ui;
+use super::{Global, locate};
+
+/// The variable that says whose rules count where no option does: a program that calls the original passes none.
+const DIALECT: &str = "ASTRA_STORE_DIALECT";
 
 /// Simulate existing files with the options of the ASTRA-sim analytical binary.
+///
+/// A repeated call is answered from the store where --store, $ASTRA_STORE or $ASTRA_CACHE_DIR names one; without, no store is
+/// used or made. What --nodes, --links and --trace show is always simulated. Unknown options are ignored, with a warning.
 #[derive(Debug, Args)]
-#[command(after_help = "\
-Example:
+#[command(
+    args_override_self = true,
+    after_help = "\
+Examples:
   astra-store sim --workload-configuration=workload/all_reduce --system-configuration=system.json \\
-    --network-configuration=network.yml --remote-memory-configuration=no_memory_expansion.json")]
+    --network-configuration=network.yml --remote-memory-configuration=no_memory_expansion.json
+  ln -s $(command -v astra-store) AstraSim_Analytical_Congestion_Aware  # stands in for the original's binary"
+)]
 pub(super) struct SimArgs {
     /// Prefix P of the traces: rank r reads P.<r>.et.
     #[arg(long, value_name = "PREFIX")]
@@ -46,14 +61,15 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "X", default_value_t = 1.0)]
     injection_scale: f64,
     /// Precede every message by a handshake.
-    #[arg(long, value_name = "BOOL", default_value_t = false, action = clap::ArgAction::Set)]
+    #[arg(long, value_name = "BOOL", num_args = 0..=1, default_value = "false", default_missing_value = "true",
+        value_parser = boolean, action = clap::ArgAction::Set)]
     rendezvous_protocol: bool,
     /// Whether messages compete for links: congestion_aware or congestion_unaware.
     #[arg(long, value_name = "MODEL", default_value = "congestion_aware")]
     network_model: String,
-    /// Whose rules: astra-sim or deepflow.
-    #[arg(long, value_name = "DIALECT", default_value = "astra-sim")]
-    dialect: String,
+    /// Whose rules: astra-sim or deepflow. Default: $ASTRA_STORE_DIALECT, else astra-sim.
+    #[arg(long, value_name = "DIALECT")]
+    dialect: Option<String>,
     /// Write to this file when each node of each rank ran, as CSV.
     #[arg(long, value_name = "FILE")]
     nodes: Option<PathBuf>,
@@ -79,46 +95,34 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "DIR")]
     logging_folder: Option<PathBuf>,
     #[command(flatten)]
+    cache: CacheArgs,
+    #[command(flatten)]
     trace: TraceArgs,
 }
 
-pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
-    let usage = |option: &str, e: String| Error::new(ErrorKind::Usage, format!("--{option}: {e}"));
-    let network_model: NetworkModel = args
-        .network_model
-        .parse()
-        .map_err(|e: astra_engine::UnknownName| usage("network-model", e.to_string()))?;
-    let dialect: Dialect =
-        args.dialect.parse().map_err(|e: astra_engine::UnknownName| usage("dialect", e.to_string()))?;
-    let groups = (!args.comm_group_configuration.contains("empty"))
-        .then(|| PathBuf::from(&args.comm_group_configuration));
-    let inputs = SimInputs {
-        workload_prefix: &args.workload_configuration,
-        system: &args.system_configuration,
-        network: &args.network_configuration,
-        remote_memory: args.remote_memory_configuration.as_deref(),
-        comm_groups: groups.as_deref(),
-        options: SystemOptions {
-            queues_per_dimension: args.num_queues_per_dim,
-            injection_scale: args.injection_scale,
-            rendezvous: args.rendezvous_protocol,
-        },
-        network_model,
-        dialect,
-        lint: !args.no_lint,
-    };
-    let simulation = read(&inputs, &mut |notice| ui.warn(notice.to_string()))?;
-    let options = Options { shortcuts: !args.no_shortcuts };
+/// The words that the original takes for yes and no.
+fn boolean(text: &str) -> std::result::Result<bool, String> {
+    match text {
+        "1" | "t" | "T" | "true" | "True" | "TRUE" => Ok(true),
+        "0" | "f" | "F" | "false" | "False" | "FALSE" => Ok(false),
+        _ => Err("expected true or false".to_owned()),
+    }
+}
+
+pub(super) fn run(ui: &Ui, global: &Global, args: &SimArgs, stands_in: bool) -> Result<()> {
+    let mode = args.cache.mode()?;
+    let files = SimFiles::read(&args.paths(), args.settings()?, &mut |notice| ui.warn(notice.to_string()))?;
     let wanted = Wanted { trace: &args.trace, nodes: args.nodes.is_some(), links: args.links.is_some() };
-    let Followed { report, nodes, links } = match follow(ui, &simulation, &options, &wanted) {
-        Ok(followed) => followed,
-        Err(e) => {
-            if let Some(stall) = e.stall().filter(|_| ui.json()) {
-                ui.json_line(&json!({ "error": e.to_string(), "stall": stall_json(stall) }))?;
-            }
-            return Err(e);
-        }
-    };
+    let lines = RankLines::new(stands_in);
+    let only_times = !(wanted.trace.is_wanted() || wanted.nodes || wanted.links);
+    let store = if only_times && locate::is_named(global) { mode.open(ui, global)? } else { None };
+    if let Some(store) = store {
+        let report = answer(ui, &store, &files, &args.lone_options()).map_err(|e| tell_stall(ui, e))?;
+        return print(ui, &report, figures(&report), &lines);
+    }
+    let simulation = files.simulation(!args.no_lint, &mut |notice| ui.warn(notice.to_string()))?;
+    let followed = follow(ui, &simulation, &args.lone_options().engine, &wanted);
+    let Followed { report, nodes, links } = followed.map_err(|e| tell_stall(ui, e))?;
     if let (Some(path), Some(record)) = (&args.nodes, &nodes) {
         files::write(path, nodes_csv(&simulation.workload, record).as_bytes())?;
     }
@@ -127,17 +131,77 @@ pub(super) fn run(ui: &Ui, args: &SimArgs) -> Result<()> {
         files::write(path, links.csv().as_bytes())?;
         ui.say(links.bottleneck());
     }
-    if ui.json() {
-        let mut figures = figures(&report);
-        if let Some(links) = links {
-            figures["links"] = links.json();
-            figures["bottleneck"] = links.bottleneck().into();
+    let mut figures = figures(&report);
+    if let Some(links) = links {
+        figures["links"] = links.json();
+        figures["bottleneck"] = links.bottleneck().into();
+    }
+    print(ui, &report, figures, &lines)
+}
+
+impl SimArgs {
+    fn paths(&self) -> SimPaths {
+        let groups = &self.comm_group_configuration;
+        SimPaths {
+            workload_prefix: self.workload_configuration.clone(),
+            system: self.system_configuration.clone(),
+            network: self.network_configuration.clone(),
+            remote_memory: self.remote_memory_configuration.clone(),
+            comm_groups: (!groups.contains("empty")).then(|| PathBuf::from(groups)),
         }
+    }
+
+    fn settings(&self) -> Result<SimSettings> {
+        let wrong = |place: &str, e: &astra_engine::UnknownName| {
+            Error::new(ErrorKind::Usage, format!("{place}: {e}"))
+        };
+        let variable = std::env::var(DIALECT).ok().filter(|text| !text.is_empty());
+        let (place, dialect) = match (&self.dialect, &variable) {
+            (Some(option), _) => ("--dialect", option.as_str()),
+            (None, Some(variable)) => (DIALECT, variable.as_str()),
+            (None, None) => ("--dialect", Dialect::AstraSim.as_str()),
+        };
+        Ok(SimSettings {
+            options: SystemOptions {
+                queues_per_dimension: self.num_queues_per_dim,
+                injection_scale: self.injection_scale,
+                rendezvous: self.rendezvous_protocol,
+            },
+            network_model: self
+                .network_model
+                .parse::<NetworkModel>()
+                .map_err(|e| wrong("--network-model", &e))?,
+            dialect: dialect.parse().map_err(|e| wrong(place, &e))?,
+        })
+    }
+
+    fn lone_options(&self) -> LoneOptions {
+        LoneOptions { lint: !self.no_lint, engine: Options { shortcuts: !self.no_shortcuts } }
+    }
+}
+
+fn answer(ui: &Ui, store: &Store, files: &SimFiles, options: &LoneOptions) -> Result<Report> {
+    let _session = store.session()?;
+    let run = Lone::new(store, files, None)?;
+    Ok(run.answer(files, options, &mut |notice| ui.warn(notice.to_string()))?.report)
+}
+
+/// Prints with `--json` why a simulation stalled.
+fn tell_stall(ui: &Ui, error: Error) -> Error {
+    if let Some(stall) = error.stall().filter(|_| ui.json()) {
+        let line = json!({ "error": error.to_string(), "stall": stall_json(stall) });
+        if let Err(unwritable) = ui.json_line(&line) {
+            return unwritable;
+        }
+    }
+    error
+}
+
+fn print(ui: &Ui, report: &Report, figures: Value, lines: &RankLines) -> Result<()> {
+    if ui.json() {
         return ui.json_line(&figures);
     }
-    ui.data(|out| {
-        report.finish_order.iter().try_for_each(|rank| write_rank(out, *rank, &report.ranks[rank.0 as usize]))
-    })
+    ui.data(|out| lines.write(out, report))
 }
 
 /// The figures of all ranks by name; a kind of work that a rank does not have takes 0.
@@ -153,24 +217,4 @@ fn figures(report: &Report) -> Value {
         "memory_ns": of(|r| r.memory.unwrap_or_default().0),
         "finish_order": report.finish_order.iter().map(|r| r.0).collect::<Vec<u32>>(),
     })
-}
-
-/// What the original prints when a rank finishes, in its order, without the time of day and the logger in front.
-fn write_rank(out: &mut dyn Write, rank: Rank, r: &RankReport) -> std::io::Result<()> {
-    let (finish, exposed) = (r.finish.0, r.exposed.0);
-    writeln!(out, "sys[{rank}] finished, {finish} cycles, exposed communication {exposed} cycles.")?;
-    writeln!(out, "sys[{rank}]. Post statistics processing start.")?;
-    writeln!(out, "sys[{rank}]. Post statistics processing end.")?;
-    writeln!(out, "sys[{rank}], Wall time: {finish}")?;
-    for (kind, time) in [("GPU", r.gpu), ("CPU", r.cpu), ("Comm", r.comm), ("Remote mem", r.memory)] {
-        if let Some(time) = time {
-            writeln!(out, "sys[{rank}], {kind} time: {}", time.0)?;
-        }
-    }
-    match r.overlap {
-        Some(overlap) if overlap.0 > 0 => {
-            writeln!(out, "sys[{rank}], Total compute-communication overlap: {}", overlap.0)
-        }
-        _ => Ok(()),
-    }
 }

@@ -171,10 +171,10 @@ impl Transfer {
         let Self { done: (done, to), other, .. } = self;
         let seconds = self.elapsed.as_secs_f64();
         let records = |n| counted(usize::try_from(n).unwrap_or(usize::MAX), "record");
-        let would = if self.dry_run { "would have " } else { "" };
+        let (would, would_be) = if self.dry_run { ("would have ", "would be ") } else { ("", "") };
         if self.actions == 0 && self.blobs == 0 {
             let there = records(self.there);
-            return format!("nothing {would}{done} {to} {other}: {there} there already; {seconds:.3} s");
+            return format!("nothing {would_be}{done} {to} {other}: {there} there already; {seconds:.3} s");
         }
         let blobs = counted(usize::try_from(self.blobs).unwrap_or(usize::MAX), "blob");
         let rate = format_bytes((self.bytes as f64 / seconds.max(1e-9)) as u64);
@@ -230,7 +230,7 @@ pub(super) fn disagreement_json(disagreement: &Disagreement) -> Value {
         record.outputs.iter().map(|(name, o)| (name.clone(), o.digest.to_string().into())).collect()
     };
     let provenance = |provenance: &Option<Provenance>| match provenance {
-        Some(Provenance { finished_unix_ms, duration_us, host }) => {
+        Some(Provenance { finished_unix_ms, duration_us, host, .. }) => {
             json!({ "host": host, "finished_unix_ms": finished_unix_ms, "duration_us": duration_us })
         }
         None => Value::Null,

@@ -52,6 +52,10 @@ pub fn changes(before: &Preimage, after: &Preimage) -> Vec<Change> {
         let [b, a] = [before, after].map(|p| Some(Value::from(p.version)));
         out.push(Change { path: "version of this step".to_owned(), before: b, after: a });
     }
+    if before.salt != after.salt {
+        let [b, a] = [before, after].map(|p| p.salt.clone().map(Value::String));
+        out.push(Change { path: "salt".to_owned(), before: b, after: a });
+    }
     walk("", Some(&before.params), Some(&after.params), &mut out);
     out
 }
@@ -99,5 +103,7 @@ mod tests {
         assert_eq!(paths, ["et", "list[1]", "network"]);
         assert_eq!(found[2].to_string(), "network: congestion_aware → congestion_unaware");
         assert_eq!(changes(&before, &before), []);
+        let salted = changes(&before, &before.clone().salted(Some("b")));
+        assert_eq!(salted.iter().map(ToString::to_string).collect::<Vec<_>>(), ["salt: nothing → b"]);
     }
 }

@@ -21,6 +21,10 @@ pub struct Preimage {
     pub kind: String,
     /// Everything else that decides the outputs.
     pub params: Value,
+    /// Sets these outputs apart from those of the same step without it or with another: whoever no longer believes what
+    /// was recorded sets one. Absent from keys that have none.
+    #[serde(default, skip_serializing_if = "Option::is_none")]
+    pub salt: Option<String>,
     /// Semantic version of the step kind; bumped when equal inputs would give other outputs.
     pub version: u32,
 }
@@ -28,7 +32,7 @@ pub struct Preimage {
 impl Preimage {
     /// A preimage without inputs; add them with [`Preimage::input`].
     pub fn new(kind: impl Into<String>, version: u32, params: Value) -> Self {
-        Self { inputs: BTreeMap::new(), kind: kind.into(), params, version }
+        Self { inputs: BTreeMap::new(), kind: kind.into(), params, salt: None, version }
     }
 
     /// Adds a named input.
@@ -36,6 +40,12 @@ impl Preimage {
     pub fn input(mut self, name: impl Into<String>, digest: Digest) -> Self {
         self.inputs.insert(name.into(), Hex(digest));
         self
+    }
+
+    /// The same, set apart by a salt if there is one.
+    #[must_use]
+    pub fn salted(self, salt: Option<&str>) -> Self {
+        Self { salt: salt.map(str::to_owned), ..self }
     }
 
     /// The canonical bytes.
@@ -66,10 +76,14 @@ mod tests {
             Digest::of(b"network")
         );
         assert_eq!(String::from_utf8(encoded.clone()).unwrap(), expected);
-        assert_eq!(Preimage::decode(&encoded), Some(preimage));
+        assert_eq!(Preimage::decode(&encoded), Some(preimage.clone()));
         assert_eq!(
             artifact_store::ActionKey::of_preimage(&encoded).to_string(),
             "1d8d2dc74757aa2c13eca97be6aedb90b4bd13edcd88444261874fc726b17e61"
         );
+        let salted = preimage.salted(Some("second try"));
+        let expected = expected.replace(r#","version""#, r#","salt":"second try","version""#);
+        assert_eq!(String::from_utf8(salted.encode()).unwrap(), expected);
+        assert_eq!(Preimage::decode(&salted.encode()), Some(salted));
     }
 }

@@ -92,7 +92,7 @@ fn unmatched<'a>(of: &'a HashedTrace, other: &HashedTrace) -> Vec<&'a Node> {
 }
 
 fn name(node: &Node) -> NodeName {
-    NodeName { node: node.id, name: node.name.clone(), kind: kind_name(node) }
+    NodeName { node: node.id, name: node.name.clone(), kind: kind_name(node).into_owned() }
 }
 
 fn changed(before: &Node, after: &Node, differences: &mut Vec<Difference>) {
@@ -115,7 +115,7 @@ fn fields(node: &Node) -> BTreeMap<String, String> {
     }
     let dependencies: BTreeSet<u64> = node.control_deps.iter().chain(&node.data_deps).copied().collect();
     fields.insert("name".to_owned(), format!("{:?}", node.name));
-    fields.insert("type".to_owned(), kind_name(node));
+    fields.insert("type".to_owned(), kind_name(node).into_owned());
     fields.insert("duration_us".to_owned(), node.duration_micros.to_string());
     fields.insert("dependencies".to_owned(), format!("{dependencies:?}").replace(['{', '}'], ""));
     fields

@@ -125,7 +125,7 @@ pub(super) fn meaning(attribute: &Attribute) -> String {
         Some(Value::Uint64(v) | Value::Fixed64(v)) => format!("{v}"),
         Some(Value::Bool(v)) => format!("{}", u8::from(*v)),
         Some(Value::String(v)) => format!("{v:?}"),
-        Some(other) => format!("{} {}", other.kind_name(), super::dump::value_json(other)),
+        Some(other) => format!("{} {}", other.kind_name(), serde_json::json!(super::dump::ValueJson(other))),
     }
 }
 

@@ -2,11 +2,17 @@
 //!
 //! Knows the file format only: it shows traces that no simulator would accept. Text from the file is escaped.
 
+mod json;
+
+use std::borrow::Cow;
 use std::fmt::Write as _;
 use std::io::{self, Write};
 
 use astra_engine::CollectiveType;
-use serde_json::{Value as Json, json};
+use serde_json::json;
+
+pub(super) use json::ValueJson;
+use json::{AttributesJson, NodeJson};
 
 use super::reader::Reader;
 use super::schema::attribute::Value;
@@ -65,14 +71,21 @@ impl From<io::Error> for Failure {
 }
 
 fn dump_text(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure> {
+    let mut text = String::new();
     writeln!(out, "file: {}", trace.file().escape_debug())?;
-    writeln!(out, "version: {}", quoted(&trace.metadata().version))?;
+    push_quoted(&mut text, &trace.metadata().version);
+    writeln!(out, "version: {text}")?;
     for attribute in &trace.metadata().attributes {
-        writeln!(out, "{}", attribute_text(attribute))?;
+        text.clear();
+        push_attribute(&mut text, attribute);
+        writeln!(out, "{text}")?;
     }
     let mut nodes = 0_u64;
     for node in &mut trace {
-        writeln!(out, "{}", node_text(&node?))?;
+        text.clear();
+        push_node(&mut text, &node?);
+        text.push('\n');
+        out.write_all(text.as_bytes())?;
         nodes += 1;
     }
     writeln!(out, "nodes: {nodes}")?;
@@ -82,13 +95,18 @@ fn dump_text(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure>
 
 fn dump_json(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure> {
     let metadata = trace.metadata();
-    let attributes: Vec<_> = metadata.attributes.iter().map(attribute_json).collect();
+    let (version, attributes) = (json!(metadata.version), json!(AttributesJson(&metadata.attributes)));
     writeln!(out, "{{\"file\": {},", json!(trace.file()))?;
-    writeln!(out, " \"version\": {}, \"attributes\": {},", json!(metadata.version), json!(attributes))?;
+    writeln!(out, " \"version\": {version}, \"attributes\": {attributes},")?;
     write!(out, " \"nodes\": [")?;
+    let mut line = Vec::new();
     let mut separator = "";
     for node in &mut trace {
-        write!(out, "{separator}\n  {}", node_json(&node?))?;
+        line.clear();
+        line.extend_from_slice(separator.as_bytes());
+        line.extend_from_slice(b"\n  ");
+        push_json(&mut line, &node?)?;
+        out.write_all(&line)?;
         separator = ",";
     }
     writeln!(out, "\n]}}")?;
@@ -98,57 +116,79 @@ fn dump_json(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure>
 
 fn dump_json_lines(mut trace: Reader<'_>, out: &mut impl Write) -> Result<(), Failure> {
     let metadata = trace.metadata();
-    let attributes: Vec<_> = metadata.attributes.iter().map(attribute_json).collect();
+    let attributes = AttributesJson(&metadata.attributes);
     let head = json!({ "file": trace.file(), "version": metadata.version, "attributes": attributes });
     writeln!(out, "{head}")?;
+    let mut line = Vec::new();
     for node in &mut trace {
-        writeln!(out, "{}", node_json(&node?))?;
+        line.clear();
+        push_json(&mut line, &node?)?;
+        line.push(b'\n');
+        out.write_all(&line)?;
     }
     out.flush()?;
     Ok(())
 }
 
-/// The type's name, or its number when the schema does not know it.
-pub(super) fn kind_name(node: &Node) -> String {
-    match NodeType::try_from(node.kind) {
-        Ok(NodeType::Invalid) => "invalid".to_owned(),
-        Ok(NodeType::Metadata) => "metadata".to_owned(),
-        Ok(NodeType::MemoryLoad) => "memory_load".to_owned(),
-        Ok(NodeType::MemoryStore) => "memory_store".to_owned(),
-        Ok(NodeType::Compute) => "compute".to_owned(),
-        Ok(NodeType::Send) => "send".to_owned(),
-        Ok(NodeType::Recv) => "recv".to_owned(),
-        Ok(NodeType::Collective) => "collective".to_owned(),
-        Err(_) => format!("type {}", node.kind),
-    }
+fn push_json(line: &mut Vec<u8>, node: &Node) -> io::Result<()> {
+    serde_json::to_writer(line, &NodeJson(node)).map_err(io::Error::from)
 }
 
-fn node_text(node: &Node) -> String {
-    let mut text = format!("{} {} {}", node.id, kind_name(node), quoted(&node.name));
-    // Writing to a string cannot fail, so the results below carry nothing.
+/// The type's name, or its number when the schema does not know it.
+pub(super) fn kind_name(node: &Node) -> Cow<'static, str> {
+    Cow::Borrowed(match NodeType::try_from(node.kind) {
+        Ok(NodeType::Invalid) => "invalid",
+        Ok(NodeType::Metadata) => "metadata",
+        Ok(NodeType::MemoryLoad) => "memory_load",
+        Ok(NodeType::MemoryStore) => "memory_store",
+        Ok(NodeType::Compute) => "compute",
+        Ok(NodeType::Send) => "send",
+        Ok(NodeType::Recv) => "recv",
+        Ok(NodeType::Collective) => "collective",
+        Err(_) => return Cow::Owned(format!("type {}", node.kind)),
+    })
+}
+
+/// Appends what is formatted; a string takes everything.
+macro_rules! push {
+    ($text:expr, $($format:tt)*) => {
+        $text.write_fmt(format_args!($($format)*)).expect("a string takes everything")
+    };
+}
+
+fn push_node(text: &mut String, node: &Node) {
+    push!(text, "{} {} ", node.id, kind_name(node));
+    push_quoted(text, &node.name);
     if node.start_time_micros > 0 {
-        let _ = write!(text, " start={}us", node.start_time_micros);
+        push!(text, " start={}us", node.start_time_micros);
     }
     if node.duration_micros > 0 || node.kind == NodeType::Compute as i32 {
-        let _ = write!(text, " duration={}us", node.duration_micros);
+        push!(text, " duration={}us", node.duration_micros);
     }
-    for (label, deps) in [("control", &node.control_deps), ("data", &node.data_deps)] {
-        if !deps.is_empty() {
-            let _ = write!(text, " {label}_deps={deps:?}");
+    for (label, deps) in [(" control_deps=[", &node.control_deps), (" data_deps=[", &node.data_deps)] {
+        for (at, dep) in deps.iter().enumerate() {
+            text.push_str(if at == 0 { label } else { ", " });
+            push!(text, "{dep}");
         }
+        text.push_str(if deps.is_empty() { "" } else { "]" });
     }
-    for (label, tensors) in [("inputs", &node.inputs), ("outputs", &node.outputs)] {
+    for (label, tensors) in [(" inputs=", &node.inputs), (" outputs=", &node.outputs)] {
         if let Some(Tensors { values, shapes, types }) = tensors {
-            let _ = write!(text, " {label}=({}, {}, {})", quoted(values), quoted(shapes), quoted(types));
+            for (before, tensor) in [(label, values), (", ", shapes), (", ", types)] {
+                text.push_str(before);
+                text.push_str(if before == label { "(" } else { "" });
+                push_quoted(text, tensor);
+            }
+            text.push(')');
         }
     }
     for attribute in &node.attributes {
-        let _ = write!(text, " {}", attribute_text(attribute));
+        text.push(' ');
+        push_attribute(text, attribute);
         if let Some(kind) = collective_name(attribute) {
-            let _ = write!(text, " ({kind})");
+            push!(text, " ({kind})");
         }
     }
-    text
 }
 
 /// What a `comm_type` stands for; writers use several integer kinds.
@@ -163,99 +203,48 @@ pub(super) fn collective_name(attribute: &Attribute) -> Option<CollectiveType> {
     CollectiveType::from_chakra(number)
 }
 
-fn attribute_text(attribute: &Attribute) -> String {
-    let value = match &attribute.value {
-        Some(Value::String(text)) => quoted(text),
-        Some(value) => shortened(&value_json(value).to_string()),
-        None => "(no value)".to_owned(),
-    };
-    format!("{}={value}", attribute.name.escape_debug())
-}
-
-fn quoted(text: &str) -> String {
-    format!("\"{}\"", shortened(&text.escape_debug().to_string()))
-}
-
-fn shortened(text: &str) -> String {
-    match text.char_indices().nth(LONGEST_TEXT) {
-        Some((end, _)) => format!("{}… ({} bytes)", &text[..end], text.len()),
-        None => text.to_owned(),
+fn push_attribute(text: &mut String, attribute: &Attribute) {
+    match is_plain(&attribute.name) {
+        true => text.push_str(&attribute.name),
+        false => push!(text, "{}", attribute.name.escape_debug()),
+    }
+    text.push('=');
+    match &attribute.value {
+        Some(Value::String(value)) => push_quoted(text, value),
+        Some(Value::Bool(value)) => push!(text, "{value}"),
+        Some(Value::Int32(value)) => push!(text, "{value}"),
+        Some(Value::Int64(value)) => push!(text, "{value}"),
+        Some(value) => push_shortened(text, &json!(ValueJson(value)).to_string()),
+        None => text.push_str("(no value)"),
     }
 }
 
-fn node_json(node: &Node) -> Json {
-    let mut object = json!({
-        "id": node.id,
-        "name": node.name,
-        "type": kind_name(node),
-        "duration_micros": node.duration_micros,
-        "control_deps": node.control_deps,
-        "data_deps": node.data_deps,
-        "attributes": node.attributes.iter().map(attribute_json).collect::<Vec<_>>(),
-    });
-    if node.start_time_micros > 0 {
-        object["start_time_micros"] = json!(node.start_time_micros);
+fn push_quoted(text: &mut String, value: &str) {
+    text.push('"');
+    if value.len() <= LONGEST_TEXT && is_plain(value) {
+        text.push_str(value);
+    } else {
+        push_shortened(text, &value.escape_debug().to_string());
     }
-    for (label, tensors) in [("inputs", &node.inputs), ("outputs", &node.outputs)] {
-        if let Some(Tensors { values, shapes, types }) = tensors {
-            object[label] = json!({ "values": values, "shapes": shapes, "types": types });
-        }
-    }
-    object
+    text.push('"');
 }
 
-fn attribute_json(attribute: &Attribute) -> Json {
-    let (kind, value) = match &attribute.value {
-        Some(value) => (json!(value.kind_name()), value_json(value)),
-        None => (Json::Null, Json::Null),
-    };
-    let mut object = json!({ "name": attribute.name, "kind": kind, "value": value });
-    if !attribute.doc_string.is_empty() {
-        object["doc_string"] = json!(attribute.doc_string);
+/// Whether a text is the same escaped.
+fn is_plain(text: &str) -> bool {
+    text.bytes().all(|byte| matches!(byte, b' '..=b'~') && !matches!(byte, b'"' | b'\'' | b'\\'))
+}
+
+fn push_shortened(text: &mut String, value: &str) {
+    match value.char_indices().nth(LONGEST_TEXT) {
+        Some((end, _)) => push!(text, "{}… ({} bytes)", &value[..end], value.len()),
+        None => text.push_str(value),
     }
-    object
-}
-
-/// A value as JSON; bytes as hexadecimal text, and numbers that JSON does not have as text.
-pub(super) fn value_json(value: &Value) -> Json {
-    match value {
-        Value::Double(v) => double(*v),
-        Value::DoubleList(l) => l.values.iter().map(|v| double(*v)).collect(),
-        Value::Float(v) => double(f64::from(*v)),
-        Value::FloatList(l) => l.values.iter().map(|v| double(f64::from(*v))).collect(),
-        Value::Int32(v) | Value::Sint32(v) | Value::Sfixed32(v) => json!(v),
-        Value::Int64(v) | Value::Sint64(v) | Value::Sfixed64(v) => json!(v),
-        Value::Uint32(v) | Value::Fixed32(v) => json!(v),
-        Value::Uint64(v) | Value::Fixed64(v) => json!(v),
-        Value::Int32List(l) => json!(l.values),
-        Value::Sint32List(l) => json!(l.values),
-        Value::Sfixed32List(l) => json!(l.values),
-        Value::Int64List(l) => json!(l.values),
-        Value::Sint64List(l) => json!(l.values),
-        Value::Sfixed64List(l) => json!(l.values),
-        Value::Uint32List(l) => json!(l.values),
-        Value::Fixed32List(l) => json!(l.values),
-        Value::Uint64List(l) => json!(l.values),
-        Value::Fixed64List(l) => json!(l.values),
-        Value::Bool(v) => json!(v),
-        Value::BoolList(l) => json!(l.values),
-        Value::String(v) => json!(v),
-        Value::StringList(l) => json!(l.values),
-        Value::Bytes(v) => json!(hex(v)),
-        Value::BytesList(l) => l.values.iter().map(|v| json!(hex(v))).collect(),
-    }
-}
-
-fn double(value: f64) -> Json {
-    if value.is_finite() { json!(value) } else { json!(value.to_string()) }
-}
-
-fn hex(bytes: &[u8]) -> String {
-    bytes.iter().map(|byte| format!("{byte:02x}")).collect()
 }
 
 #[cfg(test)]
 mod tests {
+    use serde_json::Value as Json;
+
     use super::*;
     use crate::et::Writer;
 

@@ -242,16 +242,21 @@ impl Iterator for Reader<'_> {
 }
 
 fn io_error(file: &str, error: &io::Error) -> Error {
-    let corrupt = matches!(
+    damaged_gzip(error)
+        .unwrap_or_else(|| Error::new(ErrorKind::System, format!("cannot read: {error}")))
+        .in_file(file)
+}
+
+/// The error of decompressing what is no whole gzip; `None` of an error that comes from elsewhere.
+pub(super) fn damaged_gzip(error: &io::Error) -> Option<Error> {
+    let damaged = matches!(
         error.kind(),
         io::ErrorKind::UnexpectedEof | io::ErrorKind::InvalidData | io::ErrorKind::InvalidInput
     );
-    let (kind, message) = if corrupt {
-        (ErrorKind::Input, format!("the gzip data is truncated or corrupt: {error}"))
-    } else {
-        (ErrorKind::System, format!("cannot read: {error}"))
-    };
-    Error::new(kind, message).in_file(file)
+    damaged.then(|| {
+        Error::input(format!("the gzip data is cut off or damaged: {error}"))
+            .hint("`gzip -t` checks a file; copy it, or write it, once more")
+    })
 }
 
 #[cfg(test)]

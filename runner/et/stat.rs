@@ -8,6 +8,8 @@ use std::collections::BTreeMap;
 use astra_engine::{GroupId, Node, NodeKind, Rank, Trace, Workload};
 use serde::Serialize;
 
+use super::critical::{self, Critical, CriticalPath};
+
 /// Nodes of one sort.
 #[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
 pub struct Sum {
@@ -34,15 +36,6 @@ pub struct RankStat {
     pub collectives: Sum,
     /// The longest chain of computations through the dependencies of the rank.
     pub critical: Critical,
-}
-
-/// A chain of nodes each of which waits for the one before.
-#[derive(Clone, Debug, Default, PartialEq, Eq, Serialize)]
-pub struct Critical {
-    /// Recorded durations of its computations, in microseconds: what the rank takes at least.
-    pub duration_us: u64,
-    /// The ids of its nodes, the first to start first.
-    pub nodes: Vec<u64>,
 }
 
 /// The messages from one rank to another.
@@ -82,6 +75,9 @@ pub struct Stat {
     pub ranks: Vec<RankStat>,
     /// Messages by sender and receiver, ascending.
     pub flows: Vec<Flow>,
+    /// The longest chain of computations through messages and collectives; none when ranks wait for each other in a
+    /// circle.
+    pub critical: Option<CriticalPath>,
 }
 
 impl Sum {
@@ -156,41 +152,9 @@ impl TraceStat {
             rank.all.add(node);
         }
         stat.rank.all.bytes = stat.rank.all.bytes.saturating_sub(stat.rank.received.bytes);
-        stat.rank.critical = critical(trace);
+        stat.rank.critical = critical::of_trace(trace);
         stat
     }
-}
-
-/// The longest path by the durations of computations; of equally long ones the one with lower ids.
-fn critical(trace: &Trace) -> Critical {
-    let nodes = trace.len();
-    let mut waiting = vec![0_u32; nodes];
-    let children = |node: usize| trace.children(node as u32).iter().map(|&child| child as usize);
-    (0..nodes).flat_map(children).for_each(|child| waiting[child] += 1);
-    let mut ready: Vec<usize> = (0..nodes).rev().filter(|&node| waiting[node] == 0).collect();
-    let mut before: Vec<(u64, Option<usize>)> = vec![(0, None); nodes];
-    let mut last = (0, 0);
-    while let Some(node) = ready.pop() {
-        let own = trace.node(node as u32);
-        let duration = if matches!(own.kind, NodeKind::Compute { .. }) { own.duration.0 } else { 0 };
-        let end = before[node].0.saturating_add(duration);
-        if end > last.0 {
-            last = (end, node);
-        }
-        for child in children(node) {
-            if before[child].1.is_none() || end > before[child].0 {
-                before[child] = (end, Some(node));
-            }
-            waiting[child] -= 1;
-            if waiting[child] == 0 {
-                ready.push(child);
-            }
-        }
-    }
-    let path = std::iter::successors(Some(last.1), |&node| before[node].1);
-    let mut nodes: Vec<u64> = path.map(|node| trace.id(node as u32)).collect();
-    nodes.reverse();
-    Critical { duration_us: last.0, nodes }
 }
 
 /// Adds up the traces of all ranks.
@@ -202,6 +166,7 @@ pub fn stat(workload: &Workload) -> Stat {
         groups: Vec::new(),
         ranks: Vec::with_capacity(workload.trace_of_rank.len()),
         flows: Vec::new(),
+        critical: critical::of_workload(workload),
     };
     let mut groups: BTreeMap<Option<GroupId>, Sum> = BTreeMap::new();
     for (from, &trace) in (0..).zip(&workload.trace_of_rank) {
@@ -282,20 +247,5 @@ mod tests {
         assert_eq!(stat.groups, [GroupStat { group: Some(7), members: Some(2), collectives }]);
         assert_eq!((stat.ranks[0].all.bytes, stat.ranks[1].all.bytes), (108, 100));
         assert_eq!((stat.ranks[0].sent.nodes, stat.ranks[1].received.bytes), (1, 8));
-    }
-
-    #[test]
-    fn the_critical_path_is_the_longest_chain_of_computations() {
-        // 10 → 11 → 14 takes 1 + 2 + 4, 12 → 13 → 14 takes 3 + 0 + 4; the receive takes no time of its own.
-        let recv = node(NodeKind::Recv { from: Rank(0), size: Bytes(8), tag: 0 }, 99);
-        let forked = trace(&[
-            (compute(1), &[]),
-            (compute(2), &[10]),
-            (compute(4), &[]),
-            (recv, &[12]),
-            (compute(4), &[11, 13]),
-        ]);
-        assert_eq!(critical(&forked), Critical { duration_us: 8, nodes: vec![12, 13, 14] });
-        assert_eq!(critical(&trace(&[(compute(0), &[])])), Critical { duration_us: 0, nodes: vec![10] });
     }
 }

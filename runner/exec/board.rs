@@ -11,7 +11,7 @@ use artifact_store::{ActionKey, ActionRecord, Ticket};
 
 use crate::derivation::{DemandFrom, PerStep, StepKind};
 use crate::error::Error;
-use crate::steps::Derivation;
+use crate::steps::{Derivation, RanksFinished};
 
 use super::StepStatus;
 
@@ -33,8 +33,8 @@ impl Task {
 /// What came of a derivation.
 #[derive(Clone, Debug)]
 pub(super) enum Resolved {
-    /// The outputs are known; `executed`: by this build.
-    Done { key: ActionKey, record: Arc<ActionRecord>, executed: bool },
+    /// The outputs are known; `status` says since when: `Run`, `Hit` or `HitUpstream`.
+    Done { key: ActionKey, record: Arc<ActionRecord>, status: StepStatus },
     /// Dry run: not known, would be executed.
     WouldRun,
     /// Dry run: the key depends on a step that would be executed.
@@ -48,6 +48,8 @@ pub(super) enum Resolved {
 /// What workers tell, in an order in which a point comes after its steps.
 pub(super) enum Message {
     Step(Finished),
+    /// A simulation of a point goes on.
+    Ranks(usize, RanksFinished),
     /// The last derivation of a point is resolved.
     Point(usize, Resolved),
 }

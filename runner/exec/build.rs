@@ -4,9 +4,9 @@
 //! of the steps; its outputs are the report, the index and the closure of everything behind them. So a build
 //! that changes nothing is one hit, however many points it has.
 
+use std::path::Path;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc;
 use std::time::{Duration, Instant};
 
 use artifact_store::remote::Upstream;
@@ -50,7 +50,10 @@ pub struct BuildOptions<'a> {
     pub plugins: &'a PluginPath,
     /// Run policies that come as libraries in this process, for a debugger.
     pub policy_in_process: bool,
-    /// Asked for what is not in the store before it is executed, unless nothing is to be written.
+    /// The program `astra-store`, which watches over simulators that are other programs; such a point fails without.
+    pub watcher: Option<&'a Path>,
+    /// Asked for what is not in the store before it is executed. A dry run asks, too, and keeps nothing of it; its options
+    /// have to say so ([`PullOptions::dry_run`](artifact_store::remote::PullOptions::dry_run)).
     pub upstream: Option<&'a Upstream>,
     /// Set to stop: running steps are abandoned, finished ones are kept.
     pub cancel: &'a AtomicBool,
@@ -63,6 +66,8 @@ pub struct StepCounts {
     pub executed: u64,
     /// Known.
     pub hit: u64,
+    /// Dry run: known upstream.
+    pub hit_upstream: u64,
     /// Failed.
     pub failed: u64,
     /// Dry run: would be executed.
@@ -120,19 +125,18 @@ pub fn build(
 ) -> Result<Outcome> {
     let started = Instant::now();
     let _session = store.session()?;
-    let context = Context::new(store.clone(), Sources::read(recipe, options.plugins, Some(store))?)
-        .with_lint(options.lint)
-        .with_policies_in_process(options.policy_in_process);
+    let is_dry = options.dry_run || store.is_read_only();
+    let upstream = options.upstream.filter(|_| options.dry_run || !is_dry);
+    let context = context(store, recipe, options)?.peeking(upstream.filter(|_| is_dry));
     let derivation = derivation(&context.sources);
     // Of this machine, so no part of the report.
     let where_found: Vec<String> = context.sources.policy_notices().cloned().collect();
     let rooted_as = KnownRecipe::of(recipe);
-    let is_dry = options.dry_run || store.is_read_only();
-    let asker = options.upstream.filter(|_| !is_dry).map(|upstream| Asker::new(store, upstream));
+    let asker = upstream.map(|upstream| Asker::new(store, upstream));
     if let Some(asker) = &asker {
         asker.ask(&[derivation.key])?;
     }
-    let mut outcome = match known(store, &rooted_as, &derivation, is_dry)? {
+    let mut outcome = match known(&context, asker.as_ref(), &rooted_as, &derivation, is_dry)? {
         Some(outcome) => outcome,
         None => {
             let points = recipe.points()?;
@@ -150,6 +154,15 @@ pub fn build(
     }
     outcome.elapsed = started.elapsed();
     Ok(outcome)
+}
+
+/// What the steps of a build share.
+pub(super) fn context(store: &Store, recipe: &Recipe, options: &BuildOptions<'_>) -> Result<Context> {
+    let sources = Sources::read(recipe, options.plugins, Some(store))?;
+    Ok(Context::new(store.clone(), sources)
+        .with_lint(options.lint)
+        .with_policies_in_process(options.policy_in_process)
+        .with_watcher(options.watcher))
 }
 
 /// An error when a store that is open for reading only does not know all steps.
@@ -177,22 +190,34 @@ pub(super) fn derivation(sources: &Sources) -> Derivation {
     for (name, digest) in sources.digests() {
         preimage = preimage.input(format!("source {name}"), digest);
     }
-    Derivation::of(&preimage)
+    for (number, digest) in sources.executables().enumerate() {
+        preimage = preimage.input(format!("executable {number}"), digest);
+    }
+    Derivation::of(&preimage.salted(sources.salt.as_deref()))
 }
 
 /// The outcome of a build that is known as a whole. Its root is put back when another build has moved it.
 fn known(
-    store: &Store,
+    context: &Context,
+    asker: Option<&Asker<'_>>,
     recipe: &KnownRecipe,
     derivation: &Derivation,
     is_dry: bool,
 ) -> Result<Option<Outcome>> {
-    let Some(record) = store.hit(&derivation.key)? else { return Ok(None) };
+    let store = &context.store;
+    let (record, status) = match store.hit(&derivation.key)? {
+        Some(record) => (Arc::new(record), PointStatus::Hit),
+        None => match asker.and_then(|asker| asker.planned(&derivation.key)) {
+            Some(record) => (record, PointStatus::HitUpstream),
+            None => return Ok(None),
+        },
+    };
     let [Some(report), Some(index), Some(closure)] = [REPORT, INDEX, CLOSURE].map(|n| record.outputs.get(n))
     else {
         return Ok(None);
     };
-    let [Some(report_bytes), Some(index_bytes)] = [store.get(&report.digest)?, store.get(&index.digest)?]
+    let [Some(report_bytes), Some(index_bytes)] =
+        [context.find(&report.digest)?, context.find(&index.digest)?]
     else {
         return Ok(None);
     };
@@ -204,12 +229,11 @@ fn known(
         forget_stand_in(store, recipe, &derivation.key)?;
     }
     let report = Report::decode(&report_bytes)?;
-    let steps = StepCounts { hit: report.steps, ..StepCounts::default() };
-    let points = report
-        .points
-        .into_iter()
-        .map(|row| PointOutcome { row, status: PointStatus::Hit, error: None })
-        .collect();
+    let steps = match status {
+        PointStatus::HitUpstream => StepCounts { hit_upstream: report.steps, ..StepCounts::default() },
+        _ => StepCounts { hit: report.steps, ..StepCounts::default() },
+    };
+    let points = report.points.into_iter().map(|row| PointOutcome { row, status, error: None }).collect();
     Ok(Some(Outcome {
         recipe: report.recipe,
         axes: report.axes,
@@ -294,35 +318,20 @@ impl Build<'_> {
             None
         };
         let mut counts = StepCounts::default();
-        let (report, finished) = mpsc::channel();
-        let outcome = std::thread::scope(|scope| {
-            for _ in 0..options.jobs.max(1) {
-                let (report, scheduler) = (report.clone(), &scheduler);
-                scope.spawn(move || {
-                    scheduler.work(&report);
-                    // Nothing more to come that a commit could wait for. A failure is told by the tickets.
-                    drop(self.store.flush());
-                });
-            }
-            drop(report);
-            for message in finished {
-                let result = match &message {
-                    Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink),
-                    Message::Point(point, run) => {
-                        let (status, error) = status_of(run);
-                        sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });
-                        Ok(())
-                    }
-                };
-                if result.is_err() {
-                    scheduler.stop();
-                    return result;
+        // A commit that failed is the reason for everything that failed after it.
+        scheduler.drive(options.jobs, &mut |message| {
+            match message {
+                Message::Step(step) => step_finished(step, points, explainer.as_ref(), &mut counts, sink)?,
+                Message::Ranks(point, ranks) => {
+                    sink(Event::Ranks { point: &points[*point].name, ranks: *ranks });
+                }
+                Message::Point(point, run) => {
+                    let (status, error) = status_of(run);
+                    sink(Event::Point { name: &points[*point].name, status, error: error.as_deref() });
                 }
             }
             Ok(())
-        });
-        // A commit that failed is the reason for everything that failed after it.
-        outcome?;
+        })?;
         if !self.is_dry {
             self.store.flush()?;
         }
@@ -365,7 +374,7 @@ impl Build<'_> {
 }
 
 /// Counts and tells what became of a step, once it is published.
-fn step_finished(
+pub(super) fn step_finished(
     finished: &Finished,
     points: &[Point],
     explainer: Option<&Explainer>,
@@ -377,6 +386,7 @@ fn step_finished(
     }
     let count = match finished.status {
         StepStatus::Hit => &mut counts.hit,
+        StepStatus::HitUpstream => &mut counts.hit_upstream,
         StepStatus::Run => &mut counts.executed,
         StepStatus::Failed => &mut counts.failed,
         StepStatus::WouldRun => &mut counts.would_run,
@@ -410,8 +420,9 @@ fn extent(resolved: &[PerStep<Resolved>]) -> Extent {
 /// How a point came to its result, from what its simulation came to.
 fn status_of(run: &Resolved) -> (PointStatus, Option<Arc<Error>>) {
     let status = match run {
-        Resolved::Done { executed: true, .. } => PointStatus::Run,
-        Resolved::Done { executed: false, .. } => PointStatus::Hit,
+        Resolved::Done { status: StepStatus::Run, .. } => PointStatus::Run,
+        Resolved::Done { status: StepStatus::HitUpstream, .. } => PointStatus::HitUpstream,
+        Resolved::Done { .. } => PointStatus::Hit,
         Resolved::Failed(e) => return (PointStatus::Failed, Some(Arc::clone(e))),
         Resolved::WouldRun => PointStatus::WouldRun,
         Resolved::Unknown => PointStatus::Unknown,

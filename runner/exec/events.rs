@@ -5,12 +5,15 @@ use std::time::Duration;
 use artifact_store::ActionKey;
 
 use crate::derivation::StepKind;
+use crate::steps::RanksFinished;
 
 /// How a step came to its outputs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub enum StepStatus {
     /// Its key was in the store.
     Hit,
+    /// Dry run: its key is upstream.
+    HitUpstream,
     /// It was executed and its outputs are published.
     Run,
     /// It was executed or prepared, and failed.
@@ -26,6 +29,7 @@ impl StepStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::HitUpstream => "hit-upstream",
             Self::Run => "run",
             Self::Failed => "failed",
             Self::WouldRun => "would-run",
@@ -39,6 +43,8 @@ impl StepStatus {
 pub enum PointStatus {
     /// Its simulation was known.
     Hit,
+    /// Dry run: its simulation is known upstream.
+    HitUpstream,
     /// Its simulation was executed in this build.
     Run,
     /// One of its steps failed.
@@ -56,6 +62,7 @@ impl PointStatus {
     pub const fn as_str(self) -> &'static str {
         match self {
             Self::Hit => "hit",
+            Self::HitUpstream => StepStatus::HitUpstream.as_str(),
             Self::Run => "run",
             Self::Failed => "failed",
             Self::Skipped => "skipped",
@@ -87,6 +94,13 @@ pub enum Event<'a> {
         took: Duration,
         /// Why it was executed, when asked for: one line.
         why: Option<String>,
+    },
+    /// A simulation by another program has come further.
+    Ranks {
+        /// The point that asked first.
+        point: &'a str,
+        /// How far.
+        ranks: RanksFinished,
     },
     /// A point came to its end.
     Point {

@@ -19,14 +19,14 @@ const LONGEST_DIRECTORY_NAME: usize = 60;
 ///
 /// # Errors
 /// When a file cannot be written, or the store no longer holds what the build named.
-pub fn materialise(store: &Store, recipe: &Recipe, outcome: &Outcome, dir: &Path) -> Result<u64> {
+pub fn materialise(store: &Store, recipe: &Recipe, outcome: &Outcome, dir: &Path) -> Result<usize> {
     // Collection waits until the files are written.
     let _session = store.session()?;
     let points = recipe.points()?;
     let mut written = 0;
     for (point, keys) in points.iter().zip(outcome.index.keys()) {
         let dir = if points.len() == 1 { dir.to_owned() } else { dir.join(directory_name(&point.name)) };
-        for (name, digest) in steps::point_files(store, point, &keys)? {
+        for (name, digest) in steps::point_files(store, point, &keys)?.into_all() {
             files::write(&dir.join(name), &steps::content(store, &digest)?)?;
             written += 1;
         }
@@ -36,7 +36,7 @@ pub fn materialise(store: &Store, recipe: &Recipe, outcome: &Outcome, dir: &Path
 
 /// A point's name as the name of a directory. What file systems refuse becomes `_`, long names are cut; such a name
 /// ends with the beginning of the digest of the point's own, so that two points never share a directory.
-fn directory_name(point: &str) -> String {
+pub(super) fn directory_name(point: &str) -> String {
     let allowed =
         |c: char| if matches!(c, '/' | '\\' | ':' | '"' | '*' | '?' | '<' | '>' | '|') { '_' } else { c };
     let name: String = point.chars().map(allowed).take(LONGEST_DIRECTORY_NAME).collect();

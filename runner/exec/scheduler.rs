@@ -8,7 +8,7 @@
 use std::collections::HashMap;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::sync::atomic::{AtomicBool, Ordering};
-use std::sync::mpsc::Sender;
+use std::sync::mpsc::{self, Sender};
 use std::sync::{Arc, Condvar, Mutex, MutexGuard, PoisonError};
 use std::time::{Duration, Instant};
 
@@ -78,8 +78,31 @@ impl<'a> Scheduler<'a> {
         Self { upstream, ..self }
     }
 
+    /// Lets so many threads work until nothing is left to do, and hands on what they tell. Stops at its first error.
+    pub(super) fn drive(&self, jobs: usize, told: &mut dyn FnMut(&Message) -> Result<()>) -> Result<()> {
+        let (report, messages) = mpsc::channel();
+        std::thread::scope(|scope| {
+            for _ in 0..jobs.max(1) {
+                let report = report.clone();
+                scope.spawn(move || {
+                    self.work(&report);
+                    // Nothing more to come that a commit could wait for. A failure is told by the tickets.
+                    drop(self.context.store.flush());
+                });
+            }
+            drop(report);
+            for message in messages {
+                if let Err(e) = told(&message) {
+                    self.stop();
+                    return Err(e);
+                }
+            }
+            Ok(())
+        })
+    }
+
     /// Works until nothing is left to do. Run by every worker thread.
-    pub(super) fn work(&self, report: &Sender<Message>) {
+    fn work(&self, report: &Sender<Message>) {
         while let Some((task, known)) = self.next() {
             match self.attempt(task, known, report) {
                 Attempt::Resolved(key, resolved) => self.finish(task, key, resolved, report),
@@ -98,7 +121,7 @@ impl<'a> Scheduler<'a> {
     }
 
     /// No new step begins after this.
-    pub(super) fn stop(&self) {
+    fn stop(&self) {
         self.lock().stop = true;
         self.changed.notify_all();
     }
@@ -211,10 +234,17 @@ impl<'a> Scheduler<'a> {
     }
 
     /// The record of a step whose outputs are all there, as far as this build will look at them.
-    fn known(&self, task: Task, key: &ActionKey) -> Result<Option<ActionRecord>> {
-        let Some(record) = self.context.store.hit(key)? else { return Ok(None) };
-        match steps::recall(self.context, &self.points[task.point], task.kind, &record) {
-            Ok(()) => Ok(Some(record)),
+    fn known(&self, task: Task, key: &ActionKey) -> Result<Option<Known>> {
+        let known = match self.context.store.hit(key)? {
+            Some(record) => Some((Arc::new(record), StepStatus::Hit)),
+            None => self
+                .upstream
+                .and_then(|upstream| upstream.planned(key))
+                .map(|record| (record, StepStatus::HitUpstream)),
+        };
+        let Some(known) = known else { return Ok(None) };
+        match steps::recall(self.context, &self.points[task.point], task.kind, &known.0) {
+            Ok(()) => Ok(Some(known)),
             Err(e) if e.kind() == ErrorKind::Missing => Ok(None),
             Err(e) => Err(e),
         }
@@ -264,7 +294,9 @@ impl<'a> Scheduler<'a> {
     ) -> Result<Resolved> {
         let started = Instant::now();
         let point = &self.points[task.point];
-        let produced = guarded(task, || steps::execute(self.context, point, task.kind, inputs, self.cancel))?;
+        let progress = |ranks| drop(report.send(Message::Ranks(task.point, ranks)));
+        let produced =
+            guarded(task, || steps::execute(self.context, point, task.kind, inputs, self.cancel, &progress))?;
         let took = started.elapsed();
         let record = Arc::new(produced.record.clone());
         let ticket = self.context.store.publish(produced.into_publication(derivation, took, claim));
@@ -274,7 +306,7 @@ impl<'a> Scheduler<'a> {
             report,
             Finished { took, derivation: Some(Arc::clone(derivation)), ticket: Some(ticket), ..finished },
         );
-        Ok(Resolved::Done { key, record, executed: true })
+        Ok(Resolved::Done { key, record, status: StepStatus::Run })
     }
 
     /// The records this task reads. A task is ready only when they are there.
@@ -312,15 +344,18 @@ impl<'a> Scheduler<'a> {
     }
 }
 
+/// What a step gave, and since when that is known.
+type Known = (Arc<ActionRecord>, StepStatus);
+
 enum Attempt {
     /// With the key when this task owned its slot.
     Resolved(Option<ActionKey>, Resolved),
     Parked,
 }
 
-fn hit(task: Task, key: ActionKey, record: ActionRecord, report: &Sender<Message>) -> Resolved {
-    tell(report, Finished::new(task, StepStatus::Hit, Some(key)));
-    Resolved::Done { key, record: Arc::new(record), executed: false }
+fn hit(task: Task, key: ActionKey, (record, status): Known, report: &Sender<Message>) -> Resolved {
+    tell(report, Finished::new(task, status, Some(key)));
+    Resolved::Done { key, record, status }
 }
 
 /// Turns a panic, which is a defect of this program, into the failure of one step: other steps and the store go on.

@@ -46,6 +46,8 @@ pub(super) struct Asker<'a> {
 #[derive(Default)]
 struct State {
     asked: HashSet<ActionKey>,
+    /// Of a dry run: what is upstream.
+    planned: HashMap<ActionKey, Arc<ActionRecord>>,
     report: UpstreamReport,
 }
 
@@ -58,6 +60,15 @@ impl<'a> Asker<'a> {
         self.state.into_inner().unwrap_or_else(PoisonError::into_inner).report
     }
 
+    /// Of a dry run: what a step gave that is upstream.
+    pub(super) fn planned(&self, key: &ActionKey) -> Option<Arc<ActionRecord>> {
+        self.state().planned.get(key).cloned()
+    }
+
+    fn known(&self, key: &ActionKey) -> Result<Option<Arc<ActionRecord>>> {
+        Ok(self.store.hit(key)?.map(Arc::new).or_else(|| self.planned(key)))
+    }
+
     fn state(&self) -> MutexGuard<'_, State> {
         self.state.lock().unwrap_or_else(PoisonError::into_inner)
     }
@@ -66,7 +77,7 @@ impl<'a> Asker<'a> {
     pub(super) fn ask(&self, keys: &[ActionKey]) -> Result<()> {
         let mut wanted = Vec::new();
         for key in keys {
-            if self.store.hit(key)?.is_none() && self.state().asked.insert(*key) {
+            if self.known(key)?.is_none() && self.state().asked.insert(*key) {
                 wanted.push(*key);
             }
         }
@@ -74,7 +85,9 @@ impl<'a> Asker<'a> {
             return Ok(());
         }
         let fetched = self.upstream.fetch(self.store, &wanted)?;
-        let report = &mut self.state().report;
+        let mut state = self.state();
+        state.planned.extend(fetched.planned.into_iter().map(|(key, record)| (key, Arc::new(record))));
+        let report = &mut state.report;
         report.actions += fetched.actions;
         report.blobs += fetched.blobs;
         report.bytes += fetched.bytes;
@@ -105,7 +118,7 @@ impl<'a> Asker<'a> {
                 let record = match records.get(&key) {
                     Some(record) => record.clone(),
                     None => {
-                        let record = self.store.hit(&key)?.map(Arc::new);
+                        let record = self.known(&key)?;
                         records.insert(key, record.clone());
                         record
                     }

@@ -22,7 +22,7 @@ type Kind = (CollectiveType, Bytes, Option<InvolvedDims>);
 pub(super) struct Use {
     /// The index of the node.
     pub(super) node: u32,
-    kind: Kind,
+    pub(super) kind: Kind,
     /// Chunks of groups that the rank has started before.
     skew: u64,
 }
@@ -45,7 +45,7 @@ pub(super) fn uses(check: &Check<'_>, orders: &Orders<'_>) -> Vec<Uses> {
                 let kind = (used.kind, used.size, involved);
                 uses.entry(used.group).or_default().push(Use { node: used.at.index, kind, skew });
                 if used.group.is_some() {
-                    skew = skew.saturating_add(chunks(check, &used));
+                    skew = skew.saturating_add(chunks(check, used.kind, used.size));
                 }
             }
         }
@@ -55,15 +55,15 @@ pub(super) fn uses(check: &Check<'_>, orders: &Orders<'_>) -> Vec<Uses> {
 }
 
 /// Into how many chunks the simulator cuts a collective; one where the settings are not known.
-fn chunks(check: &Check<'_>, used: &Collective<'_>) -> u64 {
+pub(super) fn chunks(check: &Check<'_>, kind: CollectiveType, size: Bytes) -> u64 {
     let splits = u64::from(check.system.preferred_dataset_splits).max(1);
     if check.traces_alone || !check.system.custom.is_empty() {
         return 1;
     }
-    match used.size.0 / splits {
-        chunk if used.kind != CollectiveType::AllGather && chunk < u64::from(check.ranks) => splits,
+    match size.0 / splits {
+        chunk if kind != CollectiveType::AllGather && chunk < u64::from(check.ranks) => splits,
         0 => 0,
-        chunk => used.size.0.div_ceil(chunk),
+        chunk => size.0.div_ceil(chunk),
     }
 }
 

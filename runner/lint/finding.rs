@@ -1,6 +1,6 @@
 //! What a lint says: one finding per problem, with the place it was first met.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::fmt;
 
 use astra_engine::{NodeProblem, Rank};
@@ -83,10 +83,32 @@ impl Finding {
     }
 
     /// The finding about something that is accepted.
-    fn notice(&self) -> Notice {
+    fn notice(&self, reasons: Option<Reasons>) -> Notice {
         let about = self.place.as_ref().map_or_else(|| self.rule.as_str().to_owned(), Place::to_string);
-        Notice::new(about, format!("{}{}", self.message, Repeats(self.repeats)))
+        let reasons = reasons.map(|reasons| reasons.to_string()).unwrap_or_default();
+        Notice::new(about, format!("{}{}{reasons}", self.message, Repeats(self.repeats)))
     }
+}
+
+/// Why findings of a rule matter and how to mend them, as two further lines.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct Reasons(Rule);
+
+impl fmt::Display for Reasons {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "\n    why: {}\n    fix: {}", self.0.why(), self.0.fix())
+    }
+}
+
+/// Findings, each with the reasons of its rule unless an earlier one of equal severity has them.
+pub fn explained<'a>(
+    findings: impl IntoIterator<Item = &'a Finding>,
+) -> impl Iterator<Item = (&'a Finding, Option<Reasons>)> {
+    let mut said = BTreeSet::new();
+    findings.into_iter().map(move |finding| {
+        let first = said.insert((finding.rule, finding.severity));
+        (finding, first.then_some(Reasons(finding.rule)))
+    })
 }
 
 impl fmt::Display for Finding {
@@ -115,27 +137,38 @@ impl fmt::Display for Repeats {
 /// How many errors a refusal lists; the rest is counted.
 const MOST_LISTED: usize = 5;
 
-/// Turns findings into an error when one of them is an error; otherwise gives the warnings.
+/// Whether traces use groups as nobody has defined them: the file that does may not have been given.
+pub fn misses_groups(findings: &[Finding]) -> bool {
+    findings.iter().any(|finding| finding.rule == Rule::Group && finding.severity == Severity::Error)
+}
+
+/// Turns findings into an error when one of them is an error; otherwise gives the warnings. Either says why it matters
+/// and how to mend it.
 ///
 /// # Errors
-/// The errors: one as it is, several one per line, those after the fifth counted.
+/// The errors: one as it is, several one after the other, those after the fifth counted.
 pub fn refuse(findings: &[Finding]) -> Result<Vec<Notice>> {
     let of = |severity| findings.iter().filter(move |finding| finding.severity == severity);
-    let errors: Vec<_> = of(Severity::Error).collect();
-    match errors[..] {
-        [] => Ok(of(Severity::Warning).map(Finding::notice).collect()),
-        [only] => Err(Error::input(only.to_string())),
-        _ => {
-            let mut message = format!("{} problems", errors.len());
-            for error in errors.iter().take(MOST_LISTED) {
-                message += &format!("\n  {error}");
-            }
-            if let Some(more @ 1..) = errors.len().checked_sub(MOST_LISTED) {
-                message += &format!("\n  and {more} more");
-            }
-            Err(Error::input(message))
-        }
+    let text = |(finding, reasons): (&Finding, Option<Reasons>)| {
+        format!("{finding}{}", reasons.map(|reasons| reasons.to_string()).unwrap_or_default())
+    };
+    let errors = of(Severity::Error).count();
+    if errors == 0 {
+        let warnings = explained(of(Severity::Warning));
+        return Ok(warnings.map(|(finding, reasons)| finding.notice(reasons)).collect());
     }
+    let mut shown = explained(of(Severity::Error).take(MOST_LISTED)).map(text);
+    let message = match (errors, shown.next()) {
+        (1, Some(only)) => only,
+        (_, first) => {
+            let listed: Vec<String> =
+                first.into_iter().chain(shown).map(|text| format!("\n  {text}")).collect();
+            let more = errors - listed.len();
+            let more = if more > 0 { format!("\n  and {more} more") } else { String::new() };
+            format!("{errors} problems{}{more}", listed.concat())
+        }
+    };
+    Err(Error::input(message))
 }
 
 /// How many different findings of one rule are described; the rest is counted.

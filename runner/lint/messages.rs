@@ -5,9 +5,7 @@ use astra_engine::{NetworkModel, NodeKind, NodeProblem, Rank, Topology, Trace};
 use super::finding::{Findings, Severity};
 use super::rule::Rule;
 use super::{At, Check};
-
-/// The simulator takes tags modulo this number.
-const TAG_MODULUS: u32 = 500_000_000;
+use crate::et::TAG_MODULUS;
 
 /// How the sends and receives of a workload pair by what they have in common. Those of which several have all in common are
 /// left out, because times may decide how they pair. `None` when some message has no partner.
@@ -158,29 +156,29 @@ impl Mismatch {
     fn describe(&self, all: &[Self]) -> String {
         let Self { key: Key { src, dst, tag, bytes }, sent, received, .. } = *self;
         let what = format!("of {bytes} bytes with tag {tag}");
+        let near = self.near_miss(all).unwrap_or_default();
         if sent > received {
-            format!("sends {sent} message(s) {what} to rank {dst}, which receives {received}")
+            format!("sends {sent} message(s) {what} to rank {dst}, which receives {received}{near}")
         } else {
-            let near = self.near_miss(all).unwrap_or_default();
             format!("waits for {received} message(s) {what} from rank {src}, which sends {sent}{near}")
         }
     }
 
-    /// What the source sends to the destination and nobody receives, when it is nearly what is waited for.
+    /// What is nearly the message on the other side, and has no partner either.
     fn near_miss(&self, all: &[Self]) -> Option<String> {
         let pair = |key: &Key| (key.src, key.dst);
         let start = all.partition_point(|m| pair(&m.key) < pair(&self.key));
-        let surplus = || {
+        let is_sent = |m: &Self| m.sent > m.received;
+        let others = || {
             let of_pair = all[start..].iter().take_while(|m| pair(&m.key) == pair(&self.key));
-            of_pair.filter(|m| m.sent > m.received)
+            of_pair.filter(|m| is_sent(m) != is_sent(self))
         };
-        if let Some(near) = surplus().find(|m| m.key.tag == self.key.tag) {
-            return Some(format!(
-                "; with this tag it sends {} bytes, and sizes have to be equal",
-                near.key.bytes
-            ));
+        let verb = if is_sent(self) { "receives" } else { "sends" };
+        if let Some(near) = others().find(|m| m.key.tag == self.key.tag) {
+            let bytes = near.key.bytes;
+            return Some(format!("; with this tag it {verb} {bytes} bytes, and sizes have to be equal"));
         }
-        let near = surplus().find(|m| m.key.bytes == self.key.bytes)?;
-        Some(format!("; it sends this size with tag {}, and tags have to be equal", near.key.tag))
+        let near = others().find(|m| m.key.bytes == self.key.bytes)?;
+        Some(format!("; it {verb} this size with tag {}, and tags have to be equal", near.key.tag))
     }
 }

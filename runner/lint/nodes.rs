@@ -3,9 +3,9 @@
 use astra_engine::{NodeKind, NodeProblem, RemoteMemory};
 
 use super::finding::{Findings, Severity};
-use super::order::parents;
 use super::rule::Rule;
 use super::{At, Check};
+use crate::et::parents;
 
 pub(super) fn check(check: &Check<'_>, findings: &mut Findings) {
     for at in check.distinct_nodes() {

@@ -39,6 +39,8 @@ pub enum Rule {
     CollectivesOrder,
     /// All ranks have started equally many chunks when they reach a collective over all ranks.
     CounterSkew,
+    /// Groups that have ranks in common have chunks with different tags.
+    GroupTags,
     /// Messages go to another rank of the network, with a tag in range.
     Peer,
     /// What one rank sends another receives, as often, with the same size and tag.
@@ -49,7 +51,7 @@ pub enum Rule {
 
 impl Rule {
     /// Every rule, in the order of the documentation.
-    pub const ALL: [Self; 20] = [
+    pub const ALL: [Self; 21] = [
         Self::File,
         Self::Network,
         Self::System,
@@ -67,6 +69,7 @@ impl Rule {
         Self::CollectivesAgree,
         Self::CollectivesOrder,
         Self::CounterSkew,
+        Self::GroupTags,
         Self::Peer,
         Self::MessagesMatch,
         Self::WaitCycle,
@@ -92,6 +95,7 @@ impl Rule {
             Self::CollectivesAgree => "collectives-agree",
             Self::CollectivesOrder => "collectives-order",
             Self::CounterSkew => "counter-skew",
+            Self::GroupTags => "group-tags",
             Self::Peer => "peer",
             Self::MessagesMatch => "messages-match",
             Self::WaitCycle => "wait-cycle",
@@ -139,8 +143,14 @@ impl Rule {
                 "chunks of collectives over all ranks are numbered after all chunks a rank has started, so that the numbers of \
                  the ranks differ and the collective stalls or pairs wrong chunks"
             }
+            Self::GroupTags => {
+                "a rank in both may take a message of one group for one of the other when their sizes are equal, as the original \
+                 does: the collectives stall, or exchange the wrong chunks"
+            }
             Self::Peer => "the message cannot be routed",
-            Self::MessagesMatch => "a receive without its send never completes",
+            Self::MessagesMatch => {
+                "a receive without its send never completes; a message that nobody receives takes its time on the way and is lost"
+            }
             Self::WaitCycle => "none of these nodes can ever complete, whatever the times are",
         }
     }
@@ -170,6 +180,9 @@ impl Rule {
             }
             Self::CounterSkew => {
                 "use a communicator group that lists all ranks instead of the default group, whose chunks are numbered apart"
+            }
+            Self::GroupTags => {
+                "give groups with ranks in common ids that differ modulo 500, and none of them a million chunks"
             }
             Self::Peer => "send to another rank of the network, with a tag below 2^31",
             Self::MessagesMatch => "give each receive one send with the same peers, tag and size",

@@ -117,6 +117,44 @@ fn sound_simulations_have_no_findings() {
 }
 
 #[test]
+fn groups_with_ranks_in_common_have_messages_with_different_tags() {
+    let ring = system(&["ring"]);
+    let both = |one: Option<u32>, other: Option<u32>, members: [&[u32]; 2], settings: &System| {
+        let nodes = [one, other].map(|group| collective(CollectiveType::AllReduce, 4_000_004, group));
+        let groups: Vec<(u32, &[u32])> =
+            [one, other].into_iter().zip(members).filter_map(|(group, of)| Some((group?, of))).collect();
+        let used = |rank: u32, at: usize| members[at].contains(&rank) || [one, other][at].is_none();
+        let trace_of = |rank| -> Vec<Node> {
+            (0..2).filter(|at| used(rank, *at)).map(|at| nodes[at]).chain([compute()]).collect()
+        };
+        let ranks: Vec<Vec<Node>> = (0..4).map(trace_of).collect();
+        let ranks: Vec<&[Node]> = ranks.iter().map(Vec::as_slice).collect();
+        lint(&network(&[4]), settings, &grouped(per_rank(&ranks), &groups))
+    };
+    let common: [&[u32]; 2] = [&[1, 2, 3], &[0, 1, 2, 3]];
+    assert_one(
+        &both(Some(5), Some(505), common, &ring),
+        Rule::GroupTags,
+        "warning: rank 1, node 11 `n11`: messages of communicator group 505 have the tags of communicator group 5: the ids 5 \
+         and 505 differ by a multiple of 500",
+    );
+    assert_one(
+        &both(None, Some(500), common, &ring),
+        Rule::GroupTags,
+        "the tags of all ranks: the ids 0 and 500",
+    );
+    assert_eq!(both(Some(5), Some(506), common, &ring), []);
+    assert_eq!(both(Some(5), Some(505), [&[0, 1], &[1, 2]], &ring), []);
+    let splits = |splits| System { preferred_dataset_splits: splits, ..ring.clone() };
+    assert_eq!(both(Some(5), Some(6), common, &splits(500_000)), []);
+    assert_one(
+        &both(Some(5), Some(6), common, &splits(1_000_001)),
+        Rule::GroupTags,
+        "messages of communicator group 6 have tags of communicator group 5: with 1000001 and 1000001 chunks",
+    );
+}
+
+#[test]
 fn as_many_traces_as_ranks() {
     let findings = lint(&network(&[4]), &system(&["ring"]), &everywhere(&[all_reduce()], 3));
     assert_one(&findings, Rule::Workload, "3 rank(s), the network has 4");
@@ -311,26 +349,31 @@ fn warnings_reach_the_caller_and_stop_nothing() {
     let texts: Vec<String> = notices.iter().map(ToString::to_string).collect();
     assert_eq!(
         texts,
-        ["rank 0, node 10 `n10`: sends 2 message(s) of 8 bytes with tag 3 to rank 1, which receives 1"]
+        ["rank 0, node 10 `n10`: sends 2 message(s) of 8 bytes with tag 3 to rank 1, which receives 1\n    \
+          why: a receive without its send never completes; a message that nobody receives takes its time on the way and is \
+          lost\n    \
+          fix: give each receive one send with the same peers, tag and size"]
     );
     assert_eq!(refuse(&[]).unwrap(), []);
 }
 
 #[test]
-fn a_refusal_lists_five_problems_one_per_line_and_counts_the_rest() {
+fn a_refusal_lists_five_problems_with_the_reason_once_and_counts_the_rest() {
     let refused = |count: u32| {
         let receives: Vec<_> = (0..count).map(|tag| recv(0, 8, tag)).collect();
         let findings = lint(&network(&[2]), &System::default(), &per_rank(&[&[compute()], &receives]));
         refuse(&findings).unwrap_err().to_string()
     };
-    assert_eq!(refused(1).lines().count(), 1);
+    let one = refused(1);
+    assert!(one.lines().nth(1).unwrap().starts_with("    why: a receive without"), "{one}");
+    assert!(one.lines().nth(2).unwrap().starts_with("    fix: give each"), "{one}");
     let five = refused(5);
     let lines: Vec<&str> = five.lines().collect();
-    assert_eq!((lines.len(), lines[0]), (6, "5 problems"));
+    assert_eq!((lines.len(), lines[0]), (8, "5 problems"));
     assert!(lines[1].starts_with("  rank 1, node 10 `n10`: waits for 1 message(s) of 8 bytes with tag 0"));
-    assert!(lines[5].contains("with tag 4"), "{five}");
+    assert!(lines[7].contains("with tag 4"), "{five}");
     let seven = refused(7);
-    assert_eq!((seven.lines().count(), seven.lines().last()), (7, Some("  and 2 more")));
+    assert_eq!((seven.lines().count(), seven.lines().last()), (9, Some("  and 2 more")));
 }
 
 #[test]

@@ -12,9 +12,10 @@ use astra_engine::{GroupId, NodeKind, Rank};
 use super::agreement::{Use, Uses};
 use super::finding::{Findings, Severity};
 use super::messages::Delivery;
-use super::order::{Orders, parents};
+use super::order::Orders;
 use super::rule::Rule;
 use super::{At, Check};
+use crate::et::parents;
 
 /// How many nodes of a circle are named.
 const MOST_NAMED: usize = 8;
@@ -183,6 +184,7 @@ impl<'a> Waits<'a> {
         let mut node = (0..self.waiting.len() as u32).find(|&node| self.waiting[node as usize] > 0)?;
         let sender: HashMap<u32, u32> = (0..).zip(&self.receiver).map(|(send, &recv)| (recv, send)).collect();
         let mut parent_of_rank: HashMap<Rank, Vec<u32>> = HashMap::new();
+        let mut absentee_of = HashMap::new();
         let (mut path, mut position) = (Vec::new(), HashMap::new());
         while let Some(next) = {
             position.insert(node, path.len());
@@ -190,7 +192,11 @@ impl<'a> Waits<'a> {
             let at = self.at(node);
             let parents = parent_of_rank.entry(at.rank).or_insert_with(|| self.blocked_parents(at));
             match parents[at.index as usize] {
-                NONE => self.awaited(node, &sender),
+                NONE => match self.place(at) {
+                    // All members wait for the same one: each collective is looked through once.
+                    Some(place) => *absentee_of.entry(place).or_insert_with(|| self.absentee(place)),
+                    None => sender.get(&node).copied(),
+                },
                 parent => Some(node - at.index + parent),
             }
         } {
@@ -213,15 +219,10 @@ impl<'a> Waits<'a> {
         parents
     }
 
-    /// What a node whose own rank is ready for it waits for: its send, or a member that does not get there.
-    fn awaited(&self, node: u32, sender: &HashMap<u32, u32>) -> Option<u32> {
-        match self.place(self.at(node)) {
-            Some(place) => {
-                let parts = self.members(place.0).iter().filter_map(|&member| self.part(member, place));
-                parts.into_iter().find(|&part| self.waiting[part as usize] > 0)
-            }
-            None => sender.get(&node).copied(),
-        }
+    /// The part of a member that does not get to a collective.
+    fn absentee(&self, place: (Option<GroupId>, usize)) -> Option<u32> {
+        let mut parts = self.members(place.0).iter().filter_map(|&member| self.part(member, place));
+        parts.find(|&part| self.waiting[part as usize] > 0)
     }
 
     /// Nodes each of which waits for the next, the last for the first.

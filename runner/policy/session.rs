@@ -21,6 +21,7 @@ use super::shipped::{Opened, Shipped};
 use super::trouble::Trouble;
 use super::wire::{self, Question};
 use crate::error::{Error, ErrorKind, Result};
+use crate::program::this_program;
 
 /// Where a policy comes from.
 #[derive(Clone)]
@@ -77,13 +78,7 @@ impl Isolation {
     /// # Errors
     /// When the system does not say which that is.
     pub fn this_program() -> Result<Self> {
-        // The link stays right when the program's file is replaced meanwhile.
-        let link = Path::new("/proc/self/exe");
-        if link.exists() {
-            return Ok(Self::Helper(link.to_owned()));
-        }
-        let why = |e| Error::new(ErrorKind::System, format!("cannot find the program that is running: {e}"));
-        std::env::current_exe().map(Self::Helper).map_err(why)
+        this_program().map(Self::Helper)
     }
 }
 

@@ -9,14 +9,14 @@ use std::sync::Arc;
 
 use super::document::Json;
 use super::edits;
-use super::options::{self, Engine, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
+use super::options::{self, Engine, EngineKind, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
 use super::place::{Fault, Place, Source};
 use super::section::{Section, object, relative_path, text};
 use super::sweep::{self, Axis, Part};
 use super::workload::{self, FILE_KEYS, Workload};
 use crate::et::Edit;
 use crate::files;
-use crate::{Error, Result};
+use crate::{Error, ErrorKind, Result};
 
 /// The recipe format this version reads.
 pub const RECIPE_VERSION: u64 = 1;
@@ -33,11 +33,15 @@ pub(super) const RECIPE_KEYS: &[&str] = &[
     "engine",
     "system",
     "layout",
+    "salt",
     "sweep",
 ];
 
 /// The longest name of a recipe, so that names made from it stay valid file names.
 const MAX_NAME: usize = 100;
+
+/// The longest salt, in characters: every key of a build holds it.
+const MAX_SALT: usize = 100;
 
 /// A recipe: the base point and the axes of its sweep.
 #[derive(Debug)]
@@ -45,6 +49,7 @@ pub struct Recipe {
     pub(super) source: Arc<Source>,
     pub(super) document: Json,
     pub(super) name: String,
+    salt: Option<String>,
     pub(super) axes: Vec<Axis>,
     base: Base,
 }
@@ -94,6 +99,7 @@ impl Recipe {
         section.optional("description", text)?;
         let system = section.optional("system", options::system)?.unwrap_or_default();
         let name = section.required("name", "a name for the recipe's results", name)?;
+        let salt = section.optional("salt", salt)?;
         let base = Base {
             hw: section.required("hw", "the path of a hardware file", relative_path)?,
             workload: section.required("workload", "what the ranks do", workload::read)?,
@@ -104,7 +110,7 @@ impl Recipe {
         };
         options::fixed_once(&base.policy, &system)?;
         let axes = section.optional("sweep", sweep::read)?.unwrap_or_default();
-        Ok(Self { source: Arc::clone(source), document, name, axes, base })
+        Ok(Self { source: Arc::clone(source), document, name, salt, axes, base })
     }
 
     /// The same recipe under another policy, with a name of its own. What it fixes stays fixed; without a configuration the
@@ -147,6 +153,23 @@ impl Recipe {
     /// The recipe's name; safe as a file name and as a name in the store.
     pub fn name(&self) -> &str {
         &self.name
+    }
+
+    /// What sets the keys of this recipe's builds apart from those of equal ones, if anything does. It is in every key and
+    /// changes no result.
+    pub fn salt(&self) -> Option<&str> {
+        self.salt.as_deref()
+    }
+
+    /// The same recipe with this salt in place of its own.
+    ///
+    /// # Errors
+    /// When this cannot be a salt.
+    pub fn with_salt(self, salt: &str) -> Result<Self> {
+        match not_a_salt(salt) {
+            None => Ok(Self { salt: Some(salt.to_owned()), ..self }),
+            Some(why) => Err(Error::new(ErrorKind::Usage, why).key("--salt")),
+        }
     }
 
     /// Whether a recipe can be called this.
@@ -226,8 +249,20 @@ impl Recipe {
         distinct
     }
 
+    /// The executable of every point that another program simulates, as written; nothing where the environment is to name
+    /// it. Each once, in the order of the points. What does not fit is left out, as above.
+    pub fn binaries(&self) -> Vec<Option<Arc<str>>> {
+        let mut binaries = Vec::new();
+        for engine in self.all_of(Part::Engine, options::engine) {
+            if engine.kind == EngineKind::AstraSim && !binaries.contains(&engine.external.binary) {
+                binaries.push(engine.external.binary);
+            }
+        }
+        binaries
+    }
+
     /// Everything in the recipe that decides what a build gives, as canonical JSON: defaults filled, units resolved, no
-    /// whitespace, keys in one order. The sweep is not expanded; its values stay as written, because they name the points.
+    /// whitespace, keys in one order. Not the salt, which is a part of keys beside it. The sweep is not expanded; its values stay as written, because they name the points.
     pub fn canonical(&self) -> Vec<u8> {
         let empty = Json::Object(Vec::new());
         let canonical = Canonical {
@@ -315,6 +350,18 @@ fn version(document: &Json, root: &Place<'_>) -> Result<(), Fault> {
             super::section::describe(found)
         ))),
     }
+}
+
+fn salt(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
+    let salt = text(json, place)?;
+    not_a_salt(&salt).map_or(Ok(salt), |why| Err(place.fault(why)))
+}
+
+/// Why a text cannot be a salt, if it cannot.
+fn not_a_salt(text: &str) -> Option<String> {
+    let is_salt =
+        !text.trim().is_empty() && !text.contains(char::is_control) && text.chars().count() <= MAX_SALT;
+    (!is_salt).then(|| format!("a salt is 1 to {MAX_SALT} characters in one line, and not only blanks"))
 }
 
 fn name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {

@@ -17,7 +17,7 @@ mod sweep;
 mod workload;
 
 pub use load::{RECIPE_VERSION, Recipe};
-pub use options::{Engine, EngineKind, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
+pub use options::{Engine, EngineKind, External, LayoutOptions, Policy, PolicyConfig, PolicyPlugin};
 pub use points::Point;
 pub use schema::{RECIPE_SCHEMA, STARTER_FILES};
 pub use sweep::MAX_POINTS;

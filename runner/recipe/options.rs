@@ -2,15 +2,17 @@
 //!
 //! Names are checked here; what an algorithm can do on a network is judged where networks are known.
 
-use astra_engine::{Dialect, NetworkModel, System};
+use astra_engine::{Bytes, Dialect, NetworkModel, System};
 use astra_policy::Collective;
 use serde::{Serialize, Serializer};
 use serde_json::{Map, Value};
 use std::collections::BTreeMap;
+use std::sync::Arc;
+use std::time::Duration;
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use super::section::{Section, array, boolean, count_to, object, relative_path, text, word};
+use super::section::{Section, array, boolean, count_to, object, relative_path, size, span, text, word};
 use crate::algorithm;
 use crate::astrasim::{Algorithms, PolicyChoices, SystemOverrides, algorithm_key};
 use crate::hw::Axis;
@@ -71,7 +73,7 @@ pub enum PolicyConfig {
 }
 
 /// The simulator of a point.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Serialize)]
+#[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 pub struct Engine {
     /// Which program simulates.
     pub kind: EngineKind,
@@ -84,7 +86,25 @@ pub struct Engine {
     /// Queues that share the active chunks of a dimension.
     #[serde(skip_serializing_if = "is_default_queues")]
     pub queues_per_dimension: u32,
+    /// What concerns a simulator that is another program. Of this only the content of the executable decides anything.
+    #[serde(skip)]
+    pub external: External,
 }
+
+/// The simulator that is another program, and what it may use. Kept, without effect, where the built-in one simulates, so
+/// that a sweep can change between the two.
+#[derive(Clone, Debug, Default, PartialEq, Eq)]
+pub struct External {
+    /// The executable, relative to the recipe; where it is absent the environment names it.
+    pub binary: Option<Arc<str>>,
+    /// How long one simulation may take; as long as it likes when absent.
+    pub timeout: Option<Duration>,
+    /// The address space that each of its processes may have; no limit when absent.
+    pub memory: Option<Bytes>,
+}
+
+/// Less than this no program can be started with.
+const LEAST_MEMORY: Bytes = Bytes(64 << 20);
 
 /// Queues per dimension where a recipe does not say: as many as the simulator has where nobody asks for more.
 const QUEUES: u32 = 1;
@@ -96,12 +116,16 @@ pub enum EngineKind {
     /// The simulator that is part of this program.
     #[default]
     Builtin,
+    /// An executable of ASTRA-sim's analytical simulator.
+    #[serde(rename = "astra-sim")]
+    AstraSim,
 }
 
 impl Default for Engine {
     fn default() -> Self {
         let (network, dialect) = (NetworkModel::CongestionAware, Dialect::AstraSim);
-        Self { kind: EngineKind::Builtin, network, dialect, queues_per_dimension: QUEUES }
+        let external = External::default();
+        Self { kind: EngineKind::Builtin, network, dialect, queues_per_dimension: QUEUES, external }
     }
 }
 
@@ -115,7 +139,10 @@ pub struct LayoutOptions {
 }
 
 pub(super) const POLICY_KEYS: &[&str] = &["plugin", "config", "config_file", "collectives"];
-pub(super) const ENGINE_KEYS: &[&str] = &["kind", "network", "dialect", "queues_per_dimension"];
+pub(super) const ENGINE_KEYS: &[&str] =
+    &["kind", "network", "dialect", "queues_per_dimension", "binary", "timeout", "memory"];
+pub(super) const ENGINES: [(&str, EngineKind); 2] =
+    [("builtin", EngineKind::Builtin), ("astra-sim", EngineKind::AstraSim)];
 pub(super) const LAYOUT_KEYS: &[&str] = &["axes", "flatten_2d"];
 
 fn by_name<S: Serializer>(collectives: &PolicyChoices, serializer: S) -> Result<S::Ok, S::Error> {
@@ -209,12 +236,11 @@ fn algorithm_name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {
 /// Reads the `engine` section.
 pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
     let section = Section::open(json, place, ENGINE_KEYS)?;
-    let kinds = [("builtin", EngineKind::Builtin)];
     let networks: Vec<_> = NetworkModel::ALL.iter().map(|n| (n.as_str(), *n)).collect();
     let dialects: Vec<_> = Dialect::ALL.iter().map(|d| (d.as_str(), *d)).collect();
     let default = Engine::default();
     Ok(Engine {
-        kind: section.optional("kind", |j, p| word(j, p, "engine", &kinds))?.unwrap_or(default.kind),
+        kind: section.optional("kind", |j, p| word(j, p, "engine", &ENGINES))?.unwrap_or(default.kind),
         network: section
             .optional("network", |j, p| word(j, p, "network model", &networks))?
             .unwrap_or(default.network),
@@ -224,7 +250,29 @@ pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
         queues_per_dimension: section
             .optional("queues_per_dimension", queues)?
             .unwrap_or(default.queues_per_dimension),
+        external: External {
+            binary: section.optional("binary", text)?.map(Arc::from),
+            timeout: section.optional("timeout", timeout)?,
+            memory: section.optional("memory", memory)?,
+        },
     })
+}
+
+fn timeout(json: &Json, place: &Place<'_>) -> Result<Duration, Fault> {
+    let timeout = span(json, place)?;
+    if timeout.is_zero() {
+        return Err(place.fault("no time at all, expected at least 1 s; leave the key out for no limit"));
+    }
+    Ok(timeout)
+}
+
+fn memory(json: &Json, place: &Place<'_>) -> Result<Bytes, Fault> {
+    let memory = size(json, place)?;
+    if memory < LEAST_MEMORY {
+        let message = format!("{} bytes, expected at least 64 MiB: with less no program starts", memory.0);
+        return Err(place.fault(message));
+    }
+    Ok(memory)
 }
 
 fn queues(json: &Json, place: &Place<'_>) -> Result<u32, Fault> {

@@ -3,12 +3,16 @@
 //! Every message says what was found and what is accepted. Depends on the document and its places only.
 
 use std::path::Path;
+use std::time::Duration;
 
 use astra_engine::{Bytes, Nanos};
 
 use super::document::Json;
 use super::place::{Fault, Place};
-use crate::units::{MAX_QUANTITY, NotAQuantity, SIZE_FORMS, TIME_FORMS, parse_size, parse_time, time_text};
+use crate::units::{
+    MAX_QUANTITY, NotAQuantity, SIZE_FORMS, SPAN_FORMS, TIME_FORMS, parse_size, parse_span, parse_time,
+    time_text,
+};
 
 /// The largest number of ranks, microbatches and the like: a typing error must not ask for terabytes of traces.
 pub(super) const MAX_COUNT: u32 = 1 << 20;
@@ -160,6 +164,18 @@ pub(super) fn trace_time(json: &Json, place: &Place<'_>) -> Result<Nanos, Fault>
         return Err(place.fault(message).hint(format!("the next one is \"{}\"", time_text(near))));
     }
     Ok(time)
+}
+
+/// A span of calendar time.
+pub(super) fn span(json: &Json, place: &Place<'_>) -> Result<Duration, Fault> {
+    match json {
+        Json::String(text) => parse_span(text).map_err(|e| not_a_quantity(e, place)),
+        Json::Number(n) => {
+            let seconds = whole(n).filter(|n| *n <= MAX_QUANTITY);
+            seconds.map(Duration::from_secs).ok_or_else(|| wrong(json, place, SPAN_FORMS))
+        }
+        other => Err(wrong(other, place, SPAN_FORMS)),
+    }
 }
 
 /// A whole number, also when it is written `1e6`.

@@ -1,6 +1,6 @@
 //! The `result.json` of a run: per-rank times as the engine reported them.
 
-use astra_engine::Report as EngineReport;
+use astra_engine::{Nanos, Rank, RankReport, Report as EngineReport};
 use serde::{Deserialize, Serialize};
 
 use crate::error::{Error, ErrorKind, Result};
@@ -35,7 +35,7 @@ impl RunResult {
     /// # Errors
     /// When a rank's finish time is zero, which no real workload gives.
     pub fn from_engine(report: &EngineReport) -> Result<Self> {
-        let of = |f: fn(&astra_engine::RankReport) -> u64| report.ranks.iter().map(f).collect::<Vec<u64>>();
+        let of = |f: fn(&RankReport) -> u64| report.ranks.iter().map(f).collect::<Vec<u64>>();
         let rank_finish_ns = of(|r| r.finish.0);
         if let Some(rank) = rank_finish_ns.iter().position(|t| *t == 0) {
             return Err(Error::failed(format!(
@@ -54,6 +54,28 @@ impl RunResult {
             rank_memory_ns: of(|r| r.memory.unwrap_or_default().0),
             finish_order: report.finish_order.iter().map(|r| r.0).collect(),
         })
+    }
+
+    /// The figures by rank, as the engine reported them. Work of a kind that took a rank no time is not told apart from
+    /// work that it did not have; how many messages and events there were is not kept.
+    pub fn to_engine(&self) -> EngineReport {
+        let at = |times: &[u64], rank: usize| times.get(rank).copied().unwrap_or_default();
+        let some = |times: &[u64], rank| Some(Nanos(at(times, rank))).filter(|time| time.0 > 0);
+        let rank = |(rank, &finish): (usize, &u64)| RankReport {
+            finish: Nanos(finish),
+            exposed: Nanos(at(&self.rank_exposed_ns, rank)),
+            gpu: some(&self.rank_compute_ns, rank),
+            cpu: some(&self.rank_cpu_ns, rank),
+            comm: some(&self.rank_communication_ns, rank),
+            memory: some(&self.rank_memory_ns, rank),
+            overlap: some(&self.rank_overlap_ns, rank),
+        };
+        EngineReport {
+            ranks: self.rank_finish_ns.iter().enumerate().map(rank).collect(),
+            finish_order: self.finish_order.iter().copied().map(Rank).collect(),
+            messages: 0,
+            events: 0,
+        }
     }
 
     /// Canonical bytes.

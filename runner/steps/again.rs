@@ -13,7 +13,7 @@ use crate::hw::Document;
 use crate::report::RunResult;
 
 use super::recorded::simulation_of;
-use super::{Produced, configs, hw, provenance, run};
+use super::{Produced, configs, hw, lone, provenance, run};
 
 /// Executes a step again and publishes what it gives. `false` when this version cannot tell from its description what
 /// it was, or when what it reads is not there.
@@ -62,8 +62,16 @@ fn simulation(
 ) -> Result<Option<Produced>> {
     let named = [configs::NETWORK, configs::SYSTEM, super::et::TREE];
     let digests: Vec<_> = named.iter().filter_map(|name| Some(preimage.inputs.get(*name)?.0)).collect();
-    if preimage.version != run::VERSION || digests.len() < named.len() || !store.missing(&digests)?.is_empty()
+    // Custom collectives were read from their places, which may hold something else by now.
+    let is_custom = preimage.inputs.keys().any(|name| name.starts_with(lone::CUSTOM));
+    if preimage.version != run::VERSION
+        || is_custom
+        || digests.len() < named.len()
+        || !store.missing(&digests)?.is_empty()
     {
+        return Ok(None);
+    }
+    if !run::is_builtin(&preimage.params["engine"]) {
         return Ok(None);
     }
     let (simulation, engine_version) = match simulation_of(store, key, preimage) {

@@ -4,9 +4,11 @@
 
 use std::collections::{BTreeSet, HashMap};
 use std::hash::Hash;
+use std::path::{Path, PathBuf};
 use std::sync::{Arc, Mutex, OnceLock, PoisonError};
 use std::time::{Duration, SystemTime, UNIX_EPOCH};
 
+use artifact_store::remote::Upstream;
 use artifact_store::{ActionRecord, Digest, Provenance, Store};
 use astra_engine::Nanos;
 
@@ -50,6 +52,9 @@ pub struct Context {
     pub(super) sessions: Sessions,
     told: Mutex<BTreeSet<String>>,
     lint: bool,
+    /// Asked for content that the store does not have, when nothing is to be written.
+    peeked: Option<Upstream>,
+    watcher: Option<PathBuf>,
 }
 
 /// What a report says of a result.
@@ -80,7 +85,15 @@ impl Context {
             sessions: Sessions::default(),
             told: Mutex::default(),
             lint: true,
+            peeked: None,
+            watcher: None,
         }
+    }
+
+    /// The same, reading what the store does not have where it is upstream.
+    #[must_use]
+    pub fn peeking(self, upstream: Option<&Upstream>) -> Self {
+        Self { peeked: upstream.cloned(), ..self }
     }
 
     /// The same, with or without a check of the traces before each simulation.
@@ -127,6 +140,20 @@ impl Context {
         self.tables.get_or(digest, || DecisionTable::decode(&self.content(&digest)?))
     }
 
+    /// The same, with the program `astra-store` to watch over simulators that are other programs.
+    #[must_use]
+    pub fn with_watcher(self, watcher: Option<&Path>) -> Self {
+        Self { watcher: watcher.map(Path::to_owned), ..self }
+    }
+
+    /// The program that watches over simulators.
+    pub(super) fn watcher(&self) -> Result<&Path> {
+        self.watcher.as_deref().ok_or_else(|| {
+            Error::new(ErrorKind::Usage, "nobody watches over a simulator that is another program")
+                .hint("name the program `astra-store` in the options of the build")
+        })
+    }
+
     /// Whether traces are checked before each simulation.
     pub(super) fn lints(&self) -> bool {
         self.lint
@@ -152,7 +179,19 @@ impl Context {
     /// # Errors
     /// When they are gone or damaged: the store was changed from outside during the build.
     pub fn content(&self, digest: &Digest) -> Result<Arc<[u8]>> {
-        super::files::content(&self.store, digest)
+        self.find(digest)?.ok_or_else(|| super::files::gone(digest))
+    }
+
+    /// The bytes of a blob, if they are to be had.
+    ///
+    /// # Errors
+    /// When the store cannot be read.
+    pub fn find(&self, digest: &Digest) -> Result<Option<Arc<[u8]>>> {
+        if let Some(bytes) = self.store.get(digest)? {
+            return Ok(Some(bytes));
+        }
+        let found = self.peeked.as_ref().and_then(|upstream| upstream.peek(digest));
+        Ok(found.map(|blob| Arc::clone(blob.bytes())))
     }
 
     /// The result of a run of this build, executed or recalled, and what a report says of it.
@@ -228,5 +267,6 @@ pub fn provenance(took: Duration) -> Provenance {
         finished_unix_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
         duration_us: u64::try_from(took.as_micros()).unwrap_or(u64::MAX),
         host: host.clone(),
+        log: Vec::new(),
     }
 }

@@ -5,21 +5,26 @@
 
 use std::collections::BTreeMap;
 use std::collections::btree_map::Entry;
-use std::path::Path;
+use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
 use artifact_store::{Blob, Digest, Store, Tree, TreeEntry};
 
 use crate::error::{Error, Result};
 use crate::et::Bundle;
+use crate::external::{self, Executable};
 use crate::files;
 use crate::hw::Document;
 use crate::recipe::{ExistingTraces, Policy, Recipe, Workload};
 use crate::traces::TraceFiles;
 
 use super::context::Memo;
+use super::lone::GIVEN;
 use super::plugin_path::PluginPath;
 use super::policies::{self, FoundPolicy, Named};
+
+/// Where a store remembers hashes of executables: a disposable directory.
+const EXECUTABLES: &str = "mat/executables";
 
 /// A file that a recipe names.
 #[derive(Clone, Debug)]
@@ -48,17 +53,21 @@ pub struct TraceSource {
 pub struct Sources {
     /// The recipe in canonical form.
     pub recipe: Blob,
+    /// What sets the keys of this build apart, if anything does.
+    pub salt: Option<String>,
     /// Hardware files, graphs and group files, under the names by which the recipe calls them.
     pub files: BTreeMap<String, Source>,
     /// Existing traces, likewise.
     pub traces: BTreeMap<String, TraceSource>,
     policies: Vec<(Named, FoundPolicy)>,
+    /// The simulators of points that another program simulates, by how the recipe names them, in the order of the points.
+    executables: Vec<(Option<Arc<str>>, Executable)>,
     documents: Memo<String, Document>,
 }
 
 impl Sources {
-    /// Reads the files a recipe names; policies that it calls by name are looked for, in the end in a
-    /// store.
+    /// Reads the files a recipe names; policies that it calls by name are looked for, in the end in a store, beside which
+    /// hashes of executables are remembered.
     ///
     /// # Errors
     /// When one cannot be read or found.
@@ -88,8 +97,32 @@ impl Sources {
             }
         }
         let policies = policies::read_all(recipe, plugins, store)?;
-        let recipe = Blob::new(recipe.canonical());
-        Ok(Self { recipe, files: sources, traces, policies, documents: Memo::new(64) })
+        let remembered = store.filter(|store| !store.is_read_only()).map(|s| s.directory().join(EXECUTABLES));
+        let mut executables = Vec::new();
+        for binary in recipe.binaries() {
+            let path = path_of_binary(binary.as_deref(), beside)?;
+            executables.push((binary, Executable::find(&path, remembered.as_deref())?));
+        }
+        let (salt, recipe) = (recipe.salt().map(str::to_owned), Blob::new(recipe.canonical()));
+        Ok(Self { recipe, salt, files: sources, traces, policies, executables, documents: Memo::new(64) })
+    }
+
+    /// The executables that simulate, in the order of the points: their content decides results, wherever they lie.
+    pub fn executables(&self) -> impl Iterator<Item = Digest> {
+        self.executables.iter().map(|(_, executable)| executable.digest)
+    }
+
+    /// Adds a simulator that the recipe does not name.
+    pub fn add_executable(&mut self, name: Arc<str>, executable: Executable) {
+        self.executables.push((Some(name), executable));
+    }
+
+    /// The executable that the recipe names so; nothing stands for the one that the environment names.
+    pub(super) fn executable(&self, binary: Option<&str>) -> Result<&Executable> {
+        let known = self.executables.iter().find(|(name, _)| name.as_deref() == binary);
+        known
+            .map(|(_, executable)| executable)
+            .ok_or_else(|| not_a_source(binary.unwrap_or(external::VARIABLE)))
     }
 
     /// Names and digests of everything that was read beside the recipe.
@@ -140,6 +173,14 @@ impl Sources {
     }
 }
 
+/// Where a simulator lies: beside the recipe, or where the environment says.
+fn path_of_binary(binary: Option<&str>, beside: &Path) -> Result<PathBuf> {
+    match binary {
+        Some(binary) => Ok(beside.join(binary)),
+        None => external::from_environment(),
+    }
+}
+
 fn not_a_source(name: &str) -> Error {
     Error::failed(format!("`{name}` is not among the sources of the recipe"))
 }
@@ -151,7 +192,7 @@ impl TraceSource {
         let files: Vec<Blob> = files.into_iter().map(Blob::new).collect();
         let entry = |(rank, &file): (u32, &u32)| {
             let blob = &files[file as usize];
-            TreeEntry { name: Bundle::file_name("trace", rank), digest: blob.digest(), len: blob.len() }
+            TreeEntry { name: Bundle::file_name(GIVEN, rank), digest: blob.digest(), len: blob.len() }
         };
         let tree = Tree::new((0..).zip(&file_of_rank).map(entry).collect())?;
         Ok(Self { prefix, files, file_of_rank, tree: Blob::new(tree.encode()) })

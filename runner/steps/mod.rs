@@ -11,9 +11,11 @@ mod context;
 mod decided;
 mod demand;
 mod et;
+mod external;
 mod files;
 mod hw;
 mod ingest;
+mod lone;
 mod placement;
 mod plugin_path;
 mod policies;
@@ -28,7 +30,8 @@ use std::sync::atomic::AtomicBool;
 use std::time::Duration;
 
 use artifact_store::{
-    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Publication, Tree, TreeEntry,
+    ActionKey, ActionRecord, Blob, Claim, Digest, NewAction, Output, OutputKind, Provenance, Publication,
+    Tree, TreeEntry,
 };
 
 use crate::derivation::{Preimage, StepKind};
@@ -42,14 +45,16 @@ pub use context::{Context, Finish, provenance};
 pub use decided::{DecisionReader, PointDecision};
 pub use demand::demand_from;
 pub(crate) use files::content;
-pub use files::point_files;
+pub use files::{PointConfiguration, PointFile, PointFiles, PointTraces, point_files};
 pub use hw::HARDWARE;
 pub use ingest::{Source, Sources, TraceSource};
+pub use lone::{LoneRun, lone_run};
 pub use plugin_path::{PluginPath, is_part_of_program};
 pub use policies::{FoundPolicy, Sessions};
 pub use policy::DECISIONS;
-pub use recorded::{RecordedRun, recorded_run, runs_of_result};
+pub use recorded::{RecordedRun, engine_of_run, recorded_run, runs_of_result};
 pub use run::simulation_error;
+pub(crate) use run::{OUTPUT as RESULT, produced as produced_run};
 
 /// The semantic version of a kind of step: bumped when equal inputs would give other outputs.
 pub fn version(kind: StepKind) -> u32 {
@@ -122,6 +127,8 @@ pub struct Produced {
     pub blobs: Vec<Blob>,
     /// Names of the outputs.
     pub record: ActionRecord,
+    /// What a program printed that did the work, compressed: kept beside the record, no output.
+    pub log: Vec<u8>,
 }
 
 impl Produced {
@@ -157,9 +164,10 @@ impl Produced {
 
     /// Everything the store is to keep of this execution, in one transaction.
     pub fn into_publication(self, derivation: &Derivation, took: Duration, claim: Claim) -> Publication {
+        let provenance = Provenance { log: self.log, ..provenance(took) };
         Publication {
             blobs: self.blobs,
-            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance(took))),
+            action: Some(NewAction::new(derivation.encoded.clone(), self.record, provenance)),
             roots: Vec::new(),
             claim: Some(claim),
         }
@@ -176,12 +184,21 @@ pub fn derive(context: &Context, point: &Point, kind: StepKind, inputs: &Inputs)
         StepKind::Et => et::preimage(&context.sources, point),
         StepKind::Policy => return policy::derive(context, point, inputs),
         StepKind::Configs => configs::preimage(context, point, inputs),
-        StepKind::Run => run::preimage(point, inputs),
+        StepKind::Run => run::preimage(&context.sources, point, inputs),
     }?;
-    Ok(Arc::new(Derivation::of(&preimage)))
+    Ok(Arc::new(Derivation::of(&preimage.salted(context.sources.salt.as_deref()))))
 }
 
-/// Executes a step of a point.
+/// How many ranks of a simulation that goes on have finished.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub struct RanksFinished {
+    /// So many have.
+    pub finished: u32,
+    /// Of so many.
+    pub ranks: u32,
+}
+
+/// Executes a step of a point. `progress` is told how far a simulation by another program has come.
 ///
 /// # Errors
 /// Whatever is wrong with the input, or with the simulation; `Interrupted` when `cancel` was set.
@@ -191,13 +208,14 @@ pub fn execute(
     kind: StepKind,
     inputs: &Inputs,
     cancel: &AtomicBool,
+    progress: &dyn Fn(RanksFinished),
 ) -> Result<Produced> {
     match kind {
         StepKind::Hw => hw::execute(context, point),
         StepKind::Et => et::execute(context, point),
         StepKind::Policy => policy::execute(context, point, inputs, cancel),
         StepKind::Configs => configs::execute(context, point, inputs),
-        StepKind::Run => run::execute(context, point, inputs, cancel),
+        StepKind::Run => run::execute(context, point, inputs, cancel, progress),
     }
 }
 

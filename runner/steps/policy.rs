@@ -53,7 +53,7 @@ pub(super) fn derive(context: &Context, point: &Point, inputs: &Inputs) -> Resul
         if let Some(config) = found.config_digest() {
             preimage = preimage.input(CONFIG, config);
         }
-        Ok(Derivation::of(&preimage))
+        Ok(Derivation::of(&preimage.salted(context.sources.salt.as_deref())))
     })
 }
 

@@ -4,13 +4,16 @@
 use std::sync::Arc;
 
 use artifact_store::{ActionKey, Digest, HexPrefix, Store, Tree};
+use astra_engine::RemoteMemory;
 
+use crate::astrasim;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
+use crate::recipe::EngineKind;
 use crate::report::RunResult;
 use crate::sim::Simulation;
 
-use super::{configs, et, output_of, run};
+use super::{configs, et, lone, output_of, run};
 
 /// A run whose inputs have been read back.
 #[derive(Debug)]
@@ -37,6 +40,16 @@ pub fn runs_of_result(store: &Store, result: &Digest) -> Result<Vec<ActionKey>> 
         }
     }
     Ok(found)
+}
+
+/// Which kind of engine simulated a run, as far as its description is known.
+///
+/// # Errors
+/// When the store cannot be read.
+pub fn engine_of_run(store: &Store, key: &ActionKey) -> Result<Option<EngineKind>> {
+    let preimage = store.preimage(key)?.as_deref().and_then(Preimage::decode);
+    let is_builtin = preimage.map(|preimage| run::is_builtin(&preimage.params["engine"]));
+    Ok(is_builtin.map(|is| if is { EngineKind::Builtin } else { EngineKind::AstraSim }))
 }
 
 /// Reads back what a run was made of.
@@ -72,6 +85,13 @@ pub(super) fn simulation_of(
     }
     let (engine, engine_version) = run::engine_of(&preimage.params["engine"]).ok_or_else(|| {
         Error::new(ErrorKind::Usage, format!("run {key} was not simulated by the built-in engine"))
+            .hint("build it with `\"kind\": \"builtin\"` under `engine`, or with --cross-check; only that engine can show more than its result")
+    })?;
+    let options = lone::options_of(&preimage.params, engine.queues_per_dimension).ok_or_else(|| {
+        Error::new(
+            ErrorKind::Usage,
+            format!("run {key} was recorded with options that this version does not know"),
+        )
     })?;
     let input = |name: &str| match preimage.inputs.get(name) {
         Some(digest) => read(store, &digest.0, name),
@@ -84,7 +104,11 @@ pub(super) fn simulation_of(
     let groups =
         preimage.inputs.get(et::GROUPS).map(|digest| read(store, &digest.0, et::GROUPS)).transpose()?;
     let workload = run::lowered(&traces, groups.as_deref(), |entry| read(store, &entry.digest, &entry.name))?;
-    let (network, system) = run::prepare(&network, &system, &engine)?;
+    let memory = match preimage.inputs.contains_key(configs::REMOTE_MEMORY) {
+        true => astrasim::read_remote_memory(&input(configs::REMOTE_MEMORY)?, configs::REMOTE_MEMORY)?,
+        false => RemoteMemory::None,
+    };
+    let (network, system) = run::prepare_with(&network, &system, &engine, &options, memory)?;
     Ok((Simulation { network, system, workload }, engine_version))
 }
 

@@ -1,9 +1,9 @@
 //! Step `run`: configuration files and traces → per-rank times.
 //!
 //! Reads: `network.yml`, `system.json`, the tree `et` and, where the traces use groups, `comm_groups.json`. Writes:
-//! `result.json`. In its key: the digests of those and the identity of the engine with dialect, network model and queues
-//! per dimension. Only a simulation in which every rank
-//! finished is recorded.
+//! `result.json`. In its key: the digests of those and the identity of the engine: of the built-in one its semantic version
+//! with dialect, network model and queues per dimension; of another program what `external` says. Only a simulation in
+//! which every rank finished is recorded.
 
 use std::collections::{BTreeMap, HashMap};
 use std::sync::Arc;
@@ -17,18 +17,18 @@ use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::lower_bundle;
-use crate::lint::{self, Rule};
+use crate::lint;
 use crate::notice::Notice;
 use crate::recipe::{self, Engine, EngineKind, Point};
 use crate::report::RunResult;
 
-use super::{Context, Inputs, Produced, configs, et, output_of};
+use super::{Context, Inputs, Produced, RanksFinished, Sources, configs, et, external, output_of};
 
 pub(super) const VERSION: u32 = 2;
-pub(super) const OUTPUT: &str = "result.json";
+pub(crate) const OUTPUT: &str = "result.json";
 
 /// What decides the numbers an engine gives.
-fn engine_identity(engine: &Engine) -> Value {
+pub(super) fn engine_identity(engine: &Engine) -> Value {
     let mut identity = json!({
         "kind": "builtin",
         "semantic_version": astra_engine::SEMANTIC_VERSION,
@@ -42,10 +42,15 @@ fn engine_identity(engine: &Engine) -> Value {
     identity
 }
 
+/// Whether an identity is one of the built-in engine.
+pub(super) fn is_builtin(identity: &Value) -> bool {
+    identity["kind"].as_str() == Some("builtin")
+}
+
 /// The inverse of [`engine_identity`], with the semantic version; `None` of an engine that is not the built-in one.
 pub(super) fn engine_of(identity: &Value) -> Option<(Engine, u64)> {
     let text = |name: &str| identity[name].as_str();
-    if text("kind") != Some("builtin") {
+    if !is_builtin(identity) {
         return None;
     }
     let queues_per_dimension = match &identity["queues_per_dimension"] {
@@ -57,20 +62,33 @@ pub(super) fn engine_of(identity: &Value) -> Option<(Engine, u64)> {
         network: text("network_model")?.parse().ok()?,
         dialect: text("dialect")?.parse().ok()?,
         queues_per_dimension,
+        ..Engine::default()
     };
     Some((engine, identity["semantic_version"].as_u64()?))
 }
 
-pub(super) fn preimage(point: &Point, inputs: &Inputs) -> Result<Preimage> {
-    let params = json!({ "engine": engine_identity(&point.engine) });
+pub(super) fn preimage(sources: &Sources, point: &Point, inputs: &Inputs) -> Result<Preimage> {
+    let engine = match point.engine.kind {
+        EngineKind::Builtin => engine_identity(&point.engine),
+        EngineKind::AstraSim => external::identity(sources, point)?,
+    };
+    let params = json!({ "engine": engine });
     let preimage = Preimage::new(StepKind::Run.as_str(), VERSION, params)
         .input(et::TREE, inputs.output(StepKind::Et, et::TREE)?)
         .input(configs::NETWORK, inputs.output(StepKind::Configs, configs::NETWORK)?)
         .input(configs::SYSTEM, inputs.output(StepKind::Configs, configs::SYSTEM)?);
-    Ok(match inputs.optional(StepKind::Et, et::GROUPS) {
+    let preimage = match inputs.optional(StepKind::Et, et::GROUPS) {
         Some(groups) => preimage.input(et::GROUPS, groups),
         None => preimage,
-    })
+    };
+    match point.engine.kind {
+        EngineKind::Builtin => Ok(preimage),
+        // Always the same, and the built-in engine knows.
+        EngineKind::AstraSim => {
+            let memory = inputs.output(StepKind::Configs, configs::REMOTE_MEMORY)?;
+            Ok(preimage.input(configs::REMOTE_MEMORY, memory))
+        }
+    }
 }
 
 pub(super) fn execute(
@@ -78,6 +96,7 @@ pub(super) fn execute(
     point: &Point,
     inputs: &Inputs,
     cancel: &AtomicBool,
+    progress: &dyn Fn(RanksFinished),
 ) -> Result<Produced> {
     let network = context.network(inputs.output(StepKind::Configs, configs::NETWORK)?)?;
     let system = context.system(inputs.output(StepKind::Configs, configs::SYSTEM)?)?;
@@ -86,7 +105,7 @@ pub(super) fn execute(
     let (network, system) = prepare(&network, &system, &point.engine)?;
     if context.lints() {
         let findings = lint::lint(&network, &system, &workload);
-        let undefined = groups.is_none() && findings.iter().any(|finding| finding.rule == Rule::Group);
+        let undefined = groups.is_none() && lint::misses_groups(&findings);
         let warnings = lint::refuse(&findings).map_err(|error| match &*point.workload {
             recipe::Workload::Et(_) if undefined => {
                 error.hint("name the file with the communicator groups of these traces in `workload.groups`")
@@ -95,16 +114,36 @@ pub(super) fn execute(
         })?;
         context.notify("traces", warnings.iter().map(Notice::to_string));
     }
-    let report =
-        astra_engine::simulate_until(&network, &system, &workload, cancel).map_err(simulation_error)?;
-    let result = RunResult::from_engine(&report)?;
-    let produced = produced(&result);
+    let simulation = Simulation { network: &network, system: &system, workload: &workload };
+    let (result, log) = match point.engine.kind {
+        EngineKind::Builtin => (simulation.run(cancel)?, Vec::new()),
+        EngineKind::AstraSim => external::execute(context, point, inputs, simulation, cancel, progress)?,
+    };
+    let produced = Produced { log, ..produced(&result) };
     context.note_finish(output_of(StepKind::Run, &produced.record, OUTPUT)?, &result);
     Ok(produced)
 }
 
+/// What is simulated.
+#[derive(Clone, Copy)]
+pub(super) struct Simulation<'a> {
+    pub(super) network: &'a Network,
+    pub(super) system: &'a System,
+    pub(super) workload: &'a Workload,
+}
+
+impl Simulation<'_> {
+    /// Simulates with the built-in engine.
+    pub(super) fn run(self, cancel: &AtomicBool) -> Result<RunResult> {
+        let Self { network, system, workload } = self;
+        let report =
+            astra_engine::simulate_until(network, system, workload, cancel).map_err(simulation_error)?;
+        RunResult::from_engine(&report)
+    }
+}
+
 /// What the step writes.
-pub(super) fn produced(result: &RunResult) -> Produced {
+pub(crate) fn produced(result: &RunResult) -> Produced {
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, OUTPUT, result.encode());
     produced
@@ -118,21 +157,31 @@ pub(super) fn read_system(system_json: &[u8]) -> Result<SystemFile> {
     Ok(SystemFile::parse(system_json, configs::SYSTEM)?.0)
 }
 
-/// The network and the system that the engine is to simulate, from the configuration files.
+/// The network and the system that the engine is to simulate, from the configuration files of a build.
 pub(super) fn prepare(
     network: &NetworkFile,
     system: &SystemFile,
     engine: &Engine,
 ) -> Result<(Network, System)> {
-    let network = network.network(engine.network);
-    if !system.custom.is_empty() {
-        let error = Error::input("names files of custom collectives, which a build does not read");
-        return Err(error.in_file(configs::SYSTEM));
-    }
     let options =
         SystemOptions { queues_per_dimension: engine.queues_per_dimension, ..SystemOptions::default() };
-    let system = system.system(engine.dialect, &options, RemoteMemory::None)?;
-    Ok((network, system))
+    prepare_with(network, system, engine, &options, RemoteMemory::None)
+}
+
+/// The same with options and remote memory, which only runs of given files have.
+pub(super) fn prepare_with(
+    network: &NetworkFile,
+    system: &SystemFile,
+    engine: &Engine,
+    options: &SystemOptions,
+    memory: RemoteMemory,
+) -> Result<(Network, System)> {
+    let network = network.network(engine.network);
+    if !system.custom.is_empty() {
+        let error = Error::input("names files of custom collectives, which are read from their places only");
+        return Err(error.in_file(configs::SYSTEM));
+    }
+    Ok((network, system.system(engine.dialect, options, memory)?))
 }
 
 /// Takes over the finish time of a known run.
@@ -175,6 +224,12 @@ pub(super) fn lowered(
     let workload = lower_bundle(prefix, &files, &file_of_rank, &BTreeMap::new())?;
     let groups = groups.map(|groups| astrasim::read_groups(groups, et::GROUPS)).transpose()?;
     Ok(Workload { groups: groups.unwrap_or_default(), ..workload })
+}
+
+/// What the files in a tree of traces are called in front of the rank.
+pub(super) fn prefix_of(tree: &Tree) -> Result<&str> {
+    let ranks = tree.entries().len();
+    tree.entries().first().map_or(Ok("trace"), |entry| rank_of(&entry.name, ranks).map(|(prefix, _)| prefix))
 }
 
 /// Prefix and rank of a trace named `<prefix>.<rank>.et`. Names in a tree are unique, so that as many ranks below

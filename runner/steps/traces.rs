@@ -17,6 +17,7 @@ use crate::notice::Notice;
 use crate::recipe::{ExistingTraces, GraphFile, Item, Point, TraceKey, Workload};
 
 use super::ingest::{Sources, TraceSource};
+use super::lone::GIVEN;
 use super::placement::Placement;
 
 /// The traces of a workload, the prefix of their names, and the groups they use.
@@ -119,7 +120,7 @@ fn existing_traces(sources: &Sources, existing: &ExistingTraces) -> Result<Trace
         }
         None => BTreeMap::new(),
     };
-    Ok(Traces { prefix: "trace", bundle, groups, graph: None })
+    Ok(Traces { prefix: GIVEN, bundle, groups, graph: None })
 }
 
 /// What a graph becomes, written on as many threads as there are processors.

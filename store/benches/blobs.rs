@@ -169,7 +169,12 @@ fn small_steps(scratch: &Path) -> Outcome {
             });
             let record = ActionRecord { outputs: outputs.collect() };
             let preimage = format!("step {i}: {}", "parameter=value ".repeat(20)).into_bytes();
-            let provenance = Provenance { finished_unix_ms: 1, duration_us: 1, host: "here".to_owned() };
+            let provenance = Provenance {
+                finished_unix_ms: 1,
+                duration_us: 1,
+                host: "here".to_owned(),
+                ..Default::default()
+            };
             let action = NewAction::new(preimage, record, provenance);
             keys.push(*action.key());
             let claim = store.claim(action.key())?;

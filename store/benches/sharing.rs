@@ -1,8 +1,8 @@
 //! How fast stores travel: push, pull and a push of nothing through a directory, export and import of a bundle, next to
 //! plain files and `tar` in the same run. Prints tables.
 //!
-//! `cargo bench -p artifact-store --bench sharing [-- DIRECTORY]`: everything is made below the directory, the system's
-//! temporary one if none is given. Takes about 6 GB there.
+//! `cargo bench -p artifact-store --bench sharing [-- DIRECTORY [small|text|noise]]`: everything is made below the
+//! directory, the system's temporary one if none is given. Takes about 6 GB there.
 
 use artifact_store::bundle::{ExportOptions, ImportOptions, export, import};
 use artifact_store::remote::{DirectoryRemote, PullOptions, PushOptions, Selection, pull, push};
@@ -19,12 +19,14 @@ use std::time::{Duration, Instant};
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
-    let directory = std::env::args().skip(1).find(|argument| !argument.starts_with("--"));
-    let directory = directory.map_or_else(std::env::temp_dir, Into::into);
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let directory = arguments.next().map_or_else(std::env::temp_dir, Into::into);
+    let only = arguments.next();
     println!(
         "MB/s of 10^6 bytes, not compressed; everything is on disk when the clock stops, except what tar and cp write"
     );
-    for workload in [Workload::SMALL, Workload::LARGE_TEXT, Workload::LARGE_NOISE] {
+    let all = [("small", Workload::SMALL), ("text", Workload::LARGE_TEXT), ("noise", Workload::LARGE_NOISE)];
+    for (_, workload) in all.into_iter().filter(|(word, _)| only.as_ref().is_none_or(|only| only == word)) {
         let scratch = tempfile::Builder::new().prefix("sharing-bench").tempdir_in(&directory)?;
         workload.run(scratch.path())?;
     }
@@ -49,14 +51,14 @@ impl Workload {
         compressible: true,
     };
     const LARGE_TEXT: Self = Self {
-        name: "0.5 GB in blobs of 8 MiB of text",
-        steps: 64,
+        name: "1 GB in blobs of 8 MiB of text",
+        steps: 128,
         blobs_per_step: 1,
         blob_bytes: 8 << 20,
         compressible: true,
     };
     const LARGE_NOISE: Self =
-        Self { name: "0.5 GB in blobs of 8 MiB of noise", compressible: false, ..Self::LARGE_TEXT };
+        Self { name: "1 GB in blobs of 8 MiB of noise", compressible: false, ..Self::LARGE_TEXT };
 
     fn run(&self, scratch: &Path) -> Outcome {
         let count = self.steps * self.blobs_per_step;
@@ -82,7 +84,7 @@ impl Workload {
             println!("    push of nothing, {what:10} {:>9.1} ms", milliseconds(took));
         }
         let (took, report) = timed(|| {
-            let options = PushOptions { recheck: true };
+            let options = PushOptions { recheck: true, ..PushOptions::default() };
             Ok(push(&store, &all, &remote, &options, &mut |_| {})?)
         })?;
         expect(report.blobs + report.actions == 0, "a second push moved something")?;

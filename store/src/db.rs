@@ -107,7 +107,8 @@ pub(crate) type Progress = Arc<AtomicU64>;
 
 /// The open file.
 pub(crate) struct Db {
-    file: OpenFile,
+    /// Taken out when it is closed and at no other time.
+    file: Option<OpenFile>,
     path: PathBuf,
 }
 
@@ -120,7 +121,8 @@ enum OpenFile {
 impl Db {
     /// Makes the file and its tables, or completes what an interrupted attempt left.
     pub(crate) fn create(path: &Path, cache_bytes: usize) -> Result<Self> {
-        Self::open_with(path, cache_bytes, Progress::default(), redb::Builder::create)?.with_tables()
+        let create = |builder: &mut redb::Builder, path| builder.create(path);
+        Self::open_with(path, cache_bytes, Progress::default(), create)?.with_tables()
     }
 
     fn with_tables(self) -> Result<Self> {
@@ -137,7 +139,7 @@ impl Db {
     #[cfg(test)]
     pub(crate) fn on(path: &Path, disk: impl StorageBackend) -> Result<Self> {
         let is_new = disk.len().is_ok_and(|len| len == 0);
-        let open = |builder: &redb::Builder, _| builder.create_with_backend(disk);
+        let open = |builder: &mut redb::Builder, _| builder.create_with_backend(disk);
         let db = Self::open_with(path, 1 << 20, Progress::default(), open)?;
         if is_new { db.with_tables() } else { Ok(db) }
     }
@@ -145,14 +147,21 @@ impl Db {
     /// Opens an existing file. One that has to be put in order as a whole, as after a crash in the middle of
     /// compaction, takes long and counts its steps.
     pub(crate) fn open(path: &Path, cache_bytes: usize, progress: Progress) -> Result<Self> {
-        Self::open_with(path, cache_bytes, progress, redb::Builder::open)
+        Self::open_with(path, cache_bytes, progress, |builder, path| builder.open(path))
+    }
+
+    /// The same for a file that may be a mixture of states, as a copy is that was made while somebody wrote: the checksum of
+    /// every page is held against its bytes, and which pages are free is found out anew. Reads the whole file.
+    pub(crate) fn open_checked(path: &Path, cache_bytes: usize, progress: Progress) -> Result<Self> {
+        let open = |builder: &mut redb::Builder, path| builder.set_check_integrity_on_open(true).open(path);
+        Self::open_with(path, cache_bytes, progress, open)
     }
 
     fn open_with(
         path: &Path,
         cache_bytes: usize,
         progress: Progress,
-        open: impl FnOnce(&redb::Builder, PathBuf) -> std::result::Result<Database, DatabaseError>,
+        open: impl FnOnce(&mut redb::Builder, PathBuf) -> std::result::Result<Database, DatabaseError>,
     ) -> Result<Self> {
         let database = guarded(path, || {
             let mut builder = Database::builder();
@@ -160,9 +169,9 @@ impl Db {
             builder.set_repair_callback(move |_| {
                 progress.fetch_add(1, Ordering::Relaxed);
             });
-            open(&builder, path.to_owned()).map_err(Failure::from)
+            open(&mut builder, path.to_owned()).map_err(Failure::from)
         })?;
-        Ok(Self { file: OpenFile::Writable(database), path: path.to_owned() })
+        Ok(Self { file: Some(OpenFile::Writable(database)), path: path.to_owned() })
     }
 
     /// Opens an existing file that cannot be written, and writes nothing.
@@ -172,16 +181,22 @@ impl Db {
             builder.set_concurrency_mode(ConcurrencyMode::MultiWriter).set_cache_size(cache_bytes);
             Ok(builder.open_read_only(path)?)
         })?;
-        Ok(Self { file: OpenFile::Unwritable(database), path: path.to_owned() })
+        Ok(Self { file: Some(OpenFile::Unwritable(database)), path: path.to_owned() })
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
+    fn file(&self) -> &OpenFile {
+        self.file.as_ref().expect("nobody has it once it is closed")
+    }
+
     /// Rewrites the file without free space, and closes it. Nobody else may have it open.
-    pub(crate) fn compact(self) -> Result<()> {
-        let OpenFile::Writable(mut database) = self.file else { return Err(unwritable(&self.path)) };
+    pub(crate) fn compact(mut self) -> Result<()> {
+        let Some(OpenFile::Writable(mut database)) = self.file.take() else {
+            return Err(unwritable(&self.path));
+        };
         guarded(&self.path, || {
             // Each pass moves what it can; the last one finds nothing to do.
             while database.compact()? {}
@@ -191,7 +206,7 @@ impl Db {
 
     /// The last commit of any process, frozen. Short-lived: pages it can see are not reused.
     pub(crate) fn view(&self) -> Result<View<'_>> {
-        let transaction = guarded(&self.path, || match &self.file {
+        let transaction = guarded(&self.path, || match self.file() {
             OpenFile::Writable(database) => Ok(database.begin_read()?),
             OpenFile::Unwritable(database) => Ok(database.begin_read()?),
         })?;
@@ -200,12 +215,21 @@ impl Db {
 
     /// Begins a change, unless somebody in this or another process is in one.
     pub(crate) fn try_begin(&self) -> Result<Option<Change<'_>>> {
-        let OpenFile::Writable(database) = &self.file else { return Err(unwritable(&self.path)) };
+        let OpenFile::Writable(database) = self.file() else { return Err(unwritable(&self.path)) };
         let transaction = guarded(&self.path, || match database.try_begin_write() {
             Err(TransactionError::WouldBlock) => Ok(None),
             other => Ok(Some(other?)),
         })?;
         Ok(transaction.map(|transaction| Change { transaction, path: &self.path }))
+    }
+}
+
+/// Closing commits, and so meets damage as well as anything else.
+impl Drop for Db {
+    fn drop(&mut self) {
+        let file = self.file.take();
+        // What was committed stays committed, and nobody is left to be told.
+        let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
     }
 }
 

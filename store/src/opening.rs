@@ -9,7 +9,7 @@ use crate::format;
 use crate::gc::every_key;
 use crate::identity;
 use crate::locks::{self, Locks, Patience};
-use crate::options::Options;
+use crate::options::{Notice, Options};
 use crate::record::ActionRecord;
 use crate::root::Root;
 use crate::roots;
@@ -37,7 +37,16 @@ impl Store {
     /// A directory of a newer format, with foreign files, or that may not be written; a damaged file; a lock
     /// that was not freed in time.
     pub fn open(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
-        Self::open_with(directory.as_ref(), options, &|path, locks| open_bounded(path, locks, options))
+        let directory = directory.as_ref();
+        if options.untouched {
+            let options = Options { read_only: true, ..options.clone() };
+            check_readable(directory)?;
+            return Self::open_unwritable(directory, &options);
+        }
+        Self::open_with(directory, options, &|path, locks| match identity::is_copy(directory) {
+            true => open_copy(path, locks, options),
+            false => open_bounded(path, locks, options),
+        })
     }
 
     /// Opens a store whose file is opened in another way, once it is certain that there is one.
@@ -69,12 +78,13 @@ impl Store {
             make(directory, &locks, options)?;
         }
         let in_use = locks.store_in_use(options)?;
+        let is_copy = identity::is_copy(directory);
         let db = open(&directory.join(db::FILE_NAME), &locks)?;
         let claims = Claims::new(locks.steps());
         let store =
             Self::of(Core::new(db, options.clone(), locks, claims, directory.to_owned(), Some(in_use)));
-        if !options.read_only {
-            identity::verify_after_a_move(&store)?;
+        if is_copy && !options.read_only {
+            identity::verify_copy(&store)?;
         }
         Ok(store)
     }
@@ -126,6 +136,8 @@ fn make(directory: &Path, locks: &Locks, options: &Options) -> Result<()> {
                     let db = Db::create(&directory.join(db::FILE_NAME), options.page_cache_bytes)?;
                     if found.is_some() {
                         migrate(&db)?;
+                    } else {
+                        identity::remember(directory);
                     }
                     drop(db);
                     sharing::as_its_directory(&directory.join(db::FILE_NAME));
@@ -177,14 +189,31 @@ fn migrate_records(change: &Change<'_>) -> Result<()> {
 /// Opens the file; waits, but not for ever, while another process that is in the middle of a commit is stopped.
 fn open_bounded(path: &Path, locks: &Locks, options: &Options) -> Result<Db> {
     let (file, cache_bytes) = (path.to_owned(), options.page_cache_bytes);
-    wait_for(path, locks, options, move |progress| Db::open(&file, cache_bytes, progress))
+    wait_for(path, locks, options, Duration::ZERO, move |progress| Db::open(&file, cache_bytes, progress))
 }
 
-/// Runs something that may wait for somebody who has stopped. As long as it says that it makes progress, nobody has.
+/// Opens a file that is not the one that was closed here last. Reading all of it takes its time.
+fn open_copy(path: &Path, locks: &Locks, options: &Options) -> Result<Db> {
+    /// No disk that is in use reads less in a second.
+    const SLOWEST_BYTES_PER_SECOND: u64 = 4 << 20;
+    let len = std::fs::metadata(path).map_or(0, |found| found.len());
+    let reading = Duration::from_secs(len / SLOWEST_BYTES_PER_SECOND);
+    (options.on_notice)(&Notice::Moved);
+    let (file, cache_bytes) = (path.to_owned(), options.page_cache_bytes);
+    wait_for(path, locks, options, reading, move |progress| Db::open_checked(&file, cache_bytes, progress))
+        .map_err(|error| match error.kind() {
+            ErrorKind::Corrupt => identity::refuse_copy(&error),
+            _ => error,
+        })
+}
+
+/// Runs something that may wait for somebody who has stopped, and takes so long when it does not. As long as it says that
+/// it makes progress, nobody has.
 fn wait_for(
     path: &Path,
     locks: &Locks,
     options: &Options,
+    work: Duration,
     open: impl FnOnce(Progress) -> Result<Db> + Send + 'static,
 ) -> Result<Db> {
     let (send, receive) = mpsc::sync_channel(1);
@@ -201,7 +230,9 @@ fn wait_for(
     // The system does not tell who holds the lock that is waited for, but it is one of those who have the store open.
     let in_use = locks.store();
     let patience = || {
-        Patience::new("another process to finish writing", options).of(&in_use).at_least(UNDISTURBED_OPENING)
+        Patience::new("another process to finish writing", options)
+            .of(&in_use)
+            .at_least(UNDISTURBED_OPENING + work)
     };
     let (mut waiting, mut seen) = (patience(), 0);
     loop {
@@ -309,7 +340,7 @@ mod tests {
         let locks = Locks::create(directory.path()).unwrap();
         let options = Options { lock_timeout: Duration::from_millis(80), ..Options::default() };
         let (release, held) = mpsc::channel::<()>();
-        let error = wait_for(&directory.path().join("file"), &locks, &options, move |_| {
+        let error = wait_for(&directory.path().join("file"), &locks, &options, Duration::ZERO, move |_| {
             // As long as somebody who has stopped in the middle of a commit holds the lock.
             let _ = held.recv();
             Err(Error::corrupt("too late to matter"))
@@ -328,7 +359,7 @@ mod tests {
         let path = directory.path().join(db::FILE_NAME);
         let options = Options { lock_timeout: Duration::ZERO, ..Options::default() };
         let file = path.clone();
-        wait_for(&path, &locks, &options, move |progress| {
+        wait_for(&path, &locks, &options, Duration::ZERO, move |progress| {
             for _ in 0..25 {
                 thread::sleep(UNDISTURBED_OPENING / 20);
                 progress.fetch_add(1, Ordering::Relaxed);

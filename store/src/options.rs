@@ -21,6 +21,9 @@ pub struct Options {
     /// cannot, nobody is told that somebody reads: a collection by its owner may remove what was just seen, which then is
     /// missing; and a file that was not closed cleanly is refused.
     pub read_only: bool,
+    /// Open for reading only and leave no trace at all in the directory: as where it cannot be written, no lease, no lock
+    /// file and no order after a crash, even where all that could be had.
+    pub untouched: bool,
     /// Write to a store on a network file system, too, where locks may not hold between machines.
     pub force_network_fs: bool,
     /// Is told what the user may want to know. Called on whatever thread notices; must not call the store.
@@ -34,6 +37,7 @@ impl Default for Options {
             lock_timeout: Duration::from_secs(60),
             in_flight_bytes: 256 << 20,
             read_only: false,
+            untouched: false,
             force_network_fs: false,
             on_notice: Arc::new(|_| {}),
         }
@@ -47,6 +51,7 @@ impl fmt::Debug for Options {
             .field("lock_timeout", &self.lock_timeout)
             .field("in_flight_bytes", &self.in_flight_bytes)
             .field("read_only", &self.read_only)
+            .field("untouched", &self.untouched)
             .field("force_network_fs", &self.force_network_fs)
             .finish_non_exhaustive()
     }

@@ -67,6 +67,11 @@ impl NewAction {
     pub fn key(&self) -> &ActionKey {
         &self.key
     }
+
+    /// What it gave.
+    pub(crate) fn record(&self) -> &ActionRecord {
+        &self.record
+    }
 }
 
 /// A publication in the form of rows.

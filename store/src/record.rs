@@ -8,6 +8,7 @@ use std::collections::BTreeMap;
 
 const RECORD: Magic = Magic { letters: b"recd", version: 1, what: "an action record" };
 const PROVENANCE: Magic = Magic { letters: b"prov", version: 1, what: "a provenance" };
+const PROVENANCE_WITH_LOG: Magic = Magic { letters: b"prov", version: 2, what: "a provenance" };
 
 /// How the bytes of an output refer to further blobs.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash)]
@@ -132,24 +133,34 @@ pub struct Provenance {
     pub duration_us: u64,
     /// The machine that ran it.
     pub host: String,
+    /// What it printed, in whatever form it was handed over; empty when nothing is kept.
+    pub log: Vec<u8>,
 }
 
 impl Provenance {
     pub(crate) fn encode(&self) -> Vec<u8> {
-        let mut out = Encoder::new(PROVENANCE);
+        let mut out = Encoder::new(if self.log.is_empty() { PROVENANCE } else { PROVENANCE_WITH_LOG });
         out.u64(self.finished_unix_ms);
         out.u64(self.duration_us);
         out.text(&self.host);
+        if !self.log.is_empty() {
+            out.bytes(&self.log);
+        }
         out.finish()
     }
 
     pub(crate) fn decode(bytes: &[u8]) -> Result<Self> {
-        let mut input = Decoder::new(bytes, PROVENANCE)?;
+        let has_log = bytes.get(4) == Some(&PROVENANCE_WITH_LOG.version);
+        let mut input = Decoder::new(bytes, if has_log { PROVENANCE_WITH_LOG } else { PROVENANCE })?;
         let provenance = Self {
             finished_unix_ms: input.u64()?,
             duration_us: input.u64()?,
             host: input.text()?.to_owned(),
+            log: if has_log { input.bytes()?.to_vec() } else { Vec::new() },
         };
+        if has_log && provenance.log.is_empty() {
+            return Err(input.wrong("its log is empty"));
+        }
         input.finish()?;
         Ok(provenance)
     }
@@ -178,10 +189,16 @@ mod tests {
 
     #[test]
     fn the_encoding_of_a_provenance_is_pinned() {
-        let provenance = Provenance { finished_unix_ms: 258, duration_us: 3, host: "ab".to_owned() };
+        let provenance =
+            Provenance { finished_unix_ms: 258, duration_us: 3, host: "ab".to_owned(), ..Default::default() };
         let expected = b"prov\x01\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0ab";
         assert_eq!(provenance.encode(), expected);
         assert_eq!(Provenance::decode(expected).unwrap(), provenance);
+        let with_log = Provenance { log: b"xyz".to_vec(), ..provenance };
+        let expected =
+            b"prov\x02\x02\x01\0\0\0\0\0\0\x03\0\0\0\0\0\0\0\x02\0\0\0\0\0\0\0ab\x03\0\0\0\0\0\0\0xyz";
+        assert_eq!(with_log.encode(), expected);
+        assert_eq!(Provenance::decode(expected).unwrap(), with_log);
         assert!(Provenance::decode(b"prov\x01").is_err());
     }
 }

@@ -86,7 +86,8 @@ pub(crate) fn step(preimage: &str, outputs: Vec<(Blob, OutputKind)>) -> Publicat
         (i.to_string(), Output { digest: blob.digest(), len: blob.len(), kind: *kind })
     });
     let record = ActionRecord { outputs: record.collect() };
-    let provenance = Provenance { finished_unix_ms: 1, duration_us: 2, host: "here".to_owned() };
+    let provenance =
+        Provenance { finished_unix_ms: 1, duration_us: 2, host: "here".to_owned(), ..Default::default() };
     let action = NewAction::new(preimage.as_bytes().to_vec(), record, provenance);
     let blobs = outputs.into_iter().map(|(blob, _)| blob).collect();
     Publication { blobs, action: Some(action), ..Publication::default() }

@@ -5,6 +5,8 @@ use crate::harness::{
 };
 use artifact_store::{Blob, ErrorKind, Notice, Options, Store};
 use std::fs;
+use std::path::PathBuf;
+use std::time::SystemTime;
 
 fn reader(place: &Place) -> Store {
     Store::open(place.path(), &Options { read_only: true, ..place.options() }).unwrap()
@@ -72,4 +74,65 @@ fn a_reader_makes_no_store() {
     assert_eq!(error.kind(), ErrorKind::NotAStore);
     assert!(error.to_string().contains("there is no store to read"), "{error}");
     assert!(!place.path().exists());
+}
+
+/// Every path in the store's directory with its length, time of last change and content.
+fn traces_in(place: &Place) -> Vec<(PathBuf, u64, SystemTime, Vec<u8>)> {
+    let mut found = Vec::new();
+    let mut open = vec![place.path()];
+    while let Some(directory) = open.pop() {
+        for entry in fs::read_dir(&directory).unwrap() {
+            let path = entry.unwrap().path();
+            let about = fs::metadata(&path).unwrap();
+            let content = if about.is_dir() { Vec::new() } else { fs::read(&path).unwrap() };
+            found.push((path.clone(), about.len(), about.modified().unwrap(), content));
+            if about.is_dir() {
+                open.push(path);
+            }
+        }
+    }
+    found.sort();
+    found
+}
+
+fn untouched(place: &Place) -> Options {
+    Options { untouched: true, ..place.options() }
+}
+
+#[test]
+fn an_untouched_store_is_read_without_a_trace() {
+    let place = Place::new();
+    let store = place.open();
+    let (_, keys) = publish_a_build(&store, "recipe", 1);
+    let bytes = noise(400, 50);
+    store.publish(only_blobs(vec![Blob::new(&bytes[..])])).wait().unwrap();
+    drop(store);
+    damage(&place, &bytes);
+    let before = traces_in(&place);
+    {
+        let store = Store::open(place.path(), &untouched(&place)).unwrap();
+        let _session = store.session().unwrap();
+        assert!(store.is_read_only());
+        assert!(store.hit(&keys[2]).unwrap().is_some());
+        assert!(store.root("recipe").unwrap().is_some());
+        assert_eq!(store.get(&Blob::new(&bytes[..]).digest()).unwrap(), None);
+        let error = store.publish(plain_step("other", b"other")).wait().unwrap_err();
+        assert_eq!(error.kind(), ErrorKind::ReadOnly);
+        store.flush().unwrap();
+    }
+    assert!(traces_in(&place) == before);
+}
+
+#[test]
+fn an_untouched_store_shows_what_others_write_meanwhile() {
+    let place = Place::new();
+    let writer = place.open();
+    let (_, keys) = publish_a_build(&writer, "recipe", 1);
+    let reader = Store::open(place.path(), &untouched(&place)).unwrap();
+    assert!(reader.hit(&keys[2]).unwrap().is_some());
+    let (_, later) = publish_a_build(&writer, "later", 2);
+    assert!(reader.hit(&later[2]).unwrap().is_some());
+    writer.remove_root("recipe").unwrap();
+    collect(&writer);
+    assert!(reader.hit(&keys[2]).unwrap().is_none(), "what is collected meanwhile is a miss");
 }

@@ -294,6 +294,41 @@ fn converting_by_hand_writes_what_a_build_writes() {
 }
 
 #[test]
+fn a_conversion_says_how_much_it_would_write_and_asks_before_it_fills_a_disk() {
+    let mut graph = step();
+    let sandbox = sandbox(&graph);
+    let planned = sandbox.run("et convert graph.json --out x --dry-run").succeeds();
+    assert!(planned.text().starts_with("would write 4 traces with "), "{}", planned.text());
+    assert!(!sandbox.path("x").exists());
+    let planned = sandbox.run("et convert graph.json --out x --dry-run --json").succeeds().value();
+    sandbox.run("et convert graph.json --out x").succeeds();
+    let bytes: usize = (0..4).map(|rank| sandbox.bytes(&format!("x/llm_graph.{rank}.et")).len()).sum();
+    assert_eq!((&planned["ranks"], &planned["bytes"]), (&json!(4), &json!(bytes)));
+
+    graph["replicas"] = json!(1_000_000);
+    sandbox.write("graph.json", graph.to_string());
+    sandbox.run("et convert graph.json --out y").exits(2).says(&[
+        "graph.json: replicas: communicator groups are numbered up to ",
+        "graph.json: this would write 2000000 traces with ",
+        "--force writes them",
+    ]);
+    assert!(!sandbox.path("y").exists());
+}
+
+#[test]
+fn traces_of_another_conversion_are_not_mixed_with_those_of_this_one() {
+    let sandbox = sandbox(&step());
+    for left_over in ["llm_graph.7.et", "llm_graph.7.et.gz", "llm_graph.0.et.gz"] {
+        sandbox.write(&format!("x/{left_over}"), "");
+        let expected = format!("x/{left_over}: is of another conversion");
+        sandbox.run("et convert graph.json --out x").exits(2).says(&[&expected]);
+        std::fs::remove_file(sandbox.path(&format!("x/{left_over}"))).unwrap();
+    }
+    sandbox.run("et convert graph.json --out x").succeeds();
+    sandbox.run("et convert graph.json --out x").succeeds();
+}
+
+#[test]
 fn the_schema_of_graphs_is_printed() {
     let schema = sandbox(&step()).run("schema graph").succeeds();
     let schema: Value = serde_json::from_str(schema.text()).unwrap();

@@ -5,11 +5,15 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot do its work has failed")]
 
+mod astra_cache;
 mod build;
+mod cache_modes;
 mod collection;
 mod commands;
 mod discovery;
 mod export;
+mod external;
+mod fake;
 mod figures;
 mod graphs;
 mod help;
@@ -19,9 +23,12 @@ mod mistakes;
 mod networks;
 mod places;
 mod processes;
+mod python_module;
 mod reference;
 mod sandbox;
+mod serving;
 mod sharing;
+mod standing_in;
 mod stores;
 mod study;
 mod timeline;

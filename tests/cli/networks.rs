@@ -318,13 +318,18 @@ fn a_dialect_is_in_the_key_of_the_run_and_of_nothing_that_is_the_same_in_both() 
     assert_eq!(executed, [("configs", 1), ("et", 1), ("hw", 1), ("policy", 2), ("run", 2)]);
 }
 
-#[test]
-fn phases_that_a_slow_link_drives_apart_need_a_queue_for_each_direction() {
+/// A hardware file of 32 ranks and a recipe for it, in dialect `deepflow`, that every check finds in order and that stalls.
+pub(crate) fn stalling() -> (String, String) {
     let dimensions = [("Torus2D", "auto", "tp", 16), ("Switch", "auto", "dp", 2)];
     let pods = hardware(&dimensions, "  faulty_links: [[0, 1, 0.5]]\n");
     let chunks = r#", "system": { "preferred-dataset-splits": 2 }"#;
+    (pods, recipe(&all_reduce(32), "deepflow", chunks))
+}
+
+#[test]
+fn phases_that_a_slow_link_drives_apart_need_a_queue_for_each_direction() {
+    let (pods, recipe) = stalling();
     let with_queues = |queues: u32| {
-        let recipe = recipe(&all_reduce(32), "deepflow", chunks);
         recipe.replace("\"dialect\"", &format!("\"queues_per_dimension\": {queues}, \"dialect\""))
     };
     refused(&pods, &with_queues(1), 1, &["stalled", "engine.queues_per_dimension"]);

@@ -73,7 +73,11 @@ impl Sandbox {
 
     /// Starts a build of a recipe whose events can be followed.
     pub(crate) fn start(&self, arguments: &str) -> Running {
-        let mut command = self.command(&format!("build --json {arguments}"));
+        self.start_command(self.command(&format!("build --json {arguments}")))
+    }
+
+    /// Starts a command `build --json`.
+    pub(crate) fn start_command(&self, mut command: Command) -> Running {
         let mut child = command.stdout(Stdio::piped()).stderr(Stdio::piped()).spawn().unwrap();
         let lines = BufReader::new(child.stdout.take().unwrap()).lines();
         Running { child, lines, printed: String::new(), events: Vec::new() }
@@ -221,6 +225,7 @@ pub(crate) struct Steps {
     pub(crate) failed: u64,
     pub(crate) would_run: Option<u64>,
     pub(crate) unknown_until_cutoff: Option<u64>,
+    pub(crate) hit_upstream: Option<u64>,
 }
 
 /// A line of `build --json` before the last one.
@@ -233,6 +238,8 @@ pub(crate) struct Event {
     pub(crate) status: String,
     pub(crate) key: Option<String>,
     pub(crate) why: Option<String>,
+    pub(crate) finished: Option<u32>,
+    pub(crate) ranks: Option<u32>,
 }
 
 impl Event {
@@ -302,11 +309,26 @@ impl Running {
     /// Waits until the build has published so many steps; fails when it ends before.
     pub(crate) fn wait_for_executed(&mut self, steps: usize) {
         while keys(&self.events, "run").len() < steps {
-            let line = self.lines.next().expect("the build ended early").unwrap();
-            self.events.push(event(&line));
-            self.printed.push_str(&line);
-            self.printed.push('\n');
+            self.next_event();
         }
+    }
+
+    /// Waits for the next event of a kind; fails when the build ends before.
+    pub(crate) fn wait_for_event(&mut self, kind: &str) -> Event {
+        loop {
+            let event = self.next_event();
+            if event.event == kind {
+                return event;
+            }
+        }
+    }
+
+    fn next_event(&mut self) -> Event {
+        let line = self.lines.next().expect("the build ended early").unwrap();
+        self.printed.push_str(&line);
+        self.printed.push('\n');
+        self.events.push(event(&line));
+        event(&line)
     }
 
     /// Ends the process as a crash would. What it had told before is in `events` then.

@@ -173,6 +173,48 @@ fn a_flipped_byte_in_a_remote_is_found_named_and_not_used() {
 }
 
 #[test]
+fn a_push_that_verifies_mends_a_damaged_remote_from_a_whole_store() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let whole = sandbox.files("remote");
+    let damaged = [
+        files_below(&sandbox, "remote/blobs")[5].clone(),
+        files_below(&sandbox, "remote/actions")[5].clone(),
+    ];
+    damaged.iter().for_each(|path| flip(path, 20));
+    b.run("pull ../remote --store first").exits(1);
+    let blob = name_of(&damaged[0]);
+    a.run("push ../remote -n --verify").succeeds().says(&[blob]);
+    a.run("push ../remote --verify")
+        .succeeds()
+        .says(&[&format!("blob {blob} is damaged in ../remote; it is replaced")]);
+    assert!(sandbox.files("remote") == whole, "the remote is not what it was before");
+    b.run("pull ../remote").succeeds();
+    assert_eq!(b.build("").steps.executed, 0);
+}
+
+#[test]
+fn files_of_a_remote_that_would_be_waited_for_are_named_and_not_used() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let pipe = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        assert!(std::process::Command::new("mkfifo").arg(path).status().unwrap().success());
+    };
+    let (blobs, actions) = (files_below(&sandbox, "remote/blobs"), files_below(&sandbox, "remote/actions"));
+    pipe(&blobs[7]);
+    pipe(&actions[7]);
+    let said = [name_of(&blobs[7]), name_of(&actions[7]), "not a plain file"];
+    b.run("pull ../remote --store first").exits(1).says(&said);
+    let built = b.run("build recipe.json --json --upstream ../remote").succeeds().build();
+    assert_eq!(built.results(), a.build("").results());
+    a.run("push ../remote --verify").succeeds().says(&[name_of(&blobs[7])]);
+    b.run("pull ../remote --store second").succeeds();
+    pipe(&sandbox.path("remote/FORMAT"));
+    b.run("pull ../remote").exits(3).says(&["FORMAT: ", "`remote 1` was expected"]);
+}
+
+#[test]
 fn an_upstream_that_cannot_be_used_is_said_once_and_the_build_goes_on() {
     let sandbox = Sandbox::new();
     let [a, b] = pushed(&sandbox);
@@ -318,6 +360,41 @@ fn another_result_of_the_same_action_is_reported_with_both_sides_and_replaces_no
 }
 
 #[test]
+fn a_salt_disowns_what_was_recorded_without_it_here_and_upstream() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let plain = a.build("");
+    let salted =
+        a.run("build recipe.json --json --explain --salt again --upstream ../remote").succeeds().build();
+    assert_eq!((salted.steps.executed, salted.steps.hit), (STEPS_OF_SWEEP_OF_20, 0));
+    let reasons = salted.reasons();
+    let why = |kind: &str| reasons.iter().find(|(step, _)| *step == kind).map(|(_, why)| *why);
+    for kind in ["hw", "et", "configs", "run"] {
+        assert_eq!(why(kind), Some("salt: nothing → again"), "{kind}");
+    }
+    assert_eq!(salted.results(), plain.results(), "a salt is part of keys, not of results");
+    assert_eq!(a.build("").steps.executed, 0, "what was recorded before is still there for who wants it");
+
+    // The same word in the recipe means the same, and travels.
+    a.run("push ../remote").succeeds();
+    b.run("pull recipe.json ../remote --salt again").succeeds();
+    assert_eq!(b.build("--salt again").steps.executed, 0);
+    sandbox
+        .write("b/recipe.json", with(SWEEP_OF_20, "\"recipe\": 1,", "\"recipe\": 1, \"salt\": \"again\","));
+    assert_eq!(b.build("").steps.executed, 0);
+    assert_eq!(b.build("--salt other").steps.executed, STEPS_OF_SWEEP_OF_20);
+    let blobs = |machine: &Machine<'_>| machine.value("ls")["store"]["blobs"].as_u64().unwrap();
+    let before = blobs(&b);
+    b.build("--salt third");
+    assert!(blobs(&b) - before <= 3, "only report, index and list are new: their keys are");
+    b.run("build recipe.json --salt ").exits(2);
+    let salt = "x".repeat(101);
+    b.run(&format!("build recipe.json --salt {salt}"))
+        .exits(2)
+        .says(&["--salt: a salt is 1 to 100 characters"]);
+}
+
+#[test]
 fn a_dry_run_writes_nothing() {
     let sandbox = Sandbox::new();
     let [a, _b] = ["a", "b"].map(|name| Machine::new(&sandbox, name, SWEEP_OF_20));
@@ -327,6 +404,69 @@ fn a_dry_run_writes_nothing() {
     assert_eq!((&push["actions"], &export["actions"]), (&38.into(), &38.into()));
     assert!(!sandbox.path("remote").exists() && !sandbox.path("bundle").exists());
     assert_eq!(a.value("push ../remote")["blobs"], push["blobs"]);
+}
+
+#[test]
+fn a_dry_run_asks_upstream_says_what_is_there_and_keeps_nothing() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    let remote = sandbox.files("remote");
+    let built = a.build("");
+    let planned = b.build("-n --upstream ../remote");
+    assert_eq!(planned.steps.hit_upstream, Some(STEPS_OF_SWEEP_OF_20));
+    assert_eq!((planned.steps.would_run, planned.steps.hit), (Some(0), 0));
+    assert_eq!(planned.points_that("hit-upstream").len(), 20);
+    assert_eq!(planned.results(), built.results());
+    let said = b.run("build recipe.json -n --upstream ../remote").succeeds();
+    let said = said.says(&["33 hit upstream", "would come from upstream"]);
+    assert!(said.text().contains("hit-upstream"), "{}", said.text());
+
+    // As when it is built: a hw, a configs and five runs.
+    sandbox.write("b/recipe.json", with(SWEEP_OF_20, "\"200 GB\"", "\"300 GB\""));
+    let planned = b.build("-n --upstream ../remote");
+    assert_eq!((planned.steps.would_run, planned.points_that("hit-upstream").len()), (Some(1), 15));
+    assert_eq!(planned.points_that("unknown-until-cutoff").len(), 5);
+    assert!(!sandbox.path("b/.astra-store").exists());
+    assert!(sandbox.files("remote") == remote);
+
+    // Beside what is here already.
+    b.build("");
+    sandbox.write("b/recipe.json", SWEEP_OF_20);
+    let holdings = b.value("ls");
+    let planned = b.build("-n --upstream ../remote");
+    assert_eq!(planned.points_that("hit").len() + planned.points_that("hit-upstream").len(), 20);
+    assert_eq!(b.value("ls"), holdings);
+}
+
+#[test]
+fn a_dry_run_of_pull_and_import_says_what_they_do_and_changes_nothing() {
+    let sandbox = Sandbox::new();
+    let [a, b] = pushed(&sandbox);
+    a.run("export ../sweep.bundle").succeeds();
+    let figures = ["actions", "blobs", "bytes", "actions_there", "left_out", "disagreements"];
+    for (number, what) in
+        ["pull ../remote", "pull recipe.json ../remote", "import ../sweep.bundle", "import ../a/.astra-store"]
+            .into_iter()
+            .enumerate()
+    {
+        let what = format!("{what} --store of-{number}");
+        let planned = b.value(&format!("{what} -n"));
+        assert!(!sandbox.path(&format!("b/of-{number}")).exists(), "{what}");
+        let real = b.value(&what);
+        figures.iter().for_each(|figure| assert_eq!(planned[figure], real[figure], "{what}: {figure}"));
+        assert_eq!(planned["dry_run"], true);
+        let again = b.value(&format!("{what} -n"));
+        assert_eq!((&again["actions"], &again["blobs"]), (&0.into(), &0.into()), "{what}: {again}");
+    }
+    let mut damaged = sandbox.bytes("sweep.bundle");
+    let middle = damaged.len() / 2;
+    damaged[middle] ^= 1;
+    sandbox.write("damaged.bundle", damaged);
+    b.run("import ../damaged.bundle -n").exits(3).says(&["damaged.bundle: "]);
+    let lost = files_below(&sandbox, "remote/blobs").remove(3);
+    std::fs::remove_file(&lost).unwrap();
+    b.run("pull ../remote -n").exits(1).says(&["is left out", name_of(&lost)]);
+    assert!(!sandbox.path("b/.astra-store").exists());
 }
 
 #[test]

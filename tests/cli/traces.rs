@@ -42,6 +42,14 @@ fn finish(build: &Build) -> u64 {
     build.finish_of("one-all-reduce")
 }
 
+/// Four traces that end for none of the ranks, and not without a finding: only rank 0 takes part in what is for all.
+pub(crate) fn write_lonely(sandbox: &Sandbox, prefix: &str) {
+    for rank in 0..4 {
+        let nodes = if rank == 0 { work(None) } else { vec![Node::compute(0, "alone", 1)] };
+        sandbox.write(&format!("{prefix}.{rank}.et"), trace(&nodes));
+    }
+}
+
 #[test]
 fn existing_traces_are_simulated_like_those_that_are_made() {
     let sandbox = existing(&[all_reduce(0, None)], EXISTING);

@@ -124,7 +124,7 @@ fn gc_gives_up_what_the_policy_says_and_tells_what_keeps_the_rest() {
 }
 
 /// Flips a bit in the middle of every place where the store's file has these bytes.
-fn damage(sandbox: &Sandbox, bytes: &[u8]) {
+pub(crate) fn damage(sandbox: &Sandbox, bytes: &[u8]) {
     let mut file = sandbox.bytes("store/store.redb");
     let found: Vec<usize> =
         file.windows(bytes.len()).enumerate().filter(|(_, w)| *w == bytes).map(|(at, _)| at).collect();

@@ -4,7 +4,7 @@ use std::collections::BTreeMap;
 use std::sync::Arc;
 
 use astra_engine::{Algorithm, Dimension, GibPerSec, Network, NetworkModel, System, Topology, simulate};
-use astra_store::et::{Attribute, Node, NodeType, Value};
+use astra_store::et::{Attribute, Node, NodeType, Value, stat};
 use astra_store::lint::{Linted, Rule, Severity, lint, lint_files};
 use serde_json::Value as Json;
 
@@ -48,6 +48,28 @@ fn nothing_is_said_of_five_hundred_sound_bundles_all_of_which_run_to_the_end() {
         assert!(findings.is_empty(), "seed {seed}: {}", told(&findings));
         simulate(&network, &system, &workload).unwrap_or_else(|e| panic!("seed {seed}: {e}"));
     }
+}
+
+#[test]
+fn the_critical_path_is_no_longer_than_any_simulation_and_no_shorter_than_that_of_a_rank() {
+    let mut longer_than_all_ranks = 0;
+    for seed in 0..200 {
+        let mut chance = Chance::new(seed);
+        let bundle = TestBundle::sound(&mut chance).renumbered(&mut chance);
+        let files = bundle.files();
+        let file_of_rank: Vec<u32> = (0..files.len() as u32).collect();
+        let linted = lint_files("w", &files, &file_of_rank, &bundle.engine_groups());
+        let workload = linted.workload.unwrap();
+        let report = simulate(&ring(files.len() as u32), &system(1), &workload).unwrap();
+        let stat = stat(&workload);
+        let through_all = stat.critical.unwrap().duration_us;
+        let of_ranks = stat.ranks.iter().map(|rank| rank.critical.duration_us).max().unwrap();
+        let simulated = report.ranks.iter().map(|rank| rank.finish.0).max().unwrap();
+        assert!(of_ranks <= through_all, "seed {seed}: {of_ranks} us, {through_all} us");
+        assert!(through_all * 1000 <= simulated, "seed {seed}: {through_all} us, simulated {simulated} ns");
+        longer_than_all_ranks += u32::from(of_ranks < through_all);
+    }
+    assert!(longer_than_all_ranks > 50, "messages and collectives matter in {longer_than_all_ranks} only");
 }
 
 #[test]

@@ -1,9 +1,11 @@
 //! Graph files that are wrong: the error names the file, the place, what was found and what was expected.
 
-use astra_store::et::graph::Graph;
+use std::io::Write;
+
+use astra_store::et::graph::{ConvertOptions, Graph, convert};
 use serde_json::{Value as Json, json};
 
-use crate::small::{compute, graph, parse, transfer, with};
+use crate::small::{ONE, compute, graph, parse, transfer, with};
 
 #[track_caller]
 fn assert_refused(graph: &Json, expected: &str) {
@@ -73,6 +75,37 @@ fn a_misspelt_key_gets_a_suggestion_and_its_line() {
 }
 
 #[test]
+fn a_file_that_ends_too_early_is_told_from_one_with_nothing_in_it_and_from_damaged_gzip() {
+    let refused = |bytes: &[u8]| Graph::read(bytes, "g.json").unwrap_err();
+    for empty in ["", " \n"] {
+        let error = refused(empty.as_bytes()).to_string();
+        assert_eq!(error, "g.json: there is nothing in it, expected a graph as JSON");
+    }
+    let text = graph(1, [compute("a", 0, &[])]).to_string();
+    let error = refused(&text.as_bytes()[..text.len() - 1]).to_string();
+    assert!(error.contains("the file ends too early"), "{error}");
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(text.as_bytes()).unwrap();
+    let gzip = encoder.finish().unwrap();
+    for end in [5, gzip.len() / 2, gzip.len() - 12] {
+        let error = refused(&gzip[..end]);
+        assert!(error.to_string().contains("the gzip data is cut off or damaged"), "{error}");
+        assert!(error.hint_text().unwrap().contains("gzip -t"));
+    }
+}
+
+#[test]
+fn operations_that_leave_no_tags_for_control_messages_are_refused_by_their_number() {
+    let mut crossing = graph(1, [compute("a", 0, &[]), compute("b", 1, &[0])]);
+    crossing["nodes"][0]["op"] = json!(i32::MAX);
+    let refused = convert(&parse(&crossing).unwrap(), &ConvertOptions::default(), ONE).unwrap_err();
+    assert_eq!(refused.key_path(), Some("nodes[0].op"));
+    assert!(refused.message().starts_with("found 2147483647, above which control messages take their tags"));
+    crossing["nodes"][0]["op"] = json!(i32::MAX - 1);
+    convert(&parse(&crossing).unwrap(), &ConvertOptions::default(), ONE).unwrap();
+}
+
+#[test]
 fn what_is_wrong_with_the_whole_is_said() {
     let two = || graph(1, [compute("a", 0, &[]), compute("b", 0, &[0])]);
     assert_refused(&with(two(), "astra_graph", json!(2)), "astra_graph: format 2, expected 1");
@@ -94,8 +127,7 @@ fn what_is_wrong_with_the_whole_is_said() {
     assert_refused(&layout(json!({ "axes": axes })), "layout.axes[1].stride: found 4, expected 2");
     assert_refused(&layout(json!({ "axes": [], "span": 2 })), "layout.span: found 2, expected 1");
     assert_refused(&layout(json!({ "axes": [{ "size": 2 }] })), "layout.axes[0].axis: missing");
-    for text in ["", "{", "{\"astra_graph\":1,\"nodes\":[{]}", "{\"astra_graph\":1,\"astra_graph\":1}", "nul"]
-    {
+    for text in ["{", "{\"astra_graph\":1,\"nodes\":[{]}", "{\"astra_graph\":1,\"astra_graph\":1}", "nul"] {
         let error = Graph::parse(text.as_bytes(), "g.json").unwrap_err().to_string();
         assert!(error.starts_with("g.json:1:"), "{error}");
     }

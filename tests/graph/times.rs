@@ -55,6 +55,7 @@ fn built(store: &Store, directory: &Path, case: &Recorded, dialect: &str) -> Out
     }
     let recipe = Recipe::load(&directory.join("recipe.json")).unwrap();
     let options = BuildOptions {
+        watcher: None,
         jobs: 2,
         dry_run: false,
         keep_going: true,

@@ -72,7 +72,7 @@ fn requests(most: u32) -> Vec<(String, Request)> {
     for (network, dimensions) in grid::networks(most) {
         // Chunks side by side have every rank simulated: of large networks that would take hours.
         let ranks: u32 = dimensions.iter().map(|dimension| dimension.1).product();
-        let settings = if ranks > 64 { &grid::SETTINGS[..1] } else { &grid::SETTINGS };
+        let settings = if ranks > 36 { &grid::SETTINGS[..1] } else { &grid::SETTINGS };
         for model in NetworkModel::ALL {
             for dialect in Dialect::ALL {
                 for collective in Collective::ALL {

@@ -1,5 +1,6 @@
 //! `astra-store et convert`.
 
+use std::fmt;
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -10,9 +11,13 @@ use serde_json::json;
 use crate::astrasim;
 use crate::cli::ui::{Ui, counted};
 use crate::error::{Error, ErrorKind, Result};
-use crate::et::graph::{ConvertOptions, Converted, GRAPH_PREFIX, Graph, Mends, convert, deepflow_manifest};
+use crate::et::graph::{
+    ConvertOptions, Converted, Extent, GRAPH_PREFIX, Graph, Mends, Plan, deepflow_manifest,
+};
 use crate::et::{Bundle, manifest};
 use crate::files;
+use crate::report::format_bytes;
+use crate::traces;
 
 /// Turn a graph of computation and communication into one trace per rank, groups and a manifest.
 ///
@@ -21,6 +26,7 @@ use crate::files;
 #[command(after_help = "\
 Examples:
   astra-store et convert graph.json --out traces
+  astra-store et convert graph.json --out traces --dry-run    # how much that would be
   astra-store et convert graph.json.gz --faithful --manifest df --out traces
   astra-store et convert graph.json --off control_tags,unknown_kinds --out traces")]
 pub(super) struct ConvertArgs {
@@ -41,6 +47,12 @@ pub(super) struct ConvertArgs {
     /// Leave a single rank alone: ASTRA-sim's networks have at least two, so by default it becomes two.
     #[arg(long)]
     keep_single_rank: bool,
+    /// Print how much would be written, and write nothing.
+    #[arg(long, short = 'n')]
+    dry_run: bool,
+    /// Write it also when that is very much: more than 65,536 traces, or more than 4 GiB.
+    #[arg(long)]
+    force: bool,
     /// How many threads write traces. Default: one per processor.
     #[arg(long, short, value_name = "N")]
     jobs: Option<NonZeroUsize>,
@@ -60,10 +72,16 @@ pub(super) fn run(ui: &Ui, args: &ConvertArgs) -> Result<()> {
     let graph = Graph::read(files::open(&args.graph)?, &name)?;
     let processors = || std::thread::available_parallelism().unwrap_or(NonZeroUsize::MIN);
     let jobs = args.jobs.unwrap_or_else(processors);
-    let converted = convert(&graph, &options, jobs).map_err(|error| error.in_file(&name))?;
-    for notice in &converted.notices {
+    let plan = Plan::of(&graph, &options).map_err(|error| error.in_file(&name))?;
+    for notice in plan.notices() {
         ui.warn(format!("{name}: {notice}"));
     }
+    let planned = Planned::of(&plan, args, jobs).map_err(|error| error.in_file(&name))?;
+    if args.dry_run {
+        return planned.print(ui);
+    }
+    planned.check(args)?;
+    let converted = plan.write(jobs).map_err(|error| error.in_file(&name))?;
     let written = write(args, &converted, jobs)?;
     if ui.json() {
         return ui.json_line(&json!({
@@ -94,6 +112,57 @@ fn options(args: &ConvertArgs) -> Result<ConvertOptions> {
     Ok(options)
 }
 
+/// More traces than that, or bytes, are written when told twice: a mistyped number of replicas fills disks.
+const MANY_TRACES: u32 = 65_536;
+const MANY_BYTES: u64 = 4 << 30;
+
+/// As many nodes are known to be less than that without writing one of them.
+const FEW_NODES: u64 = 10_000_000;
+
+/// What would be written.
+struct Planned {
+    extent: Extent,
+    /// When it may be much, or somebody wants to know.
+    bytes: Option<u64>,
+}
+
+impl Planned {
+    fn of(plan: &Plan<'_>, args: &ConvertArgs, jobs: NonZeroUsize) -> Result<Self> {
+        let extent = plan.extent();
+        let may_be_much = extent.nodes > FEW_NODES || extent.ranks > MANY_TRACES;
+        let of_interest = args.dry_run || may_be_much && !args.force;
+        let bytes = of_interest.then(|| plan.estimate_bytes(jobs)).transpose()?;
+        Ok(Self { extent, bytes })
+    }
+
+    fn print(&self, ui: &Ui) -> Result<()> {
+        let Extent { ranks, nodes } = self.extent;
+        if ui.json() {
+            return ui.json_line(&json!({ "ranks": ranks, "nodes": nodes, "bytes": self.bytes }));
+        }
+        ui.data(|out| writeln!(out, "would write {self}"))
+    }
+
+    fn check(&self, args: &ConvertArgs) -> Result<()> {
+        let much = self.extent.ranks > MANY_TRACES || self.bytes.is_some_and(|bytes| bytes > MANY_BYTES);
+        if !much || args.force {
+            return Ok(());
+        }
+        let error = Error::new(ErrorKind::Usage, format!("this would write {self}"));
+        Err(error
+            .in_file(args.graph.display())
+            .hint("--force writes them; is `replicas` of the graph what was meant?"))
+    }
+}
+
+impl fmt::Display for Planned {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let Extent { ranks, nodes } = self.extent;
+        write!(f, "{} with {nodes} nodes", counted(ranks as usize, "trace"))?;
+        self.bytes.map_or(Ok(()), |bytes| write!(f, ", about {}", format_bytes(bytes)))
+    }
+}
+
 /// Where everything is.
 struct Written {
     /// The prefix of the traces.
@@ -112,9 +181,9 @@ fn write(args: &ConvertArgs, converted: &Converted, jobs: NonZeroUsize) -> Resul
     let manifest_path = args.out.join("manifest.json");
     let groups_path = args.out.join("comm_groups.json");
     let groups = astrasim::write_groups(groups);
-    let too_many = PathBuf::from(Bundle::file_name(&prefix, bundle.ranks()));
-    let left_over = groups.is_none().then_some(&groups_path).into_iter().chain([&too_many]);
-    left_over.into_iter().try_for_each(|path| not_there(path))?;
+    let stale_groups = Some(groups_path.clone()).filter(|path| groups.is_none() && path.exists());
+    let stale_trace = traces::left_over(&args.out, GRAPH_PREFIX, bundle.ranks())?;
+    stale_groups.or(stale_trace).map_or(Ok(()), |path| Err(other_conversion(&path)))?;
     for (rank, &file) in (0..).zip(&bundle.file_of_rank) {
         files::write(Path::new(&Bundle::file_name(&prefix, rank)), &bundle.files[file as usize])?;
     }
@@ -130,12 +199,9 @@ fn write(args: &ConvertArgs, converted: &Converted, jobs: NonZeroUsize) -> Resul
 }
 
 /// Files of another conversion, which this one would not replace, would be taken for its own.
-fn not_there(path: &Path) -> Result<()> {
-    if !path.exists() {
-        return Ok(());
-    }
+fn other_conversion(path: &Path) -> Error {
     let message = "is of another conversion, and this one has no such file";
-    Err(Error::new(ErrorKind::Usage, message)
+    Error::new(ErrorKind::Usage, message)
         .in_file(path.display())
-        .hint("give a directory without traces, or remove them first"))
+        .hint("give a directory without traces, or remove them first")
 }

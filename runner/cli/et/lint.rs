@@ -10,7 +10,7 @@ use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::cli::ui::{Ui, counted};
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
-use crate::lint::{Finding, Rule, Severity, lint, lint_files, lint_workload};
+use crate::lint::{Finding, Severity, explained, lint, lint_files, lint_workload, misses_groups};
 use crate::traces::TraceFiles;
 
 use super::BundleArgs;
@@ -78,7 +78,14 @@ pub(super) fn run(ui: &Ui, args: &LintArgs) -> Result<()> {
     match of(&findings, Severity::Error) {
         0 => Ok(()),
         errors => {
-            Err(Error::input(format!("{} in the traces", counted(errors, "error"))).in_file(&traces.prefix))
+            let error = Error::input(format!("{} in the traces", counted(errors, "error")));
+            let error = error.in_file(&traces.prefix);
+            Err(match args.bundle.groups.is_none() && misses_groups(&findings) {
+                true => {
+                    error.hint("--groups names the file with the groups of these traces, comm_groups.json")
+                }
+                false => error,
+            })
         }
     }
 }
@@ -104,14 +111,11 @@ fn print(ui: &Ui, args: &LintArgs, traces: &TraceFiles, findings: &[Finding]) ->
             }
             return Ok(());
         }
-        // Reasons are the same for all findings of a rule.
-        let mut explained: Vec<(Rule, Severity)> = Vec::new();
-        for finding in shown {
-            writeln!(out, "{}[{}]: {finding}", finding.severity.as_str(), finding.rule.as_str())?;
-            if !explained.contains(&(finding.rule, finding.severity)) {
-                explained.push((finding.rule, finding.severity));
-                writeln!(out, "    why: {}", finding.rule.why())?;
-                writeln!(out, "    fix: {}", finding.rule.fix())?;
+        for (finding, reasons) in explained(shown) {
+            write!(out, "{}[{}]: {finding}", finding.severity.as_str(), finding.rule.as_str())?;
+            match reasons {
+                Some(reasons) => writeln!(out, "{reasons}")?,
+                None => writeln!(out)?,
             }
         }
         if more > 0 {

@@ -5,7 +5,7 @@ use std::io::Write;
 use astra_engine::Workload;
 use clap::Args;
 
-use crate::cli::ui::Ui;
+use crate::cli::ui::{Ui, counted};
 use crate::error::Result;
 use crate::et::{Stat, lower_bundle, stat};
 use crate::report::{Align, Table};
@@ -16,12 +16,13 @@ use super::BundleArgs;
 /// Add up traces: nodes, bytes and time by type, rank and group, critical paths, who sends how much to whom.
 ///
 /// Sizes of collectives are ASTRA-sim's comm_size of every member; times are recorded durations. The critical path of a rank
-/// is its longest chain of computations: what it takes at least, whatever the network.
+/// is its longest chain of computations: what it takes at least, whatever the network. That through all ranks also follows
+/// messages and collectives.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
   astra-store et stat traces/llm --groups traces/comm_groups.json
-  astra-store et stat traces --json | jq .ranks[0].critical")]
+  astra-store et stat traces --json | jq .critical.duration_us")]
 pub(super) struct StatArgs {
     #[command(flatten)]
     bundle: BundleArgs,
@@ -81,6 +82,7 @@ fn print(out: &mut dyn Write, stat: &Stat, limit: usize) -> std::io::Result<()> 
     }
     ranks.write(out)?;
     more(out, stat.ranks.len(), limit, "ranks")?;
+    critical(out, stat, limit)?;
     if stat.flows.is_empty() {
         return Ok(());
     }
@@ -93,6 +95,24 @@ fn print(out: &mut dyn Write, stat: &Stat, limit: usize) -> std::io::Result<()> 
     }
     flows.write(out)?;
     more(out, stat.flows.len(), limit, "pairs of ranks")
+}
+
+/// How long the ranks take at least, and what decides that.
+fn critical(out: &mut dyn Write, stat: &Stat, limit: usize) -> std::io::Result<()> {
+    let Some(path) = &stat.critical else {
+        return writeln!(out, "\nno critical path: ranks wait for each other in a circle, see `et lint`");
+    };
+    let ranks = path.ranks();
+    let shown: Vec<String> = ranks.iter().take(limit).map(ToString::to_string).collect();
+    let more = if ranks.len() > limit { ", …" } else { "" };
+    writeln!(
+        out,
+        "\ncritical path through all ranks: {} us, {}, on {}: {}{more}",
+        path.duration_us,
+        counted(path.nodes.len(), "node"),
+        counted(ranks.len(), "rank"),
+        shown.join(", "),
+    )
 }
 
 fn table(first: &str, others: &[&str]) -> Table {

@@ -148,7 +148,7 @@ impl NodeBox {
         let mut lines = vec![
             node.name.escape_debug().to_string(),
             format!("rank {rank}, id {}", node.id),
-            kind_name(node),
+            kind_name(node).into_owned(),
         ];
         if node.duration_micros > 0 {
             lines.push(format!("dur {} us", node.duration_micros));

@@ -2,6 +2,8 @@
 
 use std::collections::{BTreeMap, BTreeSet, HashMap};
 
+use astra_engine::GroupId;
+
 use super::model::{AxisId, Graph, NodeIndex, Work};
 use super::roles::{Role, Roles, is_inside_replica};
 use crate::{Error, Notice, Result};
@@ -183,8 +185,8 @@ fn number(
     Ok(())
 }
 
-/// What is odd about groups: a hardware id outside the layout, and collectives that say they have another number of
-/// participants than their group has ranks, one notice for each axis.
+/// What is odd about groups: more of them than can be simulated, a hardware id outside the layout, and collectives that
+/// say they have another number of participants than their group has ranks, one notice for each axis.
 ///
 /// A collective over several axes, of which a graph can name only one, shows by the latter.
 pub(super) fn notices(graph: &Graph, roles: &Roles, groups: &Groups) -> Vec<Notice> {
@@ -208,7 +210,18 @@ pub(super) fn notices(graph: &Graph, roles: &Roles, groups: &Groups) -> Vec<Noti
         );
         Notice::new(format!("{}.participants", graph.key(node)), message)
     };
-    outside_layout(graph, roles).into_iter().chain(odd.into_iter().map(notice)).collect()
+    let outside = outside_layout(graph, roles);
+    too_many(groups).into_iter().chain(outside).chain(odd.into_iter().map(notice)).collect()
+}
+
+/// Numbers of groups that traces can have and simulators cannot count with.
+fn too_many(groups: &Groups) -> Option<Notice> {
+    let (&last, _) = groups.members.last_key_value()?;
+    let message = format!(
+        "communicator groups are numbered up to {last}, and simulators take no number above 2147: these traces cannot be \
+         simulated"
+    );
+    GroupId::new(last).is_none().then(|| Notice::new("replicas", message))
 }
 
 /// Hardware ids that the layout does not have. Like DeepFlow, groups take them for what is left modulo its span.

@@ -167,10 +167,29 @@ impl Planner<'_> {
             last_tag += count * replicas;
         }
         if last_tag > i32::MAX as u64 {
-            let message = format!("there are more messages than tags ({})", i32::MAX);
-            return Err(Error::input(message).key(self.graph.key(task)));
+            return Err(self.out_of_tags(task));
         }
         self.last_tag = last_tag as u32;
         Ok(())
+    }
+
+    fn out_of_tags(&self, task: NodeIndex) -> Error {
+        let highest = self.graph.nodes().max_by_key(|node| self.graph.op(*node));
+        match highest.filter(|_| self.mends.control_tags) {
+            Some(highest) => {
+                let message = format!(
+                    "found {}, above which control messages take their tags, and tags end at {}",
+                    self.graph.op(highest),
+                    i32::MAX
+                );
+                Error::input(message)
+                    .key(format!("{}.op", self.graph.key(highest)))
+                    .hint("number operations from 0, or turn the switch `control_tags` off")
+            }
+            None => {
+                let message = format!("there are more messages than tags ({})", i32::MAX);
+                Error::input(message).key(self.graph.key(task))
+            }
+        }
     }
 }

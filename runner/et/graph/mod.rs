@@ -15,6 +15,7 @@ mod marks;
 mod mends;
 mod messages;
 mod model;
+mod passages;
 mod program;
 mod reach;
 mod read;
@@ -27,7 +28,7 @@ mod schema;
 mod sources;
 mod texts;
 
-pub use convert::{Converted, GRAPH_PREFIX, convert};
+pub use convert::{Converted, Extent, GRAPH_PREFIX, Plan, convert};
 pub use deepflow_manifest::deepflow_manifest;
 pub use layout::Layout;
 pub use mends::{ConvertOptions, Mends};

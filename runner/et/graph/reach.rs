@@ -1,7 +1,6 @@
 //! Which stages lie behind a node: what makes walks short that would find nothing.
 //!
-//! Without this, every consumer of a collective would look again at everything the collective waits for, and every
-//! consumer of a chain of joins would walk the whole chain.
+//! Without this, every consumer of a collective would look again at everything the collective waits for.
 
 use super::model::{Graph, NodeIndex};
 use super::roles::{Role, Roles};
@@ -30,20 +29,14 @@ impl Reach {
 #[derive(Debug)]
 pub(super) struct Reaches {
     behind: Vec<Reach>,
-    shortcuts: Vec<NodeIndex>,
 }
 
 impl Reaches {
     pub(super) fn of(graph: &Graph, roles: &Roles) -> Self {
-        let mut reaches =
-            Self { behind: vec![Reach::Nothing; graph.node_count()], shortcuts: graph.nodes().collect() };
+        let mut reaches = Self { behind: vec![Reach::Nothing; graph.node_count()] };
         for &node in &graph.topological {
-            let parents = graph.parents(node);
-            if let (Role::Passage, [parent]) = (roles.of(node), parents) {
-                reaches.shortcuts[node.at()] = reaches.shortcut(*parent);
-            }
             let is_transfer = roles.of(node) == Role::Transfer;
-            let reach = parents.iter().map(|parent| match roles.of(*parent) {
+            let reach = graph.parents(node).iter().map(|parent| match roles.of(*parent) {
                 Role::Compute { hw, .. } => Reach::Only(hw),
                 // As the source of a transfer it counts like a compute node.
                 Role::Collective { hw, .. } if is_transfer => Reach::Only(hw),
@@ -58,17 +51,12 @@ impl Reaches {
     /// What makes no walk shorter.
     #[cfg(test)]
     pub(super) fn unknown(graph: &Graph) -> Self {
-        Self { behind: vec![Reach::More; graph.node_count()], shortcuts: graph.nodes().collect() }
+        Self { behind: vec![Reach::More; graph.node_count()] }
     }
 
     /// Whether nothing lies behind a node but compute nodes of one hardware id. For a task there, behind a collective,
     /// none of them is a source: the collective has waited for them.
     pub(super) fn only(&self, node: NodeIndex, hw: u32) -> bool {
         matches!(self.behind[node.at()], Reach::Nothing) || self.behind[node.at()] == Reach::Only(hw)
-    }
-
-    /// The first node, from this one on towards the roots, that is more than a join of one parent.
-    pub(super) fn shortcut(&self, node: NodeIndex) -> NodeIndex {
-        self.shortcuts[node.at()]
     }
 }

@@ -14,7 +14,7 @@ use super::layout::Layout;
 use super::model::Graph;
 use super::read_node::NodeSeed;
 use super::read_value::{Info, Known, NodeList, WholeNumber};
-use crate::et::reader::plain_stream;
+use crate::et::reader::{damaged_gzip, plain_stream};
 use crate::{Error, Result};
 
 /// The version of the format that this reader knows.
@@ -52,7 +52,7 @@ fn document<'de, R: serde_json::de::Read<'de>>(json: &mut Deserializer<R>, file:
         de::Deserializer::deserialize_map(&mut *json, Document(&mut reading)).and_then(|()| json.end());
     match read {
         Ok(()) => reading.finish().map_err(|error| error.in_file(file)),
-        Err(error) => Err(reading.explain(&error).in_file(file)),
+        Err(error) => Err(reading.explain(error).in_file(file)),
     }
 }
 
@@ -111,16 +111,26 @@ impl Reading {
     }
 
     /// The error of the parser with its place, or the one that made it stop.
-    fn explain(&mut self, error: &serde_json::Error) -> Error {
+    fn explain(&mut self, error: serde_json::Error) -> Error {
         let text = error.to_string();
         let (line, column) = (error.line(), error.column());
+        let place = self.place.to_string();
+        if error.is_eof() && place.is_empty() && self.format.is_none() && column == 0 {
+            let hint = "the format is described in docs/graph-format.md";
+            return Error::input("there is nothing in it, expected a graph as JSON").hint(hint);
+        }
         let message = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
         let ours = self.refused.take().unwrap_or_else(|| {
             let hint = "the format is described in docs/graph-format.md";
-            if error.is_io() { Error::input(message) } else { Error::input(message).hint(hint) }
+            if error.is_eof() {
+                return Error::input(format!("the file ends too early: {message}")).hint(hint);
+            }
+            if !error.is_io() {
+                return Error::input(message).hint(hint);
+            }
+            damaged_gzip(&error.into()).unwrap_or_else(|| Error::input(message))
         });
         let ours = if line > 0 { ours.at(line as u64, column as u64) } else { ours };
-        let place = self.place.to_string();
         if place.is_empty() { ours } else { ours.key(place) }
     }
 

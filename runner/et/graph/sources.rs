@@ -7,6 +7,7 @@
 use super::marks::Marks;
 use super::mends::Mends;
 use super::model::{Graph, NodeIndex, Work};
+use super::passages::{LONGEST, Order, Passages};
 use super::reach::Reaches;
 use super::roles::{Absence, Role, Roles};
 use super::rows::Rows;
@@ -35,25 +36,30 @@ pub(super) struct Sources {
 /// A task waits for something that is not executed, or for something in a way that only DeepFlow stumbles over and the
 /// switches do not mend.
 pub(super) fn find(graph: &Graph, roles: &Roles, mends: &Mends) -> Result<Sources> {
-    find_with(graph, roles, mends, Reaches::of(graph, roles))
+    let mut walk = Walk::new(graph, roles, mends, Shortcuts::of(graph, roles, mends, LONGEST));
+    walk.find_all()?;
+    Ok(walk.found)
 }
 
-fn find_with(graph: &Graph, roles: &Roles, mends: &Mends, reaches: Reaches) -> Result<Sources> {
-    let mut walk = Walk::new(graph, roles, mends, reaches);
-    for node in graph.nodes() {
-        match roles.of(node) {
-            Role::Compute { hw, absence: None } => {
-                walk.from(Task { node, hw, collective: false, absent: false })?
-            }
-            Role::Collective { hw, absence: absence @ (None | Some(Absence::SingleReplica)) } => {
-                walk.from(Task { node, hw, collective: true, absent: absence.is_some() })?;
-            }
-            _ => {}
+/// What makes walks short without changing what they find.
+struct Shortcuts {
+    reaches: Reaches,
+    passages: Passages,
+    /// Passages and transfers, where those are followed to all that they come from.
+    transfers: Passages,
+}
+
+impl Shortcuts {
+    fn of(graph: &Graph, roles: &Roles, mends: &Mends, longest: usize) -> Self {
+        let passages = |node| roles.of(node) == Role::Passage;
+        let transfers =
+            |node| mends.cross_stage_sources && matches!(roles.of(node), Role::Transfer | Role::Passage);
+        Self {
+            reaches: Reaches::of(graph, roles),
+            passages: Passages::of(graph, Order::LastParentFirst, longest, passages),
+            transfers: Passages::of(graph, Order::FirstParentFirst, longest, transfers),
         }
-        walk.found.local.end_row();
-        walk.found.crossing.end_row();
     }
-    Ok(walk.found)
 }
 
 /// A task whose sources are looked for.
@@ -70,7 +76,10 @@ struct Walk<'a> {
     graph: &'a Graph,
     roles: &'a Roles,
     mends: &'a Mends,
-    reaches: Reaches,
+    shortcuts: Shortcuts,
+    /// How many nodes have been looked at.
+    #[cfg(test)]
+    looked_at: usize,
     found: Sources,
     /// Nodes to look at, and whether a collective lies between them and the task.
     stack: Vec<(NodeIndex, bool)>,
@@ -93,13 +102,15 @@ struct Walk<'a> {
 }
 
 impl<'a> Walk<'a> {
-    fn new(graph: &'a Graph, roles: &'a Roles, mends: &'a Mends, reaches: Reaches) -> Self {
+    fn new(graph: &'a Graph, roles: &'a Roles, mends: &'a Mends, shortcuts: Shortcuts) -> Self {
         let marks = || Marks::new(graph.node_count());
         Self {
             graph,
             roles,
             mends,
-            reaches,
+            shortcuts,
+            #[cfg(test)]
+            looked_at: 0,
             found: Sources { local: Rows::new(), crossing: Rows::new() },
             stack: Vec::new(),
             behind_transfer: Vec::new(),
@@ -118,10 +129,28 @@ impl<'a> Walk<'a> {
         }
     }
 
+    fn find_all(&mut self) -> Result<()> {
+        for node in self.graph.nodes() {
+            match self.roles.of(node) {
+                Role::Compute { hw, absence: None } => {
+                    self.from(Task { node, hw, collective: false, absent: false })?
+                }
+                Role::Collective { hw, absence: absence @ (None | Some(Absence::SingleReplica)) } => {
+                    self.from(Task { node, hw, collective: true, absent: absence.is_some() })?;
+                }
+                _ => {}
+            }
+            self.found.local.end_row();
+            self.found.crossing.end_row();
+        }
+        Ok(())
+    }
+
     fn from(&mut self, task: Task) -> Result<()> {
         self.forget();
         self.push_parents(task.node, false);
         while let Some((node, behind)) = self.stack.pop() {
+            self.look_at();
             let seen = if behind { &mut self.seen_behind } else { &mut self.seen };
             if !seen.mark(node) {
                 continue;
@@ -137,7 +166,7 @@ impl<'a> Walk<'a> {
                     }
                 }
                 Role::Collective { hw, .. } => self.through_collective(task, node, hw)?,
-                Role::Transfer | Role::Passage if behind && self.reaches.only(node, task.hw) => {}
+                Role::Transfer | Role::Passage if behind && self.shortcuts.reaches.only(node, task.hw) => {}
                 Role::Transfer => self.transfer(task, node, behind)?,
                 Role::Passage => self.push_parents(node, behind),
             }
@@ -162,9 +191,16 @@ impl<'a> Walk<'a> {
         }
     }
 
+    /// Tests count the work of walks.
+    fn look_at(&mut self) {
+        #[cfg(test)]
+        {
+            self.looked_at += 1;
+        }
+    }
+
     fn push_parents(&mut self, node: NodeIndex, behind: bool) {
-        let parents = self.graph.parents(node).iter();
-        self.stack.extend(parents.map(|parent| (self.reaches.shortcut(*parent), behind)));
+        self.shortcuts.passages.push_parents(self.graph, node, &mut self.stack, |found| (found, behind));
     }
 
     fn own_hw(&self, node: NodeIndex) -> Option<u32> {
@@ -178,7 +214,7 @@ impl<'a> Walk<'a> {
     fn through_collective(&mut self, task: Task, node: NodeIndex, hw: u32) -> Result<()> {
         if hw == task.hw {
             self.collective(task, node)?;
-            if self.reaches.only(node, task.hw) {
+            if self.shortcuts.reaches.only(node, task.hw) {
                 return Ok(());
             }
         } else if self.mends.cross_stage_sources {
@@ -200,7 +236,7 @@ impl<'a> Walk<'a> {
             ));
         }
         if self.mends.cross_stage_sources {
-            return self.transfer_from_all(task, transfer, behind);
+            return self.transfer_find_all(task, transfer, behind);
         }
         for &parent in self.graph.parents(transfer) {
             match self.roles.of(parent) {
@@ -223,11 +259,12 @@ impl<'a> Walk<'a> {
     }
 
     /// Follows a transfer to all that it comes from, in the order of its parents.
-    fn transfer_from_all(&mut self, task: Task, transfer: NodeIndex, behind: bool) -> Result<()> {
+    fn transfer_find_all(&mut self, task: Task, transfer: NodeIndex, behind: bool) -> Result<()> {
         let crossings_known = !self.transferred.mark(transfer);
-        self.behind_transfer.extend(self.graph.parents(transfer).iter().rev());
+        self.push_behind_transfer(transfer);
         self.seen_behind_transfer.clear();
         while let Some(node) = self.behind_transfer.pop() {
+            self.look_at();
             if !self.seen_behind_transfer.mark(node) {
                 continue;
             }
@@ -240,12 +277,15 @@ impl<'a> Walk<'a> {
                     self.crossings.push(Crossing { source: node, edge: Some(transfer) });
                     self.crossed_by_transfer.mark(node);
                 }
-                Role::Transfer | Role::Passage => {
-                    self.behind_transfer.extend(self.graph.parents(node).iter().rev());
-                }
+                Role::Transfer | Role::Passage => self.push_behind_transfer(node),
             }
         }
         Ok(())
+    }
+
+    fn push_behind_transfer(&mut self, node: NodeIndex) {
+        let stack = &mut self.behind_transfer;
+        self.shortcuts.transfers.push_parents(self.graph, node, stack, |found| found);
     }
 
     /// Something on the stage of the task that counts as computing.
@@ -327,58 +367,4 @@ impl<'a> Walk<'a> {
 }
 
 #[cfg(test)]
-mod tests {
-    use proptest::prelude::*;
-    use serde_json::{Value, json};
-
-    use super::super::roles;
-    use super::*;
-
-    /// A node whose parents are some of the three before it.
-    fn node(position: usize, choice: (u8, u8, u32, bool)) -> Value {
-        let (what, before, hw, own_hw) = choice;
-        let parents: Vec<usize> = (0..3)
-            .filter(|bit| before & (1 << bit) != 0)
-            .filter_map(|bit| position.checked_sub(bit + 1))
-            .collect();
-        let mut node = match what {
-            0..3 => json!({ "type": "compute", "seconds": 1e-6, "hw": hw }),
-            3..5 => json!({ "type": "communication", "kind": "all_reduce", "bytes": 8, "axis": "tp" }),
-            5 => json!({ "type": "communication", "kind": "pipeline", "bytes": 8 }),
-            _ => json!({ "type": "join" }),
-        };
-        // A collective without hardware id needs a neighbour with one.
-        let neighbours = parents.contains(&0);
-        if what == 3 || what == 4 && !neighbours || what == 5 && own_hw {
-            node["hw"] = json!(hw);
-        }
-        node["name"] = json!(format!("n{position}"));
-        node["parents"] = json!(parents);
-        node
-    }
-
-    proptest! {
-        #![proptest_config(ProptestConfig { cases: 1000, failure_persistence: None, ..ProptestConfig::default() })]
-
-        #[test]
-        fn short_walks_find_what_long_ones_find(
-            choices in prop::collection::vec((0..9_u8, 0..8_u8, 0..3_u32, any::<bool>()), 1..40),
-            mend in any::<bool>(),
-        ) {
-            let mends = if mend { Mends::ALL } else { Mends::NONE };
-            let mut nodes = vec![json!({ "type": "compute", "name": "n", "seconds": 0, "hw": 0 })];
-            nodes.extend((1..).zip(choices).map(|(position, choice)| node(position, choice)));
-            let text = json!({ "astra_graph": 1, "nodes": nodes }).to_string();
-            let graph = Graph::parse(text.as_bytes(), "g.json").unwrap();
-            let Ok(roles) = roles::assign(&graph, &mends) else { return Ok(()) };
-            let short = find(&graph, &roles, &mends);
-            let long = find_with(&graph, &roles, &mends, Reaches::unknown(&graph));
-            prop_assert_eq!(short.is_ok(), long.is_ok());
-            let (Ok(short), Ok(long)) = (short, long) else { return Ok(()) };
-            for node in graph.nodes() {
-                prop_assert_eq!(short.local.row(node.at()), long.local.row(node.at()));
-                prop_assert_eq!(short.crossing.row(node.at()), long.crossing.row(node.at()));
-            }
-        }
-    }
-}
+mod tests;

@@ -1,6 +1,6 @@
 use astra_engine::{Bytes, Nanos};
 
-use super::super::{EngineKind, PolicyPlugin, Recipe, Workload};
+use super::super::{EngineKind, External, PolicyPlugin, Recipe, Workload};
 use super::{WORKLOAD, recipe};
 use crate::astrasim::{Algorithms, SystemOverrides};
 use crate::decision::Question;
@@ -8,6 +8,7 @@ use crate::hw::Axis;
 use astra_engine::{Dialect, NetworkModel};
 use astra_policy::Collective;
 use serde_json::json;
+use std::time::Duration;
 
 fn system(overrides: serde_json::Value) -> SystemOverrides {
     SystemOverrides::new(overrides.as_object().unwrap().clone()).unwrap()
@@ -63,6 +64,26 @@ fn every_option_is_read() {
     );
     assert_eq!(point.layout.axes.as_deref(), Some(&[Axis::Tp, Axis::Dp][..]));
     assert!(point.layout.flatten_2d);
+}
+
+#[test]
+fn an_external_engine_has_an_executable_and_limits_none_of_which_is_in_the_canonical_form() {
+    let with =
+        |engine: &str| recipe(&format!(r#"{WORKLOAD}, "engine": {{"kind": "astra-sim"{engine}}}"#)).unwrap();
+    let limited = with(r#", "binary": "../sim", "timeout": "2h", "memory": "4 GiB""#);
+    let External { binary, timeout, memory } = limited.points().unwrap()[0].engine.external.clone();
+    assert_eq!(binary.as_deref(), Some("../sim"));
+    assert_eq!((timeout, memory), (Some(Duration::from_secs(7200)), Some(Bytes(4 << 30))));
+    let plain = with("");
+    assert_eq!(plain.points().unwrap()[0].engine.external, External::default());
+    assert_eq!(plain.canonical(), limited.canonical());
+    assert_eq!((plain.binaries(), limited.binaries()), (vec![None], vec![binary]));
+    let builtin = format!(r#"{WORKLOAD}, "engine": {{"binary": "sim"}}"#);
+    assert_eq!(recipe(&builtin).unwrap().binaries(), []);
+    let swept =
+        r#", "sweep": {"grid": {"engine.kind": ["builtin", "astra-sim"], "engine.binary": ["a", "b"]}}"#;
+    let swept = recipe(&format!("{builtin}{swept}")).unwrap().binaries();
+    assert_eq!(swept, [Some("a".into()), Some("b".into())]);
 }
 
 #[test]

@@ -228,8 +228,13 @@ fn options_are_checked_word_by_word() {
         ),
         (
             r#""engine":{"kind":"external"}"#,
-            "engine.kind: unknown engine `external`, expected one of `builtin`",
+            "engine.kind: unknown engine `external`, expected one of `builtin`, `astra-sim`",
         ),
+        (r#""engine":{"binary":""}"#, "engine.binary: empty text"),
+        (r#""engine":{"timeout":"5 m"}"#, "engine.timeout: unknown unit `m` in `5 m`"),
+        (r#""engine":{"timeout":0}"#, "engine.timeout: no time at all, expected at least 1 s"),
+        (r#""engine":{"timeout":true}"#, "engine.timeout: expected a whole number of seconds"),
+        (r#""engine":{"memory":"63 MiB"}"#, "engine.memory: 66060288 bytes, expected at least 64 MiB"),
         (r#""engine":{"network":"congestion-aware"}"#, "engine.network: unknown network model"),
         (
             r#""engine":{"queues_per_dimension":0}"#,
@@ -249,6 +254,9 @@ fn options_are_checked_word_by_word() {
         ),
         (r#""layout":{"axes":["tp","tp"]}"#, "layout.axes[1]: the axis `tp` is there twice"),
         (r#""layout":{"axes":[]}"#, "layout.axes: an empty list"),
+        (r#""salt":" ""#, "salt: empty text"),
+        (r#""salt":"two\nlines""#, "salt: a salt is 1 to 100 characters in one line, and not only blanks"),
+        (r#""salt":7"#, "salt: expected text, found `7`"),
         (r#""layout":{"flatten_2d":1}"#, "layout.flatten_2d: expected true or false, found `1`"),
         (
             r#""system":{"endpoint-delya":1}"#,

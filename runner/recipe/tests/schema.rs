@@ -1,5 +1,5 @@
 use super::super::edits::EDIT_KEYS;
-use super::super::options::{ENGINE_KEYS, LAYOUT_KEYS, POLICY_KEYS};
+use super::super::options::{ENGINE_KEYS, ENGINES, LAYOUT_KEYS, POLICY_KEYS};
 use super::super::sweep::{Part, SWEEP_KEYS};
 use super::super::workload::{CONVERSIONS, ITEM_KEYS, KEYS, KINDS, MANIFESTS};
 use super::super::{RECIPE_SCHEMA, Recipe, STARTER_FILES, load::RECIPE_KEYS};
@@ -75,6 +75,7 @@ fn the_schema_knows_exactly_the_keys_and_words_the_parser_knows() {
     words("/$defs/graph/properties/manifest", &MANIFESTS.map(|(word, _)| word));
     words("/$defs/graph/properties/convert/anyOf/0", &CONVERSIONS.map(|(word, _)| word));
     words("/$defs/collectiveName", &Collective::ALL.map(Collective::name));
+    words("/$defs/engine/properties/kind", &ENGINES.map(|(word, _)| word));
     words("/$defs/engine/properties/network", NetworkModel::NAMES);
     words("/$defs/engine/properties/dialect", Dialect::NAMES);
     words("/$defs/layout/properties/axes/items", &Axis::ALL.map(Axis::name));

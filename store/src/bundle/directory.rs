@@ -22,7 +22,7 @@ pub struct MergeReport {
 }
 
 /// Brings everything that another store has: blobs, records with their provenance, and roots. Where the two disagree,
-/// this one stays as it is.
+/// this one stays as it is. In a dry run the roots are those whose names are not here.
 ///
 /// # Errors
 /// The directory is not a store, is this one, or cannot be read; this one cannot be written.
@@ -49,7 +49,7 @@ pub fn import_dir(
         match store.root(&name)? {
             Some(ours) if ours.target == root.target => {}
             Some(_) => report.roots_kept.push(name),
-            None if is_whole(store, &root)? => {
+            None if options.dry_run || is_whole(store, &root)? => {
                 report.roots.push(name.clone());
                 new.push((name, root));
             }
@@ -57,7 +57,7 @@ pub fn import_dir(
             None => {}
         }
     }
-    if !new.is_empty() {
+    if !new.is_empty() && !options.dry_run {
         store.publish(Publication { roots: new, ..Publication::default() }).wait()?;
     }
     Ok(report)

@@ -10,8 +10,8 @@ use crate::blob::Blob;
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::inspect::Found;
-use crate::publish::{NewAction, Publication};
-use crate::remote::{Disagreement, Listing, Meter, Progress, Refusal, Selection, in_order, needs};
+use crate::publish::NewAction;
+use crate::remote::{Disagreement, Landing, Listing, Meter, Progress, Refusal, Selection, in_order, needs};
 use crate::store::Store;
 use crate::trust::TrustPolicy;
 use std::collections::HashSet;
@@ -32,12 +32,14 @@ pub struct ImportOptions {
     pub trust: TrustPolicy,
     /// A bundle with a longer blob is refused: each has to be held in memory.
     pub most_blob_bytes: u64,
+    /// Check the bundle and find out what would come, and change nothing.
+    pub dry_run: bool,
 }
 
 impl Default for ImportOptions {
     /// Every record is used; blobs of up to 2 GiB.
     fn default() -> Self {
-        Self { trust: TrustPolicy::default(), most_blob_bytes: 2 << 30 }
+        Self { trust: TrustPolicy::default(), most_blob_bytes: 2 << 30, dry_run: false }
     }
 }
 
@@ -71,7 +73,9 @@ pub fn import(
     options: &ImportOptions,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<ImportReport> {
-    store.check_writable()?;
+    if !options.dry_run {
+        store.check_writable()?;
+    }
     let _session = store.session()?;
     // Who ran what here can be read once it is committed.
     store.flush()?;
@@ -79,12 +83,13 @@ pub fn import(
     let mut source = Source::new(input)?;
     let header = Header::read(&mut source)?;
     meter.progress.actions_known = header.actions;
-    blobs(store, &mut source, &header, options, &mut meter)?;
+    let mut landing = Landing::new(store, options.dry_run);
+    blobs(&mut landing, &mut source, &header, options, &mut meter)?;
     let waiting = Waiting::read(store, &mut source, &header)?;
     source.finish()?;
     let Header { selection, blobs, bytes, .. } = header;
     let report = ImportReport { blobs, bytes, selection, ..ImportReport::default() };
-    let mut import = Import { store, options, meter, report, waiting };
+    let mut import = Import { store, landing, options, meter, report, waiting };
     import.run()?;
     store.flush()?;
     Ok(import.report)
@@ -92,7 +97,7 @@ pub fn import(
 
 /// Publishes the blobs of a bundle.
 fn blobs(
-    store: &Store,
+    landing: &mut Landing<'_>,
     source: &mut Source<impl Read>,
     header: &Header,
     options: &ImportOptions,
@@ -116,7 +121,7 @@ fn blobs(
         batch.push(blob);
         if batch_bytes >= BATCH_BYTES || batch.len() >= BATCH_BLOBS {
             meter.moved(batch.len() as u64, batch_bytes);
-            publish(store, &mut batch);
+            landing.blobs(std::mem::take(&mut batch));
             batch_bytes = 0;
         }
     }
@@ -125,15 +130,8 @@ fn blobs(
         return Err(source.wrong(&format!("its blobs have {all_bytes} bytes and not {said} as it says")));
     }
     meter.moved(batch.len() as u64, batch_bytes);
-    publish(store, &mut batch);
+    landing.blobs(batch);
     Ok(())
-}
-
-fn publish(store: &Store, batch: &mut Vec<Blob>) {
-    if !batch.is_empty() {
-        // A failure is told by the flush at the end.
-        store.publish(Publication { blobs: std::mem::take(batch), ..Publication::default() });
-    }
 }
 
 /// The actions of a bundle, not yet believed.
@@ -180,6 +178,7 @@ fn spool_failed(store: &Store, e: &std::io::Error) -> Error {
 
 struct Import<'a> {
     store: &'a Store,
+    landing: Landing<'a>,
     options: &'a ImportOptions,
     meter: Meter<'a>,
     report: ImportReport,
@@ -212,10 +211,10 @@ impl Import<'_> {
                 self.leave_out(key, why);
                 continue;
             }
-            let needs = needs(entry.entry.record(), &|digest| self.store.get(digest))?;
+            let needs = needs(entry.entry.record(), &|digest| self.landing.list(digest))?;
             let needs = needs.map_err(|lacking| not_whole(&key, &lacking.to_string()))?;
             let digests: Vec<Digest> = needs.blobs.keys().copied().collect();
-            if let Some(missing) = self.store.missing(&digests)?.first() {
+            if let Some(missing) = self.landing.missing(&digests)?.first() {
                 return Err(not_whole(&key, &format!("it needs blob {missing}, which is not there")));
             }
             if needs.lists {
@@ -295,7 +294,7 @@ impl Import<'_> {
         let (preimage, record) = entry.into_parts();
         let action =
             NewAction::received(preimage, record).with_provenance(provenance).with_signatures(signatures);
-        self.store.publish(Publication { action: Some(action), ..Publication::default() });
+        self.landing.action(action);
         Ok(())
     }
 

@@ -59,7 +59,8 @@ mod tests {
     fn the_encoding_of_an_item_is_pinned() {
         let entry = ActionEntry::new(b"made of".to_vec(), ActionRecord::default());
         let signature = Signature::new(PublicKey::from_bytes([3; 32]), [4; 64]);
-        let provenance = Provenance { finished_unix_ms: 1, duration_us: 2, host: "ab".to_owned() };
+        let provenance =
+            Provenance { finished_unix_ms: 1, duration_us: 2, host: "ab".to_owned(), ..Default::default() };
         let encoded_entry = entry.encode();
         let len = u8::try_from(encoded_entry.len()).unwrap();
         let expected = [

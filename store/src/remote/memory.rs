@@ -92,7 +92,7 @@ impl Remote for MemoryRemote {
     fn put_many(&self, blobs: &[Blob]) -> Result<()> {
         let mut content = self.content();
         for blob in blobs {
-            content.blobs.entry(blob.digest()).or_insert_with(|| blob.bytes().to_vec());
+            content.blobs.insert(blob.digest(), blob.bytes().to_vec());
         }
         Ok(())
     }

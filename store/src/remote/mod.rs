@@ -13,6 +13,7 @@ mod compare;
 mod directory;
 mod dry_run;
 mod entry;
+mod landing;
 mod memory;
 mod needs;
 mod of_store;
@@ -27,6 +28,7 @@ pub use compare::Disagreement;
 pub use directory::DirectoryRemote;
 pub use dry_run::DryRun;
 pub use entry::{ActionEntry, MOST_ENTRY_BYTES};
+pub(crate) use landing::Landing;
 pub use memory::MemoryRemote;
 pub(crate) use needs::{Lacking, Needs, needs, needs_of_outputs};
 pub use of_store::StoreRemote;
@@ -112,7 +114,7 @@ pub trait Remote: Send + Sync {
     /// The remote cannot be used, or `deliver` failed.
     fn get_actions(&self, keys: &[ActionKey], deliver: &mut Deliver<'_, ActionKey>) -> Result<()>;
 
-    /// Puts blobs. Each becomes visible whole. One that is there already stays or is replaced by the same bytes.
+    /// Puts blobs. Each becomes visible whole, in the place of what has its name. That is the same, or damaged.
     ///
     /// # Errors
     /// The remote cannot be written; some may have been put.

@@ -10,13 +10,13 @@ use crate::blob::Blob;
 use crate::digest::{ActionKey, Digest};
 use crate::error::Result;
 use crate::inspect::Found;
-use crate::publish::{NewAction, Publication};
-use crate::record::OutputKind;
+use crate::publish::NewAction;
+use crate::record::{ActionRecord, OutputKind};
 use crate::remote::checked::{self, Checked};
 use crate::remote::progress::Meter;
 use crate::remote::{
-    ActionEntry, Disagreement, Lacking, Listing, Needs, Progress, Refusal, Remote, Selection, Wanted,
-    in_order, needs, needs_of_outputs,
+    ActionEntry, Disagreement, Lacking, Landing, Listing, Needs, Progress, Refusal, Remote, Selection,
+    Wanted, in_order, needs, needs_of_outputs,
 };
 use crate::store::Store;
 use crate::trust::{Signature, TrustPolicy};
@@ -37,12 +37,15 @@ pub struct PullOptions {
     pub most_blob_bytes: u64,
     /// Compare records that are here already with the remote's.
     pub compare_all: bool,
+    /// Find out what would come, and change nothing. Entries and lists are fetched and checked; of other blobs it is asked
+    /// whether the remote has them, and believed how long they are.
+    pub dry_run: bool,
 }
 
 impl Default for PullOptions {
     /// Every record is used; blobs of up to 2 GiB.
     fn default() -> Self {
-        Self { trust: TrustPolicy::default(), most_blob_bytes: 2 << 30, compare_all: false }
+        Self { trust: TrustPolicy::default(), most_blob_bytes: 2 << 30, compare_all: false, dry_run: false }
     }
 }
 
@@ -75,12 +78,26 @@ pub fn pull(
     options: &PullOptions,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<PullReport> {
-    store.check_writable()?;
+    pull_planned(store, selection, remote, options, progress).map(|(report, _)| report)
+}
+
+/// The same, with the records that would have come in a dry run.
+pub(super) fn pull_planned(
+    store: &Store,
+    selection: &Selection,
+    remote: &dyn Remote,
+    options: &PullOptions,
+    progress: &mut dyn FnMut(&Progress),
+) -> Result<(PullReport, HashMap<ActionKey, ActionRecord>)> {
+    if !options.dry_run {
+        store.check_writable()?;
+    }
     let _session = store.session()?;
     // Who ran what here can be read once it is committed.
     store.flush()?;
     let mut pull = Pull {
         store,
+        landing: Landing::new(store, options.dry_run),
         remote,
         options,
         meter: Meter::new(progress),
@@ -94,11 +111,12 @@ pub fn pull(
     store.flush()?;
     pulled?;
     pull.meter.tell();
-    Ok(pull.report)
+    Ok((pull.report, pull.landing.into_planned()))
 }
 
 struct Pull<'a> {
     store: &'a Store,
+    landing: Landing<'a>,
     remote: &'a dyn Remote,
     options: &'a PullOptions,
     meter: Meter<'a>,
@@ -120,13 +138,13 @@ struct Promise {
 impl Pull<'_> {
     fn run(&mut self, selection: &Selection) -> Result<()> {
         let lists = selection.outputs.iter().filter(|(kind, _)| *kind != OutputKind::Blob);
-        self.blobs(lists.map(|(_, digest)| (*digest, None)).collect())?;
-        let (loose, unknown) = needs_of_outputs(&selection.outputs, &|digest| self.store.get(digest))?;
+        self.fetch(lists.map(|(_, digest)| (*digest, None)).collect())?;
+        let (loose, unknown) = needs_of_outputs(&selection.outputs, &|digest| self.landing.list(digest))?;
         for (digest, lacking) in unknown {
             self.leave_out(Found::Blob(digest), self.reason(&lacking));
         }
         self.blobs(loose.blobs.iter().map(|(digest, len)| (*digest, *len)).collect())?;
-        for digest in self.store.missing(&loose.blobs.into_keys().collect::<Vec<_>>())? {
+        for digest in self.landing.missing(&loose.blobs.into_keys().collect::<Vec<_>>())? {
             self.leave_out(Found::Blob(digest), self.reason(&Lacking::Blob(digest)));
         }
         let mut to_do = selection.actions.clone();
@@ -162,11 +180,11 @@ impl Pull<'_> {
             let lists = outputs.filter(|output| output.kind != OutputKind::Blob);
             lists.map(|output| (output.digest, Some(output.len))).collect::<Vec<_>>()
         };
-        self.blobs(promises.iter().flat_map(lists_of).collect())?;
+        self.fetch(promises.iter().flat_map(lists_of).collect())?;
         let mut plain = Vec::new();
         let mut listing = Vec::new();
         for promise in promises {
-            match needs(promise.entry.record(), &|digest| self.store.get(digest))? {
+            match needs(promise.entry.record(), &|digest| self.landing.list(digest))? {
                 Err(lacking) => self.leave_out(Found::Action(*promise.entry.key()), self.reason(&lacking)),
                 Ok(needs) if needs.lists => {
                     to_do.extend(&needs.actions);
@@ -283,7 +301,7 @@ impl Pull<'_> {
     /// Why these needs are not met.
     fn lacking(&self, needs: &Needs) -> Result<Option<String>> {
         let digests: Vec<Digest> = needs.blobs.keys().copied().collect();
-        if let Some(digest) = self.store.missing(&digests)?.first() {
+        if let Some(digest) = self.landing.missing(&digests)?.first() {
             return Ok(Some(self.reason(&Lacking::Blob(*digest))));
         }
         let lies = |(digest, claimed): (&Digest, &Option<u64>)| match (claimed, self.lens.get(digest)) {
@@ -311,15 +329,40 @@ impl Pull<'_> {
         let action = NewAction::received(preimage, record)
             .with_provenance(self.remote.provenance(&key)?)
             .with_signatures(promise.signatures);
-        self.store.publish(Publication { action: Some(action), ..Publication::default() });
+        self.landing.action(action);
         self.here.insert(key);
         self.report.actions += 1;
         self.meter.progress.actions += 1;
         Ok(())
     }
 
-    /// Brings those of these blobs that are not here, as far as the remote has them.
+    /// Brings those of these blobs that are not here, as far as the remote has them; of a dry run only those of which
+    /// nobody says how long they are.
     fn blobs(&mut self, claims: Vec<(Digest, Option<u64>)>) -> Result<()> {
+        if !self.landing.is_dry() {
+            return self.fetch(claims);
+        }
+        let (claimed, unclaimed): (Vec<_>, Vec<_>) = claims.into_iter().partition(|(_, len)| len.is_some());
+        self.fetch(unclaimed)?;
+        let lens: BTreeMap<Digest, u64> =
+            claimed.into_iter().filter_map(|(digest, len)| Some((digest, len?))).collect();
+        let missing = self.landing.missing(&lens.keys().copied().collect::<Vec<_>>())?;
+        let there = self.remote.has_many(&missing)?;
+        for (digest, there) in missing.into_iter().zip(there) {
+            if there {
+                self.landing.would_take(digest);
+                self.report.blobs += 1;
+                self.report.bytes += lens[&digest];
+                self.meter.moved(1, lens[&digest]);
+            } else {
+                self.refused.insert(digest, format!("{} does not have it", self.remote.name()));
+            }
+        }
+        Ok(())
+    }
+
+    /// Brings those of these blobs that are not here, as far as the remote has them.
+    fn fetch(&mut self, claims: Vec<(Digest, Option<u64>)>) -> Result<()> {
         let mut wanted: BTreeMap<Digest, u64> = BTreeMap::new();
         for (digest, len) in claims {
             // No more is taken than the most modest claim says.
@@ -328,7 +371,7 @@ impl Pull<'_> {
             *known = most.min(*known);
         }
         let digests: Vec<Digest> = wanted.keys().copied().collect();
-        let missing = self.store.missing(&digests)?;
+        let missing = self.landing.missing(&digests)?;
         let missing: Vec<Wanted> = missing
             .into_iter()
             .filter(|digest| !self.refused.contains_key(digest))
@@ -337,7 +380,7 @@ impl Pull<'_> {
         let mut batch = Vec::new();
         let mut bytes = 0;
         // Borrowed apart from the rest: replies come while the remote is asked.
-        let (remote, store) = (self.remote, self.store);
+        let (remote, landing) = (self.remote, &mut self.landing);
         checked::get_blobs(remote, &missing, &mut |wanted, reply| {
             match reply {
                 Ok(blob) => {
@@ -350,12 +393,12 @@ impl Pull<'_> {
                 Err(why) => drop(self.refused.insert(wanted.digest, why)),
             }
             if bytes >= BATCH_BYTES {
-                let moved = publish_blobs(store, &mut batch, &mut bytes);
+                let moved = land(landing, &mut batch, &mut bytes);
                 self.meter.moved(moved.0, moved.1);
             }
             Ok(())
         })?;
-        let moved = publish_blobs(store, &mut batch, &mut bytes);
+        let moved = land(&mut self.landing, &mut batch, &mut bytes);
         if moved.0 > 0 {
             self.meter.moved(moved.0, moved.1);
         }
@@ -368,13 +411,9 @@ impl Pull<'_> {
     }
 }
 
-/// Publishes a batch and says how many blobs and bytes that were.
-fn publish_blobs(store: &Store, batch: &mut Vec<Blob>, bytes: &mut u64) -> (u64, u64) {
-    let moved = (batch.len() as u64, *bytes);
-    if !batch.is_empty() {
-        // A failure is told by the flush at the end.
-        store.publish(Publication { blobs: std::mem::take(batch), ..Publication::default() });
-        *bytes = 0;
-    }
+/// Lands a batch and says how many blobs and bytes that were.
+fn land(landing: &mut Landing<'_>, batch: &mut Vec<Blob>, bytes: &mut u64) -> (u64, u64) {
+    let moved = (batch.len() as u64, std::mem::take(bytes));
+    landing.blobs(std::mem::take(batch));
     moved
 }

@@ -11,7 +11,7 @@ use crate::record::{ActionRecord, Output, OutputKind};
 use crate::remote::progress::Meter;
 use crate::remote::{
     ActionEntry, Disagreement, Lacking, Listing, Needs, Progress, PutAction, Refusal, Remote, Selection,
-    in_order, needs, needs_of_outputs,
+    Wanted, in_order, needs, needs_of_outputs,
 };
 use crate::store::Store;
 use std::collections::HashSet;
@@ -28,6 +28,15 @@ pub struct PushOptions {
     /// Take no entry's word for what lies below it: compare each with ours, and look for each blob. That costs a read
     /// per action and a look per blob, and brings back what was lost in the remote.
     pub recheck: bool,
+    /// The same, and read each blob there: what is not what its name says is replaced. That costs as much as pulling all of
+    /// the selection.
+    pub verify: bool,
+}
+
+impl PushOptions {
+    fn rechecks(&self) -> bool {
+        self.recheck || self.verify
+    }
 }
 
 /// What a push came to.
@@ -37,6 +46,8 @@ pub struct PushReport {
     pub blobs: u64,
     /// Their bytes, not compressed.
     pub bytes: u64,
+    /// Those of them that were there and were not what their names say.
+    pub mended: Vec<Digest>,
     /// Entries that were put.
     pub actions: u64,
     /// Entries that were there.
@@ -147,7 +158,7 @@ impl Push<'_> {
                         continue;
                     }
                 };
-                if equal.contains(&key) && !self.options.recheck {
+                if equal.contains(&key) && !self.options.rechecks() {
                     self.cover(needs.actions);
                 } else {
                     round.extend(&needs.actions);
@@ -157,7 +168,7 @@ impl Push<'_> {
             self.meter.progress.actions_known = seen.len() as u64;
             self.meter.tell();
         }
-        if !self.options.recheck {
+        if !self.options.rechecks() {
             // Some were met before the list that covers them.
             found.plain.retain(|key| !self.there.contains(key));
             found.lists.retain(|listing| !self.there.contains(&listing.key));
@@ -239,7 +250,7 @@ impl Push<'_> {
     fn plain(&mut self, keys: &[ActionKey]) -> Result<()> {
         self.compare(keys)?;
         let mut wanting = Vec::new();
-        let is_due = |key: &&ActionKey| self.options.recheck || !self.there.contains(*key);
+        let is_due = |key: &&ActionKey| self.options.rechecks() || !self.there.contains(*key);
         for key in keys.iter().filter(is_due).copied().collect::<Vec<_>>() {
             let record = self.store.record(&key)?;
             match record.map(|record| needs(&record, &|digest| self.store.get(digest))).transpose()? {
@@ -305,8 +316,12 @@ impl Push<'_> {
         digests.retain(|digest| !self.sent.contains(digest));
         let there = self.remote.has_many(&digests)?;
         let (there, wanted): (Vec<_>, Vec<_>) = digests.into_iter().zip(there).partition(|(_, there)| *there);
-        self.sent.extend(there.into_iter().map(|(digest, _)| digest));
-        let wanted: Vec<Digest> = wanted.into_iter().map(|(digest, _)| digest).collect();
+        let [there, mut wanted] =
+            [there, wanted].map(|part| part.into_iter().map(|(digest, _)| digest).collect::<Vec<_>>());
+        let damaged = if self.options.verify { self.damaged(&there)? } else { HashSet::new() };
+        wanted.extend(&damaged);
+        wanted.sort_unstable();
+        self.sent.extend(there);
         let mut lacking = HashSet::new();
         let mut batch = Vec::new();
         let mut bytes = 0;
@@ -318,6 +333,7 @@ impl Push<'_> {
             match self.store.get(digest)? {
                 Some(content) => {
                     bytes += content.len() as u64;
+                    self.report.mended.extend(damaged.get(digest));
                     batch.push(Blob::verified(*digest, content));
                 }
                 None => drop(lacking.insert(*digest)),
@@ -325,6 +341,26 @@ impl Push<'_> {
         }
         self.put(&mut batch)?;
         Ok(lacking)
+    }
+
+    /// Those of these blobs of the remote that are not what their names say.
+    fn damaged(&self, digests: &[Digest]) -> Result<HashSet<Digest>> {
+        // No longer than ours: what is longer is another one.
+        let most_bytes = |len: Option<u64>| len.unwrap_or(u64::MAX);
+        let lens = self.store.lens(digests)?;
+        let wanted: Vec<Wanted> = digests
+            .iter()
+            .zip(lens)
+            .map(|(digest, len)| Wanted { digest: *digest, most_bytes: most_bytes(len) })
+            .collect();
+        let mut damaged = HashSet::new();
+        super::checked::get_blobs(self.remote, &wanted, &mut |wanted, reply| {
+            if reply.is_err() {
+                damaged.insert(wanted.digest);
+            }
+            Ok(())
+        })?;
+        Ok(damaged)
     }
 
     fn put(&mut self, batch: &mut Vec<Blob>) -> Result<()> {

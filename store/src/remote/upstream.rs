@@ -3,16 +3,21 @@
 //! What is found is checked and cached in the store, so that the build goes on as if it had always been there. A remote
 //! that fails is not asked again: a build must not wait for it at every step.
 
-use crate::digest::ActionKey;
+use crate::blob::Blob;
+use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
-use crate::remote::{Disagreement, PullOptions, Refusal, Remote, Selection, pull};
+use crate::record::ActionRecord;
+use crate::remote::pull::pull_planned;
+use crate::remote::{Disagreement, PullOptions, Refusal, Remote, Selection, Wanted, checked};
 use crate::store::Store;
+use std::collections::HashMap;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicBool, Ordering};
 
-/// Remotes in the order in which they are asked. May be used by many threads at once.
+/// Remotes in the order in which they are asked. May be used by many threads at once; cheap to clone.
+#[derive(Clone)]
 pub struct Upstream {
-    remotes: Vec<(Arc<dyn Remote>, AtomicBool)>,
+    remotes: Arc<[(Arc<dyn Remote>, AtomicBool)]>,
     options: PullOptions,
 }
 
@@ -21,6 +26,9 @@ pub struct Upstream {
 pub struct Fetched {
     /// Actions that were not here and are now, with everything that belongs to them: [`Store::hit`] finds them.
     pub found: Vec<ActionKey>,
+    /// Of a dry run ([`PullOptions::dry_run`]): what the actions gave that would be here, those behind what was asked for
+    /// included.
+    pub planned: HashMap<ActionKey, ActionRecord>,
     /// Records that came, those behind what was asked for included.
     pub actions: u64,
     /// Blobs that came.
@@ -50,7 +58,7 @@ impl Upstream {
     pub fn fetch(&self, store: &Store, keys: &[ActionKey]) -> Result<Fetched> {
         let mut fetched = Fetched::default();
         let mut wanted = keys.to_vec();
-        for (remote, has_failed) in &self.remotes {
+        for (remote, has_failed) in self.remotes.iter() {
             if wanted.is_empty() || has_failed.load(Ordering::Relaxed) {
                 continue;
             }
@@ -65,14 +73,33 @@ impl Upstream {
             }
             let mut still_wanted = Vec::new();
             for key in wanted {
-                match store.hit(&key)? {
-                    Some(_) => fetched.found.push(key),
-                    None => still_wanted.push(key),
+                match fetched.planned.contains_key(&key) || store.hit(&key)?.is_some() {
+                    true => fetched.found.push(key),
+                    false => still_wanted.push(key),
                 }
             }
             wanted = still_wanted;
         }
         Ok(fetched)
+    }
+
+    /// The bytes of a blob as some remote has them, without keeping them: for a dry run.
+    ///
+    /// # Errors
+    /// None: a remote that cannot be used does not have it.
+    pub fn peek(&self, digest: &Digest) -> Option<Blob> {
+        let wanted = [Wanted { digest: *digest, most_bytes: self.options.most_blob_bytes }];
+        let mut found = None;
+        for (remote, has_failed) in self.remotes.iter() {
+            if found.is_none() && !has_failed.load(Ordering::Relaxed) {
+                let asked = checked::get_blobs(remote.as_ref(), &wanted, &mut |_, reply| {
+                    found = reply.ok();
+                    Ok(())
+                });
+                has_failed.fetch_or(asked.is_err(), Ordering::Relaxed);
+            }
+        }
+        found
     }
 
     fn ask(
@@ -88,10 +115,12 @@ impl Upstream {
         if there.is_empty() {
             return Ok(());
         }
-        let pulled = pull(store, &Selection::actions(there), remote, &self.options, &mut |_| {});
+        let selection = Selection::actions(there);
+        let pulled = pull_planned(store, &selection, remote, &self.options, &mut |_| {});
         // Whoever cannot publish cannot build either.
         store.flush().map_err(Failure::Store)?;
-        let report = pulled.map_err(Failure::Remote)?;
+        let (report, planned) = pulled.map_err(Failure::Remote)?;
+        fetched.planned.extend(planned);
         fetched.actions += report.actions;
         fetched.blobs += report.blobs;
         fetched.bytes += report.bytes;

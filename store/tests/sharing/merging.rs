@@ -1,7 +1,7 @@
 //! Merging the directory of another store.
 
 use super::{assert_whole, fresh};
-use crate::harness::{plain_step, publish_a_build, rooted};
+use crate::harness::{Place, plain_step, publish_a_build, rooted};
 use artifact_store::bundle::import_dir;
 use artifact_store::remote::PullOptions;
 use artifact_store::{Blob, Digest, ErrorKind, OutputKind};
@@ -47,4 +47,19 @@ fn a_directory_that_is_no_store_or_this_one_is_refused() {
     assert_eq!(error.kind(), ErrorKind::NotAStore);
     let error = import_dir(&store, &place.path(), &PullOptions::default(), &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("this is the store itself"), "{error}");
+}
+
+#[test]
+fn a_store_of_an_older_format_is_refused_with_what_to_do_and_then_merged() {
+    let (_here, store) = fresh();
+    let other = Place::new();
+    let (blobs, actions) = publish_a_build(&other.open(), "there", 1);
+    std::fs::write(other.path().join("FORMAT"), "format 1\n").unwrap();
+    let merge = || import_dir(&store, &other.path(), &PullOptions::default(), &mut |_| {});
+    let error = merge().unwrap_err();
+    assert!(error.to_string().contains("old format 1"), "{error}");
+    assert!(error.hint_text().unwrap().contains("open it for writing once"), "{error:?}");
+    drop(other.open());
+    assert_eq!(merge().unwrap().pulled.actions, 3);
+    assert_whole(&store, &actions, &blobs);
 }

@@ -1,5 +1,6 @@
 //! Stores that travel: remotes, bundles, signatures. What is claimed of a remote is tried on every kind.
 
+mod any_bytes;
 mod bundles;
 mod hostile_bundles;
 mod hostile_remotes;

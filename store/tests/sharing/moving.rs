@@ -8,6 +8,7 @@ use artifact_store::remote::{
 };
 use artifact_store::trust::{PublicKey, Signature};
 use artifact_store::{ActionKey, Blob, Digest, Error, Found, OutputKind, Result};
+use std::collections::HashSet;
 use std::sync::atomic::{AtomicI64, Ordering};
 
 #[test]
@@ -262,12 +263,35 @@ fn a_push_that_rechecks_brings_back_what_the_remote_has_lost() {
     remote.lose(blobs[1].as_bytes());
     assert_eq!(push_all(&store, &remote).blobs, 0, "an entry stands for what is below it");
     let all = Selection::everything(&store).unwrap();
-    let options = PushOptions { recheck: true };
+    let options = PushOptions { recheck: true, ..PushOptions::default() };
     let report = push(&store, &all, &remote, &options, &mut |_| {}).unwrap();
     assert_eq!((report.blobs, report.actions, report.left_out.len()), (1, 0, 0));
     let (_there, other) = fresh();
     pull_actions(&other, &remote, &actions);
     assert_whole(&other, &actions, &blobs);
+}
+
+#[test]
+fn a_push_that_verifies_replaces_what_is_damaged_in_the_remote() {
+    let (_place, store) = fresh();
+    let (tops, _, blobs) = two_builds(&store);
+    let remote = MemoryRemote::new();
+    push_all(&store, &remote);
+    remote.tamper(blobs[1].as_bytes(), |bytes| bytes[3] ^= 1);
+    remote.tamper(blobs[4].as_bytes(), |bytes| bytes.truncate(5));
+    remote.lose(blobs[2].as_bytes());
+    let all = Selection::everything(&store).unwrap();
+    let push_with = |options: &PushOptions, remote: &dyn Remote| {
+        push(&store, &all, remote, options, &mut |_| {}).unwrap()
+    };
+    let verify = PushOptions { verify: true, ..PushOptions::default() };
+    let report = push_with(&verify, &remote);
+    let mended: HashSet<Digest> = report.mended.into_iter().collect();
+    assert_eq!((mended, report.blobs, report.left_out), ([blobs[1], blobs[4]].into(), 3, vec![]));
+    assert_eq!(push_with(&verify, &remote).blobs, 0);
+    let (_other_place, other) = fresh();
+    assert_eq!(pull_actions(&other, &remote, &tops).left_out, []);
+    assert_whole(&other, &tops, &blobs);
 }
 
 #[test]

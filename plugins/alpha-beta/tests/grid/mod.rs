@@ -26,7 +26,7 @@ pub(crate) fn networks(most: u32) -> Vec<(String, Vec<Size>)> {
     let mut networks = Vec::new();
     for topology in Topology::ALL.into_iter().filter(|topology| *topology != Bus) {
         // Where the engine cannot let one rank stand for all, 256 of them would take hours.
-        let alike = matches!(topology, Ring | FullyConnected | Switch | HyperCube);
+        let alike = matches!(topology, Ring | FullyConnected | Switch);
         for npus in [4, 8, 9, 16, 36, 64, 256].into_iter().filter(|npus| alike || *npus < 256) {
             for (gib, latency_ns) in [(400.0, 200.0), (25.0, 2000.0)] {
                 networks.push((topology.name().to_owned(), vec![(topology, npus, gib, latency_ns)]));

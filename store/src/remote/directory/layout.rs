@@ -7,7 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::trust::PublicKey;
 use std::fmt::Display;
 use std::fs;
-use std::io::{self, Write};
+use std::io::{self, Read, Write};
 use std::path::{Path, PathBuf};
 use std::sync::Arc;
 
@@ -63,8 +63,8 @@ impl Layout {
     /// Checks that the directory is a remote of this version.
     pub(super) fn check_format(&self) -> Result<()> {
         let path = self.0.join(FORMAT);
-        let text = match fs::read(&path) {
-            Ok(bytes) => String::from_utf8_lossy(&bytes).into_owned(),
+        let first = match open(&path).and_then(first_line) {
+            Ok(first) => first,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
                 return Err(Error::new(
                     ErrorKind::Remote,
@@ -75,7 +75,6 @@ impl Layout {
             }
             Err(e) => return Err(failed("read the file", &path, &e)),
         };
-        let first = text.lines().next().unwrap_or_default();
         if first.starts_with("format ") {
             return Err(Error::new(ErrorKind::Remote, "this is a store and not a remote")
                 .at(&self.0)
@@ -135,6 +134,30 @@ impl Layout {
 fn readable_by_all(file: &fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
     file.set_permissions(fs::Permissions::from_mode(0o444))
+}
+
+/// Opens a file to read it, without waiting for anybody; `None` when it is something else, as a pipe.
+pub(super) fn open(path: &Path) -> io::Result<Option<fs::File>> {
+    let mut options = fs::OpenOptions::new();
+    options.read(true);
+    // A pipe that nobody writes to would be waited for already here.
+    #[cfg(target_os = "linux")]
+    std::os::unix::fs::OpenOptionsExt::custom_flags(
+        &mut options,
+        rustix::fs::OFlags::NONBLOCK.bits().cast_signed(),
+    );
+    let file = options.open(path)?;
+    Ok(file.metadata()?.is_file().then_some(file))
+}
+
+/// The first line of a file, as far as it is sensible to read one.
+fn first_line(file: Option<fs::File>) -> io::Result<String> {
+    const MOST_BYTES: u64 = 1 << 10;
+    let mut bytes = Vec::new();
+    if let Some(file) = file {
+        file.take(MOST_BYTES).read_to_end(&mut bytes)?;
+    }
+    Ok(String::from_utf8_lossy(&bytes).lines().next().unwrap_or_default().to_owned())
 }
 
 fn named(directory: PathBuf, name: &impl Display) -> PathBuf {

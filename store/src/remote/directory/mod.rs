@@ -10,8 +10,8 @@
 //!
 //! Blobs lie compressed because they travel more often than they are written: traces and text shrink 3 to 20 times, and
 //! neither rsync nor a web server compresses reliably by itself. Names are of the bytes inside. A file gets its name by
-//! rename, after its bytes are on disk. The system calls for a directory know no timeout: one on a server that does not
-//! answer blocks as long as it is mounted to.
+//! rename, after its bytes are on disk. What is no plain file is not read: a pipe would be waited for. The system calls for
+//! a directory know no timeout: one on a server that does not answer blocks as long as it is mounted to.
 
 mod frame;
 mod layout;
@@ -25,10 +25,11 @@ use crate::trust::{PublicKey, SIGNATURE_BYTES, Signature};
 use frame::{Compressor, Decompressor};
 use layout::Layout;
 use std::collections::{BTreeMap, HashSet};
-use std::fs::{self, File};
+use std::fs;
 use std::io::{self, Read};
+use std::panic::resume_unwind;
 use std::path::Path;
-use write::Writer;
+use write::{Batch, Writer};
 
 /// From so many names in one of the 256 parts on, that part is listed instead of asked for each. A look costs a round
 /// trip on a network file system, a listing a few.
@@ -82,6 +83,38 @@ fn failed(doing: &str, path: &Path, source: &io::Error) -> Error {
     Error::new(kind, format!("cannot {doing}: {source}")).at(path).hint(hint)
 }
 
+impl DirectoryRemote {
+    /// Writes the files of some of so many blobs, without names yet.
+    fn write(&self, blobs: &[Blob], of: usize) -> Result<Batch<'_>> {
+        let mut compressor = Compressor::new()?;
+        let mut batch = self.writer.batch(of)?;
+        for blob in blobs {
+            batch.write(&compressor.compress(blob.bytes())?, self.layout.blob(&blob.digest()))?;
+        }
+        Ok(batch)
+    }
+}
+
+/// Blobs in parts of about equal length, one for each processor, if there is enough to do for several.
+fn shares(blobs: &[Blob]) -> Vec<&[Blob]> {
+    /// What one blob costs beside its bytes, as if it were so many more.
+    const PER_BLOB_BYTES: u64 = 16 << 10;
+    /// Less is not worth a thread.
+    const LEAST_BYTES: u64 = 1 << 20;
+    let cost = |blob: &Blob| blob.len() + PER_BLOB_BYTES;
+    let threads = std::thread::available_parallelism().map_or(1, |n| n.get() as u64);
+    let share = blobs.iter().map(cost).sum::<u64>().div_ceil(threads).max(LEAST_BYTES);
+    let (mut shares, mut start, mut sum) = (Vec::new(), 0, 0);
+    for (i, blob) in blobs.iter().enumerate() {
+        sum += cost(blob);
+        if sum >= share || i + 1 == blobs.len() {
+            shares.push(&blobs[start..=i]);
+            (start, sum) = (i + 1, 0);
+        }
+    }
+    shares
+}
+
 impl Remote for DirectoryRemote {
     fn name(&self) -> String {
         self.directory().display().to_string()
@@ -116,12 +149,16 @@ impl Remote for DirectoryRemote {
     }
 
     fn put_many(&self, blobs: &[Blob]) -> Result<()> {
-        let mut compressor = Compressor::new()?;
-        let mut batch = self.writer.batch(blobs.len())?;
-        for blob in blobs {
-            batch.write(&compressor.compress(blob.bytes())?, self.layout.blob(&blob.digest()))?;
-        }
-        batch.finish()
+        let all = self.writer.batch(blobs.len())?;
+        // Compressing and making files take their time; that they are on disk is seen to once, for all of them.
+        let parts = std::thread::scope(|scope| {
+            let write = |share| scope.spawn(move || self.write(share, blobs.len()));
+            let threads: Vec<_> = shares(blobs).into_iter().map(write).collect();
+            let written =
+                threads.into_iter().map(|thread| thread.join().unwrap_or_else(|panic| resume_unwind(panic)));
+            written.collect::<Result<Vec<_>>>()
+        })?;
+        parts.into_iter().fold(all, Batch::and).finish()
     }
 
     fn put_actions(&self, entries: &[ActionEntry]) -> Result<Vec<PutAction>> {
@@ -205,8 +242,12 @@ fn has<N: ToString>(
 
 /// Reads a file of at most so many bytes.
 fn read(path: &Path, most_bytes: u64) -> Result<Reply> {
-    let file = match File::open(path) {
-        Ok(file) => file,
+    let file = match layout::open(path) {
+        Ok(Some(file)) => file,
+        Ok(None) => {
+            let why = "this is not a plain file";
+            return Ok(Reply::Unusable(Error::new(ErrorKind::Remote, why).at(path)));
+        }
         Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(Reply::Missing),
         Err(e) => return Err(failed("open the file", path, &e)),
     };

@@ -166,6 +166,12 @@ impl Batch<'_> {
         Ok(())
     }
 
+    /// The files of both.
+    pub(super) fn and(mut self, mut other: Self) -> Self {
+        self.files.append(&mut other.files);
+        self
+    }
+
     /// Gives the files their names, whatever had them before.
     pub(super) fn finish(mut self) -> Result<()> {
         self.sync()?;
