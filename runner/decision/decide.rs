@@ -79,8 +79,14 @@ pub fn decide<'q>(
         Decider::Policy(ask) => {
             let system = situation.engine_system()?;
             let open: Vec<usize> = (0..rows.len()).filter(|&i| open(&rows[i])).collect();
-            let requests: Vec<Request> =
-                open.iter().map(|&i| situation.request(&system, &rows[i].0)).collect();
+            // What is possible does not depend on the size.
+            let mut alike: BTreeMap<Question, Request> = BTreeMap::new();
+            let mut request = |question: &Question| {
+                let any_size = Question { bytes: None, ..question.clone() };
+                let known = alike.entry(any_size).or_insert_with(|| situation.request(&system, question));
+                Request { payload_bytes: question.bytes.unwrap_or_default(), ..known.clone() }
+            };
+            let requests: Vec<Request> = open.iter().map(|&i| request(&rows[i].0)).collect();
             for (index, ruling) in open.into_iter().zip(ask(&requests)?) {
                 if let Ruling::Decided(decided) = ruling {
                     let (question, row) = &mut rows[index];
