@@ -5,6 +5,7 @@ use std::path::{Path, PathBuf};
 
 use artifact_store::Digest;
 use serde::{Deserialize, Serialize};
+use walkdir::WalkDir;
 
 use crate::derivation::Hex;
 use crate::error::{Error, ErrorKind, Result};
@@ -88,41 +89,35 @@ impl NewDirectory {
 
 /// Whether everything in a directory was written by this, and is as it was written.
 fn check_ours(place: &Path) -> Result<()> {
-    let unreadable = |e: std::io::Error| {
-        Error::new(ErrorKind::System, format!("cannot be read: {e}")).in_file(place.display())
-    };
     match std::fs::symlink_metadata(place) {
         Err(e) if e.kind() == std::io::ErrorKind::NotFound => return Ok(()),
-        Err(e) => return Err(unreadable(e)),
+        Err(e) => return Err(unreadable(place, &e)),
         Ok(there) if !there.is_dir() => return Err(taken(place, "it is no directory")),
         Ok(_) => {}
     }
     let record = std::fs::read(place.join(RECORD)).ok();
     let record: Record = record.and_then(|text| serde_json::from_slice(&text).ok()).unwrap_or_default();
-    let mut open = vec![String::new()];
-    while let Some(directory) = open.pop() {
-        for entry in std::fs::read_dir(place.join(&directory)).map_err(unreadable)? {
-            let entry = entry.map_err(unreadable)?;
-            let name = format!("{directory}{}", entry.file_name().to_string_lossy());
-            let kind = entry.file_type().map_err(unreadable)?;
-            if kind.is_dir() {
-                open.push(format!("{name}/"));
-            } else if name != RECORD {
-                let Some(written) = record.files.get(&name) else {
-                    return Err(taken(place, &format!("it holds `{name}`, which was not written by this")));
-                };
-                let is_same = kind.is_file()
-                    && std::fs::read(entry.path()).is_ok_and(|bytes| Digest::of(&bytes) == written.0);
-                if !is_same {
-                    return Err(taken(
-                        place,
-                        &format!("`{name}` in it has been changed since it was written"),
-                    ));
-                }
-            }
+    for entry in WalkDir::new(place).min_depth(1).sort_by_file_name() {
+        let entry = entry.map_err(|e| unreadable(place, &e))?;
+        let Ok(name) = entry.path().strip_prefix(place) else { continue };
+        if entry.file_type().is_dir() || name == Path::new(RECORD) {
+            continue;
+        }
+        let name = name.to_string_lossy();
+        let Some(written) = record.files.get(&*name) else {
+            return Err(taken(place, &format!("it holds `{name}`, which was not written by this")));
+        };
+        let is_same = entry.file_type().is_file()
+            && std::fs::read(entry.path()).is_ok_and(|bytes| Digest::of(&bytes) == written.0);
+        if !is_same {
+            return Err(taken(place, &format!("`{name}` in it has been changed since it was written")));
         }
     }
     Ok(())
+}
+
+fn unreadable(place: &Path, error: &dyn std::error::Error) -> Error {
+    Error::new(ErrorKind::System, format!("cannot be read: {error}")).in_file(place.display())
 }
 
 fn taken(place: &Path, why: &str) -> Error {
