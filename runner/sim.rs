@@ -178,16 +178,16 @@ impl SimFiles {
 
     /// The traces decoded, without groups; equal ones once.
     fn workload(&self, check: bool, notice: &mut dyn FnMut(Notice)) -> Result<Workload> {
-        let TraceFiles { prefix, files, file_of_rank } = &self.traces;
+        let TraceFiles { names, files, file_of_rank } = &self.traces;
         if check {
-            let linted = lint_files(prefix, files, file_of_rank, &BTreeMap::new());
+            let linted = lint_files(names, files, file_of_rank, &BTreeMap::new());
             if let Some(workload) = linted.workload {
                 lint::refuse(&linted.findings)?.into_iter().for_each(notice);
                 return Ok(workload);
             }
             // What is wrong is said with its file and where in it.
         }
-        lower_bundle(prefix, files, file_of_rank, &BTreeMap::new())
+        lower_bundle(names, files, file_of_rank, &BTreeMap::new())
     }
 }
 

@@ -3,11 +3,11 @@
 //! The one place that knows what trace files are called on disk. Contents are handed on unread.
 
 use artifact_store::SharedBytes;
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
-use crate::et::{Bundle, MAX_RANKS};
+use crate::et::{Bundle, MAX_RANKS, TraceNames};
 use crate::files;
 
 /// How many names a message lists.
@@ -16,12 +16,37 @@ const MOST_NAMED: usize = 5;
 /// The trace files of all ranks, equal ones once.
 #[derive(Clone, Debug)]
 pub struct TraceFiles {
-    /// What the files are called in front of rank and ending, as it was found; for messages.
-    pub prefix: String,
+    /// What the files are called, for messages.
+    pub names: NamesOnDisk,
     /// The distinct contents, in the order in which ranks first have them; gzip is left as it is.
     pub files: Vec<SharedBytes>,
     /// For each rank the index of its content.
     pub file_of_rank: Vec<u32>,
+}
+
+/// What the trace files of a bundle are called where they were found.
+#[derive(Clone, Debug, Default)]
+pub struct NamesOnDisk {
+    prefix: String,
+    /// The ranks whose files are called `<prefix>.<rank>.et.gz`.
+    compressed: BTreeSet<u32>,
+}
+
+impl From<&str> for NamesOnDisk {
+    fn from(prefix: &str) -> Self {
+        Self { prefix: prefix.to_owned(), compressed: BTreeSet::new() }
+    }
+}
+
+impl TraceNames for NamesOnDisk {
+    fn prefix(&self) -> &str {
+        &self.prefix
+    }
+
+    fn of_rank(&self, rank: u32) -> String {
+        let ending = if self.compressed.contains(&rank) { ".gz" } else { "" };
+        Bundle::file_name(&self.prefix, rank) + ending
+    }
 }
 
 impl TraceFiles {
@@ -32,7 +57,7 @@ impl TraceFiles {
     pub fn of_ranks(prefix: &Path, ranks: u32) -> Result<Self> {
         let prefix = prefix.display().to_string();
         let paths = (0..ranks).map(|rank| PathBuf::from(Bundle::file_name(&prefix, rank)));
-        Self::read(prefix.clone(), paths)
+        Self::read(&prefix, paths)
     }
 
     /// Finds the files of a bundle by their prefix, or by the directory that holds them and those of no other bundle. A
@@ -51,13 +76,16 @@ impl TraceFiles {
                 .in_file(&prefix)
                 .hint(format!("every rank needs a file, such as {file}")));
         }
-        Self::read(prefix, ranks.into_values())
+        Self::read(&prefix, ranks.into_values())
     }
 
-    fn read(prefix: String, paths: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
+    fn read(prefix: &str, paths: impl IntoIterator<Item = PathBuf>) -> Result<Self> {
         let mut known: BTreeMap<SharedBytes, u32> = BTreeMap::new();
-        let mut traces = Self { prefix, files: Vec::new(), file_of_rank: Vec::new() };
-        for path in paths {
+        let mut traces = Self { names: prefix.into(), files: Vec::new(), file_of_rank: Vec::new() };
+        for (rank, path) in (0..).zip(paths) {
+            if path.extension().is_some_and(|extension| extension == "gz") {
+                traces.names.compressed.insert(rank);
+            }
             let bytes: SharedBytes = files::read(&path)?.into();
             let next = traces.files.len() as u32;
             let file = *known.entry(bytes.clone()).or_insert(next);
@@ -213,7 +241,7 @@ mod tests {
         }
         for path in [dir.path().to_owned(), dir.path().join("a.b")] {
             let found = TraceFiles::find(&path).unwrap();
-            assert_eq!(found.prefix, dir.path().join("a.b").display().to_string());
+            assert_eq!(found.names.prefix(), dir.path().join("a.b").display().to_string());
             assert_eq!(found.file_of_rank, [0, 0, 0, 0, 0, 0, 0, 0, 0, 0, 1]);
             assert_eq!(found.files, [b"same"[..].into(), b"a.b.10.et"[..].into()]);
         }

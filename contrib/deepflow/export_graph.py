@@ -14,6 +14,7 @@ nothing else; the format is described in docs/graph-format.md of astra-store.
 import argparse
 import importlib
 import json
+import math
 import os
 import runpy
 import shutil
@@ -147,14 +148,24 @@ class Export:
             with open(hardware, encoding="utf-8") as file:
                 # A path of a sweep has to exist in the file.
                 self.names_faults = "faulty_links:" in file.read()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ExportError("cannot read the hardware file %s: %s" % (hardware, error)) from error
+        try:
             os.makedirs(directory, exist_ok=True)
             shutil.copyfile(hardware, os.path.join(directory, "hardware.yaml"))
         except OSError as error:
-            raise ExportError("cannot copy the hardware file %s: %s" % (hardware, error)) from error
+            raise ExportError("cannot write to %s: %s" % (directory, error)) from error
 
     def graph(self, root, replicas):
         """Writes a graph, unless it has been written before."""
-        text = json.dumps(describe(root, replicas), allow_nan=False)
+        graph = describe(root, replicas)
+        for node in graph["nodes"]:
+            for key in ("seconds", "bytes"):
+                figures = node.get(key, 0)
+                for figure in figures if isinstance(figures, list) else [figures]:
+                    if not math.isfinite(figure):
+                        raise ExportError("the %s of `%s` is %s, expected a finite number" % (key, node["name"], figure))
+        text = json.dumps(graph)
         if text not in self.graphs:
             file = "graph_%d.json" % len(self.graphs)
             self.write(file, text)
@@ -241,9 +252,14 @@ def run(args):
     sys.argv = [script] + command[1:]
     try:
         runpy.run_path(script, run_name="__main__")
+    except SystemExit as end:
+        # How most scripts end. What they say of failures is for the caller; a run without graphs is said below.
+        if export.cases or end.code not in (None, 0):
+            raise
     finally:
         if export.cases:
-            print("%d graphs in %s" % (len(export.graphs), export.directory), file=sys.stderr)
+            count = len(export.graphs)
+            print("%d graph%s in %s" % (count, "" if count == 1 else "s", export.directory), file=sys.stderr)
     if not export.cases:
         raise ExportError("the run converted no graph; set execution_backend.model: astra and a mode of full_astrasim")
 

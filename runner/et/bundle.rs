@@ -59,6 +59,25 @@ impl Summary {
     }
 }
 
+/// What the trace files of a bundle are called, for messages: usually by their prefix alone.
+pub trait TraceNames {
+    /// What all have in front of rank and ending.
+    fn prefix(&self) -> &str;
+
+    /// The name of a rank's file.
+    fn of_rank(&self, rank: u32) -> String;
+}
+
+impl TraceNames for str {
+    fn prefix(&self) -> &str {
+        self
+    }
+
+    fn of_rank(&self, rank: u32) -> String {
+        Bundle::file_name(self, rank)
+    }
+}
+
 /// The trace files of all ranks. File `<prefix>.<rank>.et` has the bytes `files[file_of_rank[rank]]`.
 #[derive(Clone, Debug)]
 pub struct Bundle {

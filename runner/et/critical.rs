@@ -1,10 +1,12 @@
 //! The longest chain of computations, within a trace and through all ranks: what they take at least, whatever the
 //! network.
 //!
-//! A receive waits for its send, and a collective for all of its members. Messages that have everything in common, and
-//! the collectives of a group, pair in the order in which each rank issues them.
+//! A receive waits for its send, and a collective for all of its members. Messages that have everything in common pair
+//! in the order in which each rank issues them, and the collectives of a group in the order in which each rank comes to
+//! them, as in a simulation: ids say nothing about that where no dependency does.
 
-use std::collections::{BTreeMap, BTreeSet};
+use std::cmp::Reverse;
+use std::collections::{BTreeMap, BTreeSet, BinaryHeap};
 
 use astra_engine::{CollectiveType, GroupId, NodeKind, Rank, Trace, Workload};
 use serde::Serialize;
@@ -64,7 +66,7 @@ pub(super) fn of_workload(workload: &Workload) -> Option<CriticalPath> {
     let mut paths = Paths::new(traces);
     let orders: Vec<IssueOrder> = workload.traces.iter().map(IssueOrder::of).collect();
     paths.deliver(workload, &orders);
-    paths.meet(workload, &orders);
+    paths.meet();
     paths.walk().then(|| paths.longest())
 }
 
@@ -83,17 +85,37 @@ struct Paths<'a> {
     before: Vec<usize>,
     /// The receive that a send completes.
     receiver: Vec<usize>,
-    /// The collective that a node is a part of.
-    meeting_of: Vec<usize>,
-    meetings: Vec<Meeting>,
+    /// Which collectives are waited for; none when a trace is looked at alone.
+    meetings: BTreeMap<Option<GroupId>, Meetings>,
 }
 
-/// A collective of several members.
+/// The collectives of a group.
 #[derive(Default)]
-struct Meeting {
-    parts: Vec<usize>,
-    /// How many of them have not started.
-    absent: usize,
+struct Meetings {
+    /// How many of them each rank has come to.
+    come_to: BTreeMap<usize, usize>,
+    /// How many parts each of them has that have not come, and those that have.
+    absent: Vec<usize>,
+    parts: Vec<Vec<usize>>,
+}
+
+/// What can complete next. Collectives go in the order of time, when nothing else is left that could lead to one.
+#[derive(Default)]
+struct Ready {
+    others: Vec<usize>,
+    collectives: BinaryHeap<Reverse<(u64, usize)>>,
+}
+
+impl Meetings {
+    /// A rank comes to its next one; all parts of it if that was the last to come.
+    fn come(&mut self, rank: usize, part: usize) -> Option<Vec<usize>> {
+        let number = self.come_to.entry(rank).or_default();
+        let (absent, parts) = (self.absent.get_mut(*number)?, self.parts.get_mut(*number)?);
+        *number += 1;
+        *absent -= 1;
+        parts.push(part);
+        (*absent == 0).then(|| std::mem::take(parts))
+    }
 }
 
 impl<'a> Paths<'a> {
@@ -106,16 +128,7 @@ impl<'a> Paths<'a> {
         }
         let nodes = waiting.len();
         let (ends, before) = (vec![0; nodes], vec![NONE; nodes]);
-        Self {
-            traces,
-            first,
-            waiting,
-            ends,
-            before,
-            receiver: Vec::new(),
-            meeting_of: Vec::new(),
-            meetings: Vec::new(),
-        }
+        Self { traces, first, waiting, ends, before, receiver: Vec::new(), meetings: BTreeMap::new() }
     }
 
     /// The node with a number: its rank, and its index there.
@@ -154,56 +167,62 @@ impl<'a> Paths<'a> {
     }
 
     /// Lets the members of a group wait for each other.
-    fn meet(&mut self, workload: &Workload, orders: &[IssueOrder]) {
-        let mut met: BTreeMap<(Option<GroupId>, usize), Meeting> = BTreeMap::new();
-        for (rank, trace) in self.traces.iter().enumerate() {
+    fn meet(&mut self) {
+        for trace in &self.traces {
             let mut count: BTreeMap<Option<GroupId>, usize> = BTreeMap::new();
-            for node in orders[workload.trace_of_rank[rank] as usize].nodes() {
-                if let NodeKind::Collective { collective, group, .. } = trace.node(node).kind {
-                    if collective == CollectiveType::Broadcast {
-                        // Each rank takes its recorded duration; nothing is sent.
-                        continue;
-                    }
-                    let number = count.entry(group).or_default();
-                    met.entry((group, *number)).or_default().parts.push(self.first[rank] + node as usize);
-                    *number += 1;
+            for group in (0..trace.len() as u32).filter_map(|index| meets_in(trace, index)) {
+                let number = count.entry(group).or_default();
+                let absent = &mut self.meetings.entry(group).or_default().absent;
+                match absent.get_mut(*number) {
+                    Some(absent) => *absent += 1,
+                    None => absent.push(1),
                 }
+                *number += 1;
             }
         }
-        if met.is_empty() {
-            return;
-        }
-        self.meeting_of = vec![NONE; self.waiting.len()];
-        self.meetings = met.into_values().collect();
-        for (number, meeting) in self.meetings.iter_mut().enumerate() {
-            meeting.absent = meeting.parts.len();
-            meeting.parts.iter().for_each(|&part| self.meeting_of[part] = number);
+        for meetings in self.meetings.values_mut() {
+            meetings.parts = vec![Vec::new(); meetings.absent.len()];
         }
     }
 
     /// Goes through all nodes, each after those it waits for; whether none was left over.
     fn walk(&mut self) -> bool {
-        let mut ready: Vec<usize> = (0..self.waiting.len()).rev().filter(|&n| self.waiting[n] == 0).collect();
+        let mut ready = Ready::default();
+        (0..self.waiting.len())
+            .rev()
+            .filter(|&n| self.waiting[n] == 0)
+            .for_each(|n| self.is_ready(n, &mut ready));
         let mut left = self.waiting.len();
-        while let Some(node) = ready.pop() {
-            let Some(meeting) = self.meeting_of.get(node).and_then(|&number| self.meetings.get_mut(number))
-            else {
+        loop {
+            if let Some(node) = ready.others.pop() {
                 left -= 1;
                 self.complete(node, &mut ready);
                 continue;
-            };
-            meeting.absent -= 1;
-            if meeting.absent == 0 {
-                let parts = std::mem::take(&mut meeting.parts);
+            }
+            let Some(Reverse((_, node))) = ready.collectives.pop() else { return left == 0 };
+            let (rank, index) = self.place(node);
+            let meetings = meets_in(self.traces[rank], index).and_then(|group| self.meetings.get_mut(&group));
+            if let Some(parts) = meetings.and_then(|meetings| meetings.come(rank, node)) {
                 left -= parts.len();
                 self.complete_together(&parts, &mut ready);
             }
         }
-        left == 0
+    }
+
+    /// Takes in a node that waits for nothing more.
+    fn is_ready(&self, node: usize, ready: &mut Ready) {
+        let meets = || {
+            let (rank, index) = self.place(node);
+            meets_in(self.traces[rank], index).is_some()
+        };
+        match !self.meetings.is_empty() && meets() {
+            true => ready.collectives.push(Reverse((self.ends[node], node))),
+            false => ready.others.push(node),
+        }
     }
 
     /// The members of a collective go on when the last of them has come.
-    fn complete_together(&mut self, parts: &[usize], ready: &mut Vec<usize>) {
+    fn complete_together(&mut self, parts: &[usize], ready: &mut Ready) {
         let last = parts.iter().copied().reduce(|a, b| if self.ends[b] > self.ends[a] { b } else { a });
         for &part in parts {
             if let Some(last) = last.filter(|&last| self.ends[last] > self.ends[part]) {
@@ -213,7 +232,7 @@ impl<'a> Paths<'a> {
         parts.iter().for_each(|&part| self.complete(part, ready));
     }
 
-    fn complete(&mut self, node: usize, ready: &mut Vec<usize>) {
+    fn complete(&mut self, node: usize, ready: &mut Ready) {
         let (rank, index) = self.place(node);
         let trace = self.traces[rank];
         let own = trace.node(index);
@@ -228,13 +247,13 @@ impl<'a> Paths<'a> {
         }
     }
 
-    fn release(&mut self, node: usize, next: usize, ready: &mut Vec<usize>) {
+    fn release(&mut self, node: usize, next: usize, ready: &mut Ready) {
         if self.before[next] == NONE || self.ends[node] > self.ends[next] {
             (self.ends[next], self.before[next]) = (self.ends[node], node);
         }
         self.waiting[next] -= 1;
         if self.waiting[next] == 0 {
-            ready.push(next);
+            self.is_ready(next, ready);
         }
     }
 
@@ -250,6 +269,16 @@ impl<'a> Paths<'a> {
         let mut nodes: Vec<CriticalNode> = path.map(node).collect();
         nodes.reverse();
         CriticalPath { duration_us: last.map_or(0, |last| self.ends[last]), nodes }
+    }
+}
+
+/// The group of a collective that waits for its members.
+fn meets_in(trace: &Trace, index: u32) -> Option<Option<GroupId>> {
+    match trace.node(index).kind {
+        // Each rank takes its recorded duration; nothing is sent.
+        NodeKind::Collective { collective: CollectiveType::Broadcast, .. } => None,
+        NodeKind::Collective { group, .. } => Some(group),
+        _ => None,
     }
 }
 
@@ -326,6 +355,14 @@ mod tests {
         let slow = trace(&[(compute(5), &[]), (sum(), &[10])]);
         let fast = trace(&[(compute(1), &[]), (sum(), &[10]), (compute(3), &[11])]);
         assert_eq!(path(vec![slow, fast]), Some((8, vec![(0, 10), (0, 11), (1, 11), (1, 12)])));
+    }
+
+    #[test]
+    fn collectives_pair_in_the_order_in_which_ranks_come_to_them_whatever_their_ids() {
+        // The first rank has the late one first, the second the early one, and its late one waits for the other's.
+        let one = trace(&[(compute(9), &[]), (sum(), &[10]), (sum(), &[]), (send(1), &[12])]);
+        let other = trace(&[(sum(), &[]), (recv(0), &[]), (sum(), &[11]), (compute(1), &[12])]);
+        assert_eq!(path(vec![one, other]), Some((10, vec![(0, 10), (0, 11), (1, 12), (1, 13)])));
     }
 
     #[test]

@@ -11,20 +11,20 @@ use astra_engine::{
 };
 
 use super::attributes::{collective, comm_size, flags, integer, names_group_zero, required_integer, wrong};
-use super::bundle::Bundle;
+use super::bundle::TraceNames;
 use super::reader::Reader;
 use super::schema::{Node, NodeType, names};
 use crate::{Error, Result};
 
 /// Lowers the traces of all ranks. `files` are the distinct ones, `file_of_rank` has for each rank an index into
-/// them, `prefix` is what errors call the bundle, and `groups` are the members of the communicator groups, in ring
+/// them, `names` is what errors call them (a prefix will do), and `groups` are the members of the communicator groups, in ring
 /// order.
 ///
 /// # Errors
 /// A file is damaged, a node lacks what its type needs or has it in the wrong kind, dependencies do not make a graph
 /// that can be run, a trace names another rank as its own, or a group's number is out of range.
 pub fn lower_bundle(
-    prefix: &str,
+    names: &(impl TraceNames + ?Sized),
     files: &[impl AsRef<[u8]>],
     file_of_rank: &[u32],
     groups: &BTreeMap<u32, Vec<u32>>,
@@ -32,15 +32,15 @@ pub fn lower_bundle(
     let mut first_rank = vec![None; files.len()];
     for (rank, &file) in (0..).zip(file_of_rank) {
         let slot = first_rank.get_mut(file as usize).ok_or_else(|| {
-            Error::input(format!("rank {rank} has file {file} of {}", files.len())).in_file(prefix)
+            Error::input(format!("rank {rank} has file {file} of {}", files.len())).in_file(names.prefix())
         })?;
         slot.get_or_insert(rank);
     }
     let mut traces = Vec::with_capacity(files.len());
     let mut own_ranks = Vec::with_capacity(files.len());
     for (index, (bytes, first_rank)) in files.iter().zip(first_rank).enumerate() {
-        let unused = || format!("{prefix} (file {index}, which no rank has)");
-        let name = first_rank.map_or_else(unused, |rank| Bundle::file_name(prefix, rank));
+        let unused = || format!("{} (file {index}, which no rank has)", names.prefix());
+        let name = first_rank.map_or_else(unused, |rank| names.of_rank(rank));
         let lowered = lower(Reader::from_bytes(&name, bytes.as_ref())?)?;
         traces.push(lowered.trace);
         own_ranks.push(lowered.own_rank);
@@ -48,7 +48,7 @@ pub fn lower_bundle(
     for (rank, &file) in (0..).zip(file_of_rank) {
         if let Some(claim) = own_ranks[file as usize].as_ref().filter(|claim| claim.rank != rank) {
             let message = format!("{claim}, but the trace is that of rank {rank}");
-            return Err(Error::input(message).in_file(Bundle::file_name(prefix, rank)));
+            return Err(Error::input(message).in_file(names.of_rank(rank)));
         }
     }
     Ok(Workload { traces, trace_of_rank: file_of_rank.to_vec(), groups: lower_groups(groups)? })

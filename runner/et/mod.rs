@@ -27,7 +27,7 @@ mod tally;
 mod writer;
 
 pub(crate) use attributes::names_group_zero;
-pub use bundle::{Bundle, CollectiveUse, MAX_RANKS, Summary};
+pub use bundle::{Bundle, CollectiveUse, MAX_RANKS, Summary, TraceNames};
 pub(crate) use critical::TAG_MODULUS;
 pub use critical::{Critical, CriticalNode, CriticalPath};
 pub use custom::lower_custom;

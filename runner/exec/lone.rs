@@ -10,6 +10,7 @@ use astra_engine::{Options, Report};
 
 use crate::Notice;
 use crate::error::Result;
+use crate::et::TraceNames;
 use crate::report::RunResult;
 use crate::sim::SimFiles;
 use crate::steps::{self, LoneRun, lone_run};
@@ -56,7 +57,7 @@ impl<'a> Lone<'a> {
     /// # Errors
     /// A compressed trace that is damaged.
     pub fn new(store: &'a Store, files: &'a SimFiles, prefix: Option<&str>) -> Result<Self> {
-        Ok(Self { store, run: lone_run(files, prefix)?, origin: &files.traces.prefix })
+        Ok(Self { store, run: lone_run(files, prefix)?, origin: files.traces.names.prefix() })
     }
 
     /// What it gives: known, or simulated now and kept unless the store is open for reading only.

@@ -12,7 +12,9 @@ use astra_engine::{GroupId, Node as EngineNode, NodeKind, Rank, Trace, TraceBuil
 use super::finding::{Findings, Place, Severity};
 use super::rule::Rule;
 use super::{Finding, lint_workload};
-use crate::et::{Bundle, Node, NodeType, OwnRank, Reader, Value, lower_node, names_group_zero, own_rank_of};
+use crate::et::{
+    Node, NodeType, OwnRank, Reader, TraceNames, Value, lower_node, names_group_zero, own_rank_of,
+};
 use crate::{Error, Result};
 
 /// What linting the files of a bundle came to.
@@ -33,10 +35,10 @@ impl Linted {
     }
 }
 
-/// Checks the files of a bundle, named `<prefix>.<rank>.et`. `files` are the distinct ones and `file_of_rank` has for each
+/// Checks the files of a bundle, with their names. `files` are the distinct ones and `file_of_rank` has for each
 /// rank an index into them.
 pub fn lint_files(
-    prefix: &str,
+    names: &(impl TraceNames + ?Sized),
     files: &[SharedBytes],
     file_of_rank: &[u32],
     groups: &BTreeMap<GroupId, Vec<Rank>>,
@@ -45,7 +47,7 @@ pub fn lint_files(
     let mut traces = Vec::with_capacity(files.len());
     for (index, bytes) in (0..).zip(files) {
         let Some(rank) = file_of_rank.iter().position(|&file| file == index) else { continue };
-        let name = Bundle::file_name(prefix, rank as u32);
+        let name = names.of_rank(rank as u32);
         let mut file = File { rank: Rank(rank as u32), name: &name, bytes, findings: &mut findings };
         traces.push((index, file.read()));
     }

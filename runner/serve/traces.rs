@@ -9,7 +9,7 @@ use crate::et::build::{NodeIds, Pipeline, SingleCollective};
 use crate::et::{Bundle, MAX_RANKS, Metadata, Node, SCHEMA_VERSION, Writer};
 use crate::files;
 use crate::sim::SimFile;
-use crate::traces::TraceFiles;
+use crate::traces::{NamesOnDisk, TraceFiles};
 
 use super::request::{Content, Item, Traces, Workload};
 
@@ -65,7 +65,7 @@ impl Simulated {
 }
 
 fn in_memory(prefix: &str, bundle: Bundle) -> TraceFiles {
-    TraceFiles { prefix: prefix.to_owned(), files: bundle.files, file_of_rank: bundle.file_of_rank }
+    TraceFiles { names: prefix.into(), files: bundle.files, file_of_rank: bundle.file_of_rank }
 }
 
 fn single(kind: &str, name: &str, size_bytes: u64, ranks: u32, ids: NodeIds) -> Result<Bundle> {
@@ -100,7 +100,7 @@ fn uniform(file: Vec<u8>, ranks: u32) -> Result<TraceFiles> {
         return Err(Error::new(ErrorKind::Usage, message).key("ranks"));
     }
     let file_of_rank = vec![0; ranks as usize];
-    Ok(TraceFiles { prefix: String::new(), files: vec![file.into()], file_of_rank })
+    Ok(TraceFiles { names: NamesOnDisk::default(), files: vec![file.into()], file_of_rank })
 }
 
 /// DeepFlow's scripted collectives: they do not wait for each other. A delay of 0 us is a node of its own and takes a cycle,

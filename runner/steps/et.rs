@@ -15,7 +15,7 @@ use crate::astrasim;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
 use crate::et::graph::deepflow_manifest;
-use crate::et::{Bundle, Edit, manifest};
+use crate::et::{Bundle, Edit, TraceNames, manifest};
 use crate::lint;
 use crate::recipe::{ExistingTraces, GraphFile, ManifestForm, Point, Workload};
 
@@ -74,11 +74,11 @@ pub(super) fn preimage(sources: &Sources, point: &Point) -> Result<Preimage> {
 pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
     let traces = traces(&context.sources, point)?;
     if let (Workload::Et(existing), true) = (&*point.workload, context.lints()) {
-        let source = &context.sources.bundle(&existing.traces)?.prefix;
+        let source = &context.sources.bundle(&existing.traces)?.names;
         let bundle = &traces.bundle;
         let linted = lint::lint_files(source, &bundle.files, &bundle.file_of_rank, &traces.groups);
         let warnings = lint::refuse(&linted.findings)?;
-        context.notify(source, warnings.iter().map(ToString::to_string));
+        context.notify(source.prefix(), warnings.iter().map(ToString::to_string));
     }
     if let Some(graph) = &traces.graph {
         context.notify(source_of_notices(point), graph.notices.iter().cloned());

@@ -16,7 +16,7 @@ use crate::external::{self, Executable};
 use crate::files;
 use crate::hw::Document;
 use crate::recipe::{ExistingTraces, Policy, Recipe, Workload};
-use crate::traces::TraceFiles;
+use crate::traces::{NamesOnDisk, TraceFiles};
 
 use super::context::Memo;
 use super::lone::GIVEN;
@@ -39,8 +39,8 @@ pub struct Source {
 /// Existing traces that a recipe names.
 #[derive(Debug)]
 pub struct TraceSource {
-    /// What the files are called in front of the rank, for messages only.
-    pub prefix: String,
+    /// What the files are called, for messages only.
+    pub names: NamesOnDisk,
     /// The distinct files.
     pub files: Vec<Blob>,
     /// For each rank the index of its file.
@@ -198,8 +198,7 @@ impl Sources {
             file_of_rank.push(file);
         }
         let tree = Blob::new(bytes);
-        self.traces
-            .insert(name.to_owned(), TraceSource { prefix: name.to_owned(), files, file_of_rank, tree });
+        self.traces.insert(name.to_owned(), TraceSource { names: name.into(), files, file_of_rank, tree });
         Ok(true)
     }
 
@@ -233,7 +232,7 @@ fn not_a_source(name: &str) -> Error {
 
 impl TraceSource {
     fn read(path: &Path) -> Result<Self> {
-        let TraceFiles { prefix, files, file_of_rank } =
+        let TraceFiles { names, files, file_of_rank } =
             TraceFiles::find(path).map_err(|e| e.hint("paths in a recipe are relative to the recipe"))?;
         let files: Vec<Blob> = files.into_iter().map(Blob::new).collect();
         let entry = |(rank, &file): (u32, &u32)| {
@@ -241,6 +240,6 @@ impl TraceSource {
             TreeEntry { name: Bundle::file_name(GIVEN, rank), digest: blob.digest(), len: blob.len() }
         };
         let tree = Tree::new((0..).zip(&file_of_rank).map(entry).collect())?;
-        Ok(Self { prefix, files, file_of_rank, tree: Blob::new(tree.encode()) })
+        Ok(Self { names, files, file_of_rank, tree: Blob::new(tree.encode()) })
     }
 }

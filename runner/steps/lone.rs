@@ -10,7 +10,7 @@ use serde_json::{Map, Value, json};
 use crate::astrasim::SystemOptions;
 use crate::derivation::{Preimage, StepKind};
 use crate::error::Result;
-use crate::et::{self as traces, Bundle};
+use crate::et::{self as traces, Bundle, TraceNames};
 use crate::recipe::{Engine, EngineKind, External};
 use crate::sim::SimFiles;
 use crate::traces::TraceFiles;
@@ -77,9 +77,14 @@ pub fn lone_run(files: &SimFiles, prefix: Option<&str>) -> Result<LoneRun> {
 
 /// The distinct traces, uncompressed, and last the tree that names them.
 fn tree(files: &TraceFiles, prefix: &str) -> Result<Vec<Blob>> {
-    let TraceFiles { prefix: called, files, file_of_rank } = files;
-    let plain = |bytes| traces::plain(called, bytes).map(Blob::new);
-    let mut blobs = files.iter().map(plain).collect::<Result<Vec<Blob>>>()?;
+    let TraceFiles { names, files, file_of_rank } = files;
+    let mut blobs = Vec::with_capacity(files.len());
+    // Files are in the order in which ranks first have them.
+    for (rank, &file) in (0..).zip(file_of_rank) {
+        if file as usize == blobs.len() {
+            blobs.push(Blob::new(traces::plain(&names.of_rank(rank), &files[file as usize])?));
+        }
+    }
     let entry = |(rank, &file): (u32, &u32)| {
         let blob = &blobs[file as usize];
         TreeEntry { name: Bundle::file_name(prefix, rank), digest: blob.digest(), len: blob.len() }

@@ -12,7 +12,7 @@ use crate::decision::Demand;
 use crate::error::{Error, Result};
 use crate::et::build::{NodeIds, Pipeline, Sequence, SequenceItem, SingleCollective};
 use crate::et::graph::{self, GRAPH_PREFIX, Graph};
-use crate::et::{self, Bundle, Edit, lower_bundle, tally_collectives};
+use crate::et::{self, Bundle, Edit, TraceNames, lower_bundle, tally_collectives};
 use crate::notice::Notice;
 use crate::recipe::{ExistingTraces, GraphFile, Item, Point, TraceKey, Workload};
 
@@ -100,10 +100,14 @@ fn unedited(sources: &Sources, workload: &Workload, blame: &dyn Fn(Error) -> Err
 
 /// Traces that are there already, uncompressed, with as many ranks as the recipe says.
 fn existing_traces(sources: &Sources, existing: &ExistingTraces) -> Result<Traces> {
-    let TraceSource { prefix, files, file_of_rank, .. } = sources.bundle(&existing.traces)?;
+    let TraceSource { names, files, file_of_rank, .. } = sources.bundle(&existing.traces)?;
     if file_of_rank.len() != existing.ranks as usize {
-        let message =
-            format!("{} ranks, but there are traces of {}: {prefix}", existing.ranks, file_of_rank.len());
+        let message = format!(
+            "{} ranks, but there are traces of {}: {}",
+            existing.ranks,
+            file_of_rank.len(),
+            names.prefix()
+        );
         return Err(Error::input(message)
             .key("workload.ranks")
             .hint(format!("write {}", file_of_rank.len())));
@@ -114,7 +118,7 @@ fn existing_traces(sources: &Sources, existing: &ExistingTraces) -> Result<Trace
         first_rank[file as usize] = rank as u32;
     }
     let plain = first_rank.into_iter().zip(files).map(|(rank, blob)| {
-        let name = Bundle::file_name(prefix, rank);
+        let name = names.of_rank(rank);
         let bytes = et::plain(&name, blob.bytes())?;
         match existing.key {
             TraceKey::Content => Ok((name, bytes)),

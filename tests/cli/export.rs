@@ -134,6 +134,25 @@ fn what_the_exporter_cannot_do_it_says() {
         ["--checkout", "checkout", "--out", "o", "--hardware", "hardware.yaml", "--", "nothing.py"];
     sandbox.write("checkout/nothing.py", "");
     refused(&hardware, "error: the run converted no graph");
+    // Most scripts end this way.
+    sandbox.write("checkout/nothing.py", "import sys\nsys.exit(0)\n");
+    refused(&hardware, "error: the run converted no graph");
+    sandbox.write(
+        "checkout/nothing.py",
+        RUN.replace("5e-6", "float('nan')").replace(r#""--hardware_config", "hardware.yaml""#, ""),
+    );
+    refused(&hardware, "error: the seconds of `mul` is nan, expected a finite number");
+    let inside_a_file = [
+        "--checkout",
+        "checkout",
+        "--out",
+        "hardware.yaml/o",
+        "--hardware",
+        "hardware.yaml",
+        "--",
+        "nothing.py",
+    ];
+    refused(&inside_a_file, "error: cannot write to ");
     sandbox.write("checkout/astrasim_lib/executor.py", "");
     refused(&hardware, "this checkout is of another version");
     sandbox.write("checkout/astrasim_lib/executor.py", "import nowhere_to_be_found\n");
@@ -147,7 +166,7 @@ fn an_export_of_hardware_that_is_not_there_says_so_and_writes_nothing() {
     let Some(finished) = export(&sandbox, &[&arguments[..], &["nowhere.yaml"]].concat()) else { return };
     assert_eq!(finished.status.code(), Some(1), "{}", finished.stderr);
     assert!(
-        finished.stderr.starts_with("error: cannot copy the hardware file nowhere.yaml: "),
+        finished.stderr.starts_with("error: cannot read the hardware file nowhere.yaml: "),
         "{}",
         finished.stderr
     );

@@ -277,6 +277,22 @@ fn digests_and_differences_know_ids_from_structure() {
 }
 
 #[test]
+fn a_compressed_trace_that_is_cut_is_named_as_it_is_called() {
+    let sandbox = existing(&work(None), EXISTING);
+    let mut encoder = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    encoder.write_all(&sandbox.bytes("et/w.2.et")).unwrap();
+    let compressed = encoder.finish().unwrap();
+    sandbox.write("et/w.2.et.gz", &compressed[..compressed.len() / 2]);
+    std::fs::remove_file(sandbox.path("et/w.2.et")).unwrap();
+    for command in ["stat et", "digest et", "digest et --canonical", "svg et --rank 2"] {
+        sandbox.run(&format!("et {command}")).exits(3).says(&["et/w.2.et.gz: "]);
+    }
+    sandbox.run("build recipe.json").exits(3).says(&["et/w.2.et.gz: "]);
+    let linted = sandbox.run("et lint et").exits(3);
+    assert!(linted.text().contains("et/w.2.et.gz: "), "{}", linted.text());
+}
+
+#[test]
 fn ranks_are_drawn_as_dot_and_as_svg() {
     let sandbox = two_bundles();
     let dot = sandbox.run("et dot before --rank 0 --rank 1").succeeds();

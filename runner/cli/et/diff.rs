@@ -8,7 +8,7 @@ use serde_json::{Value, json};
 
 use crate::cli::ui::{Ui, counted};
 use crate::error::{Error, Result};
-use crate::et::{Bundle, Difference, HashedTrace, Names, Node, Reader, diff_by_id, diff_by_structure};
+use crate::et::{Difference, HashedTrace, Names, Node, Reader, TraceNames, diff_by_id, diff_by_structure};
 use crate::traces::TraceFiles;
 
 /// Compare two bundles by what their nodes say.
@@ -49,9 +49,8 @@ pub(super) fn run(ui: &Ui, args: &DiffArgs) -> Result<()> {
     }
     let mut compared = Vec::new();
     for ((a, b), ranks) in pairs {
-        let [a, b] = [(&before, a), (&after, b)].map(|(traces, file)| {
-            (Bundle::file_name(&traces.prefix, ranks[0]), &traces.files[file as usize])
-        });
+        let [a, b] = [(&before, a), (&after, b)]
+            .map(|(traces, file)| (traces.names.of_rank(ranks[0]), &traces.files[file as usize]));
         let differences = if a.1 == b.1 { Vec::new() } else { compare(args, (&a.0, a.1), (&b.0, b.1))? };
         if !differences.is_empty() {
             compared.push(Compared { ranks, differences });

@@ -7,7 +7,7 @@ use serde_json::json;
 use crate::astrasim::{group_numbers, write_groups};
 use crate::cli::ui::Ui;
 use crate::error::Result;
-use crate::et::{Bundle, HashedTrace, Names, plain};
+use crate::et::{HashedTrace, Names, TraceNames, plain};
 use crate::traces::TraceFiles;
 
 use super::BundleArgs;
@@ -33,7 +33,7 @@ pub(super) struct DigestArgs {
 }
 
 pub(super) fn run(ui: &Ui, args: &DigestArgs) -> Result<()> {
-    let TraceFiles { prefix, files, file_of_rank } = TraceFiles::find(&args.bundle.traces)?;
+    let TraceFiles { names: on_disk, files, file_of_rank } = TraceFiles::find(&args.bundle.traces)?;
     let names = if args.no_names { Names::Ignored } else { Names::Count };
     let mut of_file: Vec<Option<Digest>> = vec![None; files.len()];
     let mut of_rank = Vec::with_capacity(file_of_rank.len());
@@ -42,7 +42,7 @@ pub(super) fn run(ui: &Ui, args: &DigestArgs) -> Result<()> {
         let digest = match of_file[file as usize] {
             Some(digest) => digest,
             None => {
-                let name = Bundle::file_name(&prefix, rank);
+                let name = on_disk.of_rank(rank);
                 let read = |name: &str| HashedTrace::read(name, bytes, names).map(|trace| trace.digest());
                 if args.canonical { read(&name)? } else { Digest::of(&plain(&name, bytes)?) }
             }
@@ -62,8 +62,8 @@ pub(super) fn run(ui: &Ui, args: &DigestArgs) -> Result<()> {
     }
     ui.data(|out| {
         for (rank, digest) in (0..).zip(&of_rank) {
-            writeln!(out, "{digest}  {}", Bundle::file_name(&prefix, rank))?;
+            writeln!(out, "{digest}  {}", on_disk.of_rank(rank))?;
         }
-        writeln!(out, "{bundle}  {prefix}")
+        writeln!(out, "{bundle}  {}", on_disk.prefix())
     })
 }

@@ -7,7 +7,7 @@ use clap::Args;
 use crate::cli::ui::{Ui, counted};
 use crate::error::{Error, Result};
 use crate::et::draw::{Drawing, Focus, RankTrace, select, write_dot, write_svg};
-use crate::et::{Bundle, Reader};
+use crate::et::{Reader, TraceNames};
 use crate::traces::TraceFiles;
 
 /// Draw ranks as a Graphviz graph.
@@ -67,10 +67,11 @@ fn drawing(ui: &Ui, args: &PictureArgs) -> Result<Drawing> {
     for &rank in &args.ranks {
         let file = bundle.file_of_rank.get(rank as usize).ok_or_else(|| {
             let last = bundle.file_of_rank.len().saturating_sub(1);
-            Error::input(format!("there is no rank {rank}, the last is {last}")).in_file(&bundle.prefix)
+            Error::input(format!("there is no rank {rank}, the last is {last}"))
+                .in_file(bundle.names.prefix())
         })?;
         if traces.iter().all(|trace| trace.rank != rank) {
-            let name = Bundle::file_name(&bundle.prefix, rank);
+            let name = bundle.names.of_rank(rank);
             let nodes = Reader::from_bytes(&name, &bundle.files[*file as usize])?.collect::<Result<_>>()?;
             traces.push(RankTrace { rank, nodes });
         }

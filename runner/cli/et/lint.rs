@@ -9,6 +9,7 @@ use serde_json::json;
 use crate::astrasim::{self, NetworkFile, SystemFile, SystemOptions};
 use crate::cli::ui::{Ui, counted};
 use crate::error::{Error, ErrorKind, Result};
+use crate::et::TraceNames;
 use crate::files;
 use crate::lint::{Finding, Severity, explained, lint, lint_files, lint_workload, misses_groups};
 use crate::traces::TraceFiles;
@@ -50,7 +51,7 @@ pub(super) struct LintArgs {
 pub(super) fn run(ui: &Ui, args: &LintArgs) -> Result<()> {
     let traces = TraceFiles::find(&args.bundle.traces)?;
     let groups = args.bundle.groups()?;
-    let linted = lint_files(&traces.prefix, &traces.files, &traces.file_of_rank, &groups);
+    let linted = lint_files(&traces.names, &traces.files, &traces.file_of_rank, &groups);
     let mut findings = linted.findings;
     if let Some(workload) = &linted.workload {
         findings.extend(match (&args.network, &args.system) {
@@ -79,7 +80,7 @@ pub(super) fn run(ui: &Ui, args: &LintArgs) -> Result<()> {
         0 => Ok(()),
         errors => {
             let error = Error::input(format!("{} in the traces", counted(errors, "error")));
-            let error = error.in_file(&traces.prefix);
+            let error = error.in_file(traces.names.prefix());
             Err(match args.bundle.groups.is_none() && misses_groups(&findings) {
                 true => {
                     error.hint("--groups names the file with the groups of these traces, comm_groups.json")
@@ -126,7 +127,7 @@ fn print(ui: &Ui, args: &LintArgs, traces: &TraceFiles, findings: &[Finding]) ->
         writeln!(
             out,
             "{}: {}: {}, {}, {}",
-            traces.prefix,
+            traces.names.prefix(),
             counted(traces.file_of_rank.len(), "rank"),
             counted(errors, "error"),
             counted(warnings, "warning"),

@@ -32,8 +32,8 @@ pub(super) struct StatArgs {
 }
 
 pub(super) fn run(ui: &Ui, args: &StatArgs) -> Result<()> {
-    let TraceFiles { prefix, files, file_of_rank } = TraceFiles::find(&args.bundle.traces)?;
-    let workload = lower_bundle(&prefix, &files, &file_of_rank, &std::collections::BTreeMap::new())?;
+    let TraceFiles { names, files, file_of_rank } = TraceFiles::find(&args.bundle.traces)?;
+    let workload = lower_bundle(&names, &files, &file_of_rank, &std::collections::BTreeMap::new())?;
     let stat = stat(&Workload { groups: args.bundle.groups()?, ..workload });
     if ui.json() {
         return ui.json_line(&stat);
@@ -100,7 +100,10 @@ fn print(out: &mut dyn Write, stat: &Stat, limit: usize) -> std::io::Result<()> 
 /// How long the ranks take at least, and what decides that.
 fn critical(out: &mut dyn Write, stat: &Stat, limit: usize) -> std::io::Result<()> {
     let Some(path) = &stat.critical else {
-        return writeln!(out, "\nno critical path: ranks wait for each other in a circle, see `et lint`");
+        return writeln!(
+            out,
+            "\nno critical path: some nodes wait for ever even when nothing takes time between ranks, see `et lint`"
+        );
     };
     let ranks = path.ranks();
     let shown: Vec<String> = ranks.iter().take(limit).map(ToString::to_string).collect();

@@ -165,6 +165,14 @@ impl Graph {
         }
     }
 
+    /// The hardware id that a node of communication has of its own.
+    pub(super) fn own_hw(&self, node: NodeIndex) -> Option<u32> {
+        match self.work(node) {
+            Work::Communication { hw, .. } => hw,
+            _ => None,
+        }
+    }
+
     /// The key path of a node, for errors.
     pub(super) fn key(&self, node: NodeIndex) -> String {
         format!("nodes[{}]", node.0)

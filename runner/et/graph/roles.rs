@@ -214,7 +214,7 @@ fn size_of_axis(graph: &Graph, node: NodeIndex) -> Result<u32> {
 
 /// The hardware id of a collective: its own, or that of the first neighbour that computes on one.
 fn collective_hw(graph: &Graph, node: NodeIndex) -> Result<u32> {
-    if let Work::Communication { hw: Some(hw), .. } = graph.work(node) {
+    if let Some(hw) = graph.own_hw(node) {
         return Ok(hw);
     }
     let mut neighbours = graph.parents(node).iter().chain(graph.children(node));

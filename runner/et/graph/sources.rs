@@ -6,8 +6,8 @@
 
 use super::marks::Marks;
 use super::mends::Mends;
-use super::model::{Graph, NodeIndex, Work};
-use super::passages::{LONGEST, Order, Passages};
+use super::model::{Graph, NodeIndex};
+use super::passages::{LONGEST, Order, Passages, Passing};
 use super::reach::Reaches;
 use super::roles::{Absence, Role, Roles};
 use super::rows::Rows;
@@ -47,17 +47,30 @@ struct Shortcuts {
     passages: Passages,
     /// Passages and transfers, where those are followed to all that they come from.
     transfers: Passages,
+    /// Passages, and collectives of other stages where compute nodes wait for what is behind those.
+    collectives: Option<Passages>,
 }
 
 impl Shortcuts {
     fn of(graph: &Graph, roles: &Roles, mends: &Mends, longest: usize) -> Self {
-        let passages = |node| roles.of(node) == Role::Passage;
-        let transfers =
-            |node| mends.cross_stage_sources && matches!(roles.of(node), Role::Transfer | Role::Passage);
+        let passages = |node| match roles.of(node) {
+            Role::Passage => Passing::Everybody,
+            _ => Passing::Nobody,
+        };
+        let transfers = |node| match roles.of(node) {
+            Role::Transfer | Role::Passage if mends.cross_stage_sources => Passing::Everybody,
+            _ => Passing::Nobody,
+        };
+        let collectives = |node| match roles.of(node) {
+            Role::Collective { hw, .. } => Passing::AllBut(hw),
+            _ => passages(node),
+        };
         Self {
             reaches: Reaches::of(graph, roles),
             passages: Passages::of(graph, Order::LastParentFirst, longest, passages),
             transfers: Passages::of(graph, Order::FirstParentFirst, longest, transfers),
+            collectives: (!mends.cross_stage_sources)
+                .then(|| Passages::of(graph, Order::LastParentFirst, longest, collectives)),
         }
     }
 }
@@ -148,7 +161,7 @@ impl<'a> Walk<'a> {
 
     fn from(&mut self, task: Task) -> Result<()> {
         self.forget();
-        self.push_parents(task.node, false);
+        self.push_parents(task, task.node, false);
         while let Some((node, behind)) = self.stack.pop() {
             self.look_at();
             let seen = if behind { &mut self.seen_behind } else { &mut self.seen };
@@ -158,7 +171,7 @@ impl<'a> Walk<'a> {
             match self.roles.of(node) {
                 Role::Compute { hw, .. } if hw == task.hw => self.compute(task, node, behind)?,
                 Role::Compute { .. } => self.cross(node, None),
-                Role::Collective { hw, .. } if task.collective && self.own_hw(node).is_some() => {
+                Role::Collective { hw, .. } if task.collective && self.graph.own_hw(node).is_some() => {
                     if hw == task.hw {
                         self.compute(task, node, behind)?;
                     } else {
@@ -168,7 +181,7 @@ impl<'a> Walk<'a> {
                 Role::Collective { hw, .. } => self.through_collective(task, node, hw)?,
                 Role::Transfer | Role::Passage if behind && self.shortcuts.reaches.only(node, task.hw) => {}
                 Role::Transfer => self.transfer(task, node, behind)?,
-                Role::Passage => self.push_parents(node, behind),
+                Role::Passage => self.push_parents(task, node, behind),
             }
         }
         self.write(task)
@@ -199,14 +212,15 @@ impl<'a> Walk<'a> {
         }
     }
 
-    fn push_parents(&mut self, node: NodeIndex, behind: bool) {
-        self.shortcuts.passages.push_parents(self.graph, node, &mut self.stack, |found| (found, behind));
-    }
-
-    fn own_hw(&self, node: NodeIndex) -> Option<u32> {
-        match self.graph.work(node) {
-            Work::Communication { hw, .. } => hw,
-            _ => None,
+    fn push_parents(&mut self, task: Task, node: NodeIndex, behind: bool) {
+        let Shortcuts { passages, collectives, .. } = &self.shortcuts;
+        let (graph, stack) = (self.graph, &mut self.stack);
+        let item = |found| (found, behind);
+        match collectives {
+            Some(beyond) if behind && !task.collective => {
+                passages.push_parents_beyond(beyond, task.hw, graph, node, stack, item);
+            }
+            _ => passages.push_parents(graph, node, stack, item),
         }
     }
 
@@ -222,12 +236,15 @@ impl<'a> Walk<'a> {
             self.cross(node, None);
             return Ok(());
         }
-        self.push_parents(node, true);
+        self.push_parents(task, node, true);
         Ok(())
     }
 
     fn transfer(&mut self, task: Task, transfer: NodeIndex, behind: bool) -> Result<()> {
-        if task.collective && !self.mends.transfers_before_collectives && self.own_hw(transfer).is_some() {
+        if task.collective
+            && !self.mends.transfers_before_collectives
+            && self.graph.own_hw(transfer).is_some()
+        {
             let (waiting, found) = (self.graph.quoted(task.node), self.graph.quoted(transfer));
             return Err(self.unmended(
                 task.node,
@@ -243,7 +260,7 @@ impl<'a> Walk<'a> {
                 Role::Compute { hw, .. } if hw == task.hw => self.compute(task, parent, behind)?,
                 // The last transfer found is the way.
                 Role::Compute { .. } => self.cross(parent, Some(transfer)),
-                _ if behind || self.own_hw(parent) != Some(task.hw) => {}
+                _ if behind || self.graph.own_hw(parent) != Some(task.hw) => {}
                 Role::Collective { .. } => self.collective(task, parent)?,
                 _ => {
                     let (first, second) = (self.graph.quoted(parent), self.graph.quoted(transfer));

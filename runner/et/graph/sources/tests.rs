@@ -111,3 +111,18 @@ fn nor_is_one_of_transfers_or_one_that_begins_with_more_than_a_list_holds() {
     let (looked_at, size) = work(&ladder(starts, 1000, JOIN, COMPUTE), &Mends::ALL);
     assert!(looked_at <= 1000 * (3 * starts + 4), "{looked_at} of {size}");
 }
+
+#[test]
+fn nor_is_one_of_collectives_on_other_stages() {
+    let mends = Mends { collective_only_stages: true, ..Mends::NONE };
+    for stages in [1, 3] {
+        let mut nodes = ladder(1, 10_000, COLLECTIVE, COMPUTE);
+        // The rungs run on one stage after the other, and all consumers on a further one.
+        for (at, rung) in nodes.iter_mut().skip(1).step_by(2).enumerate() {
+            *rung = rung.replace(r#""hw":0"#, &format!(r#""hw":{}"#, 1 + at % stages));
+        }
+        nodes[0] = nodes[0].replace(r#""hw":0"#, r#""hw":1"#);
+        let (looked_at, size) = work(&nodes, &mends);
+        assert!(looked_at <= 2 * size, "{stages} stages: {looked_at} of {size}");
+    }
+}
