@@ -74,7 +74,8 @@ mod tests {
     use std::time::{Duration, Instant};
 
     const DIRECTORY: &str = "STORE_TEST_GROUP";
-    const FILES: usize = 200;
+    /// So many that one is seen in between, if there is a moment in between.
+    const FILES: usize = 10_000;
 
     /// Makes lock files when started by another test; alone it does nothing.
     #[test]
