@@ -1,5 +1,7 @@
 //! `astra-store doctor`.
 
+use std::path::Path;
+
 use artifact_store::{Health, Store};
 use clap::Args;
 use serde_json::{Value, json};
@@ -22,7 +24,7 @@ const LITTLE_ROOM_BYTES: u64 = 256 << 20;
 Example:
   astra-store doctor
 
-The exit code is 4 when something is wrong. `verify` looks at the content.")]
+The exit code is 4 when something is wrong. With --read-only nothing is tried that writes. `verify` looks at the content.")]
 pub(super) struct DoctorArgs {}
 
 /// What was looked at, what was found, and what is wrong with that.
@@ -42,7 +44,12 @@ impl Check {
         self
     }
 
-    fn failed(name: &'static str, e: &artifact_store::Error) -> Self {
+    /// What only writing would tell.
+    fn untried(name: &'static str) -> Self {
+        Self::good(name, "not tried: the store is open for reading only")
+    }
+
+    fn failed(name: &'static str, e: &Error) -> Self {
         let problem = e.hint_text().unwrap_or("see the message").to_owned();
         Self { name, found: e.to_string(), problem: Some(problem) }
     }
@@ -50,14 +57,15 @@ impl Check {
 
 pub(super) fn run(ui: &Ui, global: &Global, _args: &DoctorArgs) -> Result<()> {
     let directory = locate::existing_directory(global)?;
-    let health = Health::of(&directory)?;
+    let options = locate::options(ui, global);
+    let health = Health::of(&directory, &options)?;
     let mut checks = vec![
         Check::good("program", format!("astra-store {}", super::version())),
         Check::good("store", directory.display().to_string()),
         Check::good("format", health.format.as_str()),
     ];
-    checks.extend(surroundings(&health));
-    match Store::open(&directory, &locate::options(ui, global)) {
+    checks.extend(surroundings(&directory, &health, options.read_only));
+    match locate::open_at(&directory, &options) {
         Ok(store) => checks.extend(contents(&store)?),
         Err(e) => checks.push(Check::failed("opening", &e)),
     }
@@ -72,29 +80,31 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &DoctorArgs) -> Result<()> {
     }
 }
 
-fn surroundings(health: &Health) -> Vec<Check> {
+fn surroundings(directory: &Path, health: &Health, read_only: bool) -> Vec<Check> {
     let system = &health.file_system;
     let name = if system.name.is_empty() { "not told by this system" } else { &system.name };
     let mut checks = vec![Check::good("file system", name).problem_if(
-        system.is_network,
+        system.is_network && !read_only,
         "a network file system, whose locks may not hold: keep the store on a local disk",
     )];
     if let Some(free) = system.free_bytes {
-        let little = free < LITTLE_ROOM_BYTES;
+        let little = free < LITTLE_ROOM_BYTES && !read_only;
         checks.push(
             Check::good("free space", format_bytes(free)).problem_if(little, "the disk is nearly full"),
         );
     }
     checks.push(match &health.locks {
-        Ok(true) => Check::good("locks", "they hold"),
-        Ok(false) => Check::good("locks", "they do not hold")
+        None => Check::untried("locks"),
+        Some(Ok(true)) => Check::good("locks", "they hold"),
+        Some(Ok(false)) => Check::good("locks", "they do not hold")
             .problem_if(true, "two processes would write at once: keep the store on another file system"),
-        Err(e) => Check::failed("locks", e),
+        Some(Err(e)) => Check::failed("locks", &locate::not_opened(e, directory)),
     });
     checks.push(match &health.clock_ahead_ms {
-        Ok(ahead) => Check::good("clock", agreement(*ahead))
+        None => Check::untried("clock"),
+        Some(Ok(ahead)) => Check::good("clock", agreement(*ahead))
             .problem_if(ahead.unsigned_abs() > CLOCK_TOLERANCE_MS, "set one of the two"),
-        Err(e) => Check::failed("clock", e),
+        Some(Err(e)) => Check::failed("clock", &locate::not_opened(e, directory)),
     });
     checks
 }

@@ -48,7 +48,14 @@ pub(super) struct GcArgs {
 }
 
 fn span(text: &str) -> Result<Duration, String> {
-    parse_span(text).map_err(in_words)
+    let span = parse_span(text).map_err(in_words)?;
+    // Who means days gives up everything when seconds are read.
+    match text.trim().ends_with(|c: char| c.is_ascii_alphabetic()) || span.is_zero() {
+        true => Ok(span),
+        false => {
+            Err(format!("`{text}` has no unit, expected one of s, min, h, d, w, as in `{}d`", text.trim()))
+        }
+    }
 }
 
 fn size(text: &str) -> Result<u64, String> {

@@ -76,14 +76,31 @@ pub(super) fn options(ui: &Ui, global: &Global) -> Options {
 
 /// Opens the store; creates it when it is not there.
 pub(super) fn open(ui: &Ui, global: &Global) -> Result<Store> {
-    Ok(Store::open(&directory(global)?, &options(ui, global))?)
+    open_at(&directory(global)?, &options(ui, global))
+}
+
+/// Opens the store in a directory.
+pub(super) fn open_at(dir: &Path, options: &Options) -> Result<Store> {
+    Store::open(dir, options).map_err(|e| not_opened(&e, dir))
+}
+
+/// Why a store cannot be opened, with what this user may do about it.
+pub(super) fn not_opened(e: &artifact_store::Error, dir: &Path) -> Error {
+    let may_read = || std::fs::File::open(dir.join("FORMAT")).is_ok();
+    if e.kind() != artifact_store::ErrorKind::Permission || !may_read() {
+        return e.clone().into();
+    }
+    Error::new(ErrorKind::Store, e.message()).in_file(e.path().unwrap_or(dir).display()).hint(
+        "this user may not write to it: --read-only uses what is in it; to add to it, ask its owner (docs/store.md says how a \
+         group shares a store), or name another one",
+    )
 }
 
 /// Opens the store for a command that must neither create nor change one: when it is not there, an empty one that
 /// disappears with the returned directory.
 pub(super) fn open_unchanged(ui: &Ui, global: &Global) -> Result<(Store, Option<TempDir>)> {
     if let Some(dir) = present(global)? {
-        return Ok((Store::open(&dir, &Options { read_only: true, ..options(ui, global) })?, None));
+        return Ok((open_at(&dir, &Options { read_only: true, ..options(ui, global) })?, None));
     }
     let (store, temporary) = open_temporary(ui, global)?;
     Ok((store, Some(temporary)))
@@ -106,7 +123,7 @@ pub(super) fn open_to_receive(ui: &Ui, global: &Global, dry_run: bool) -> Result
 pub(super) fn open_existing(ui: &Ui, global: &Global) -> Result<Store> {
     let dir = directory(global)?;
     require_store(&dir)?;
-    Ok(Store::open(&dir, &options(ui, global))?)
+    open_at(&dir, &options(ui, global))
 }
 
 /// Opens the store, unless there is none, for commands that only look whether it knows something.
@@ -115,7 +132,7 @@ pub(super) fn open_if_there(ui: &Ui, global: &Global) -> Result<Option<Store>> {
     if !is_store(&dir) {
         return Ok(None);
     }
-    Ok(Some(Store::open(&dir, &Options { read_only: true, ..options(ui, global) })?))
+    Ok(Some(open_at(&dir, &Options { read_only: true, ..options(ui, global) })?))
 }
 
 /// The directory of a store that has to be there.

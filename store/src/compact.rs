@@ -2,6 +2,7 @@
 
 use crate::db::{self, Db};
 use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem;
 use crate::format;
 use crate::locks::{Locks, holder};
 use crate::options::Options;
@@ -27,7 +28,7 @@ impl Store {
     /// who open it meanwhile wait.
     ///
     /// # Errors
-    /// There is no store, or one of another format; the file cannot be read or written.
+    /// There is no store, or one of another format; it is not to be written; the file cannot be read or written.
     pub fn compact(directory: impl AsRef<Path>, options: &Options) -> Result<Compaction> {
         let directory = directory.as_ref();
         if format::check(directory)? != Some(format::VERSION) {
@@ -38,6 +39,8 @@ impl Store {
             .at(directory)
             .hint("name a directory that is a store; opening it for writing brings it up to date"));
         }
+        options.check_writable(directory)?;
+        filesystem::check_writable(directory, options)?;
         let locks = Locks::create(directory)?;
         let Some(_alone) = locks.store_alone()? else { return Ok(Compaction::InUse(holder(&locks.store()))) };
         let path = directory.join(db::FILE_NAME);

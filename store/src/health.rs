@@ -4,6 +4,7 @@ use crate::error::{Error, Result};
 use crate::filesystem::FileSystem;
 use crate::format;
 use crate::locks::{Held, Locks};
+use crate::options::Options;
 use crate::root::unix_ms_now;
 use std::fs;
 use std::path::Path;
@@ -16,31 +17,37 @@ pub struct Health {
     pub file_system: FileSystem,
     /// The format, how the file is shared, and which version has made it.
     pub format: String,
-    /// Whether a lock that is held keeps others out; or why that cannot be tried.
-    pub locks: Result<bool>,
-    /// By how many milliseconds the clock of the file system is ahead of this machine's; or why that cannot be tried.
-    pub clock_ahead_ms: Result<i64>,
+    /// Whether a lock that is held keeps others out; or why that cannot be tried. `None` where nothing is to be written.
+    pub locks: Option<Result<bool>>,
+    /// By how many milliseconds the clock of the file system is ahead of this machine's; or why that cannot be tried. `None`
+    /// where nothing is to be written.
+    pub clock_ahead_ms: Option<Result<i64>>,
 }
 
 impl Health {
-    /// Looks at the directory of a store, and tries its locks. Does not open the store: it may be damaged.
+    /// Looks at the directory of a store, and tries its locks unless it is for reading only. Does not open the store: it may
+    /// be damaged.
     ///
     /// # Errors
     /// There is no store of a format that is known, or it may not be looked at.
-    pub fn of(directory: impl AsRef<Path>) -> Result<Self> {
+    pub fn of(directory: impl AsRef<Path>, options: &Options) -> Result<Self> {
         let directory = directory.as_ref();
         format::check(directory)?;
-        let probe = directory.join("locks").join(format!("probe-{}", std::process::id()));
-        let tried = try_locks(directory, &probe);
-        let clock_ahead_ms = tried.clone().and_then(|_| clock_ahead(&probe));
-        // It is not there where it could not be made.
-        let _ = fs::remove_file(&probe);
-        Ok(Self {
+        let mut health = Self {
             file_system: FileSystem::of(directory)?,
             format: format::describe(directory),
-            locks: tried,
-            clock_ahead_ms,
-        })
+            locks: None,
+            clock_ahead_ms: None,
+        };
+        if options.check_writable(directory).is_ok() {
+            let probe = directory.join("locks").join(format!("probe-{}", std::process::id()));
+            let tried = try_locks(directory, &probe);
+            health.clock_ahead_ms = Some(tried.clone().and_then(|_| clock_ahead(&probe)));
+            health.locks = Some(tried);
+            // It is not there where it could not be made.
+            let _ = fs::remove_file(&probe);
+        }
+        Ok(health)
     }
 }
 

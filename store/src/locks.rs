@@ -7,6 +7,7 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::options::{Notice, Options};
 use crate::sharing;
 use std::fs::{File, OpenOptions, TryLockError};
+use std::io;
 use std::path::{Path, PathBuf};
 use std::time::{Duration, Instant};
 
@@ -216,13 +217,13 @@ impl Locks {
 }
 
 pub(crate) fn open(path: &Path) -> Result<File> {
-    let mut options = OpenOptions::new();
-    options.read(true).write(true);
-    match options.open(path) {
-        Err(e) if e.kind() == std::io::ErrorKind::NotFound => {
-            let made = options.create(true).truncate(false).open(path);
-            sharing::as_its_directory(path);
-            made
+    let there = || OpenOptions::new().read(true).write(true).open(path);
+    match there() {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => {
+            match sharing::create(path, path.parent().unwrap_or(path)) {
+                Err(e) if e.kind() == io::ErrorKind::AlreadyExists => there(),
+                made => made,
+            }
         }
         opened => opened,
     }

@@ -1,7 +1,9 @@
 //! How a store is opened, and what it says to whoever opened it.
 
 use crate::digest::{ActionKey, Digest};
+use crate::error::{Error, ErrorKind, Result};
 use std::fmt;
+use std::path::Path;
 use std::sync::Arc;
 use std::time::Duration;
 
@@ -41,6 +43,18 @@ impl Default for Options {
             force_network_fs: false,
             on_notice: Arc::new(|_| {}),
         }
+    }
+}
+
+impl Options {
+    /// Refuses to write to the store in a directory when it is for reading only.
+    pub(crate) fn check_writable(&self, directory: &Path) -> Result<()> {
+        if self.read_only || self.untouched {
+            return Err(Error::new(ErrorKind::ReadOnly, "the store is open for reading only")
+                .at(directory)
+                .hint("open it for writing"));
+        }
+        Ok(())
     }
 }
 

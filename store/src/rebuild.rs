@@ -5,12 +5,14 @@
 
 use crate::db::{self, Change, Db, ReadRows, Table, View};
 use crate::error::{Error, ErrorKind, Result};
+use crate::filesystem;
 use crate::format;
+use crate::identity;
 use crate::locks::{Locks, holder};
 use crate::options::Options;
 use crate::sharing;
 use crate::store::Store;
-use crate::verify::ASIDE;
+use crate::verify;
 use std::fs;
 use std::path::{Path, PathBuf};
 
@@ -36,13 +38,15 @@ impl Store {
     /// afterwards.
     ///
     /// # Errors
-    /// [`ErrorKind::Busy`] when somebody has the store open; the file cannot even be opened; the disk has no room for another.
+    /// [`ErrorKind::Busy`] when somebody has the store open; it is not to be written; the file cannot even be opened; the disk has no room for another.
     pub fn rebuild(directory: impl AsRef<Path>, options: &Options) -> Result<Rebuilt> {
         let directory = directory.as_ref();
         if format::check(directory)? != Some(format::VERSION) {
             let message = "there is no store of the current format to rebuild";
             return Err(Error::new(ErrorKind::NotAStore, message).at(directory));
         }
+        options.check_writable(directory)?;
+        filesystem::check_writable(directory, options)?;
         let locks = Locks::create(directory)?;
         let Some(_alone) = locks.store_alone()? else {
             let who = holder(&locks.store()).unwrap_or_else(|| "somebody".to_owned());
@@ -54,10 +58,12 @@ impl Store {
         let new = directory.join(db::NEW_FILE_NAME);
         remove_if_there(&new)?;
         let mut rebuilt = copy(&path, &new, options).inspect_err(|_| drop(fs::remove_file(&new)))?;
-        rebuilt.moved_aside = aside(directory)?;
-        rename(&path, &rebuilt.moved_aside)?;
+        sharing::as_its_directory(&new);
+        rebuilt.moved_aside = name_aside(directory)?;
+        // Where a file can have two names, there is a whole one under the store's at every moment.
+        fs::hard_link(&path, &rebuilt.moved_aside).or_else(|_| rename(&path, &rebuilt.moved_aside))?;
         rename(&new, &path)?;
-        sharing::as_its_directory(&path);
+        identity::remember(directory);
         Ok(rebuilt)
     }
 }
@@ -146,9 +152,8 @@ fn insert(change: &Change<'_>, table: Table, rows: &[(Vec<u8>, Vec<u8>)]) -> Res
 }
 
 /// A name for the old file that nothing has.
-fn aside(directory: &Path) -> Result<PathBuf> {
-    let aside = directory.join(ASIDE);
-    fs::create_dir_all(&aside).map_err(|e| Error::io("create the directory", &aside, &e))?;
+fn name_aside(directory: &Path) -> Result<PathBuf> {
+    let aside = verify::aside(directory)?;
     let names = (1u32..).map(|number| aside.join(format!("{}.{number}", db::FILE_NAME)));
     let mut free = names.filter(|path| !path.exists());
     free.next().ok_or_else(|| Error::invalid("there are too many old files").at(&aside))

@@ -9,7 +9,7 @@ use crate::claim::{Claim, Claims};
 use crate::committer::{self, Item, Queue};
 use crate::db::{Db, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
-use crate::error::{Error, ErrorKind, Result};
+use crate::error::{Error, Result};
 use crate::hit::{self, Damage, Look};
 use crate::last_use::LastUse;
 use crate::lease::{Lease, Leased, Session};
@@ -297,12 +297,7 @@ impl Store {
     }
 
     pub(crate) fn check_writable(&self) -> Result<()> {
-        if self.core().options.read_only {
-            return Err(Error::new(ErrorKind::ReadOnly, "the store is open for reading only")
-                .at(self.directory())
-                .hint("open it for writing"));
-        }
-        Ok(())
+        self.core().options.check_writable(self.directory())
     }
 
     fn prepare(&self, publication: Publication) -> Result<Prepared> {

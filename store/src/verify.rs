@@ -8,8 +8,8 @@ mod finding;
 mod repair;
 
 pub use finding::{Finding, Needs, Trouble};
-pub(crate) use repair::ASIDE;
 pub use repair::Repair;
+pub(crate) use repair::{ASIDE, aside};
 
 use crate::error::Result;
 use crate::root::unix_ms_now;

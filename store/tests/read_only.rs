@@ -54,7 +54,10 @@ fn what_would_write_is_refused() {
     place.open().publish(plain_step("step", b"output")).wait().unwrap();
     let store = reader(&place);
     let before = store.stats().unwrap();
+    let options = Options { read_only: true, ..place.options() };
     for error in [
+        Store::rebuild(place.path(), &options).unwrap_err(),
+        Store::compact(place.path(), &options).unwrap_err(),
         store.publish(plain_step("other", b"other")).wait().unwrap_err(),
         store.collect(plan(&store)).unwrap_err(),
         store.remove_root("recipe").unwrap_err(),

@@ -48,7 +48,9 @@ fn a_copy_with_damage_is_refused_and_can_be_mended() {
         sandbox.run(command).exits(code).says(&said);
     }
     sandbox.run("import copy --store other").exits(4).says(&["copied here while somebody wrote to it"]);
-    sandbox.run("repair --rebuild --store copy");
+    let repaired = sandbox.run("repair --rebuild --store copy");
+    // It is another file now, and no copy.
+    assert!(!repaired.stderr.contains("copied here"), "{}", repaired.stderr);
     let build = sandbox.run("build recipe.json --store copy --json").succeeds();
     assert_eq!(build.build().finish_of("one-all-reduce"), 43_000);
     sandbox.run("verify --store copy").succeeds();
@@ -116,14 +118,43 @@ fn a_store_on_read_only_media_works_for_what_is_known() {
     sandbox.write("recipe.json", ONE_ALL_REDUCE);
     sandbox.run("build recipe.json --store disk/store").succeeds();
     disk.remount("ro");
-    sandbox.run("build recipe.json --store disk/store").exits(4).says(&["ead-only file system", "hint: "]);
+    sandbox
+        .run("build recipe.json --store disk/store")
+        .exits(4)
+        .says(&["ead-only file system", "--read-only uses"]);
     let command = "build recipe.json --store disk/store --read-only --json";
     let build = finish(&mut sandbox.command(command)).succeeds().build();
     assert_eq!((build.steps.executed, build.finish_of("one-all-reduce")), (0, 43_000));
-    for arguments in ["ls", "verify", "show one-all-reduce", "doctor"] {
-        let finished = sandbox.run(&format!("{arguments} --store disk/store --read-only"));
-        assert_eq!(finished.status.code() == Some(0), arguments != "doctor", "{}", finished.stderr);
+    for arguments in [
+        "ls",
+        "verify",
+        "show one-all-reduce",
+        "stats",
+        "roots",
+        "gc --dry-run",
+        "doctor",
+        "push remote",
+        "export out",
+    ] {
+        sandbox.run(&format!("{arguments} --store disk/store --read-only")).succeeds();
     }
+    let doctor = sandbox.run("doctor --store disk/store").exits(4);
+    assert!(doctor.text().contains("--read-only uses what is in it"), "{}", doctor.text());
+    // What was not closed cleanly cannot be put in order there.
+    disk.remount("rw");
+    sandbox.write("many.json", sizes("many", 1..1500));
+    let mut build = sandbox.start("many.json --store disk/store");
+    build.wait_for_executed(50);
+    build.kill();
+    disk.remount("ro");
+    for (arguments, code) in [("build recipe.json", 4), ("verify", 16)] {
+        let refused = sandbox.run(&format!("{arguments} --store disk/store --read-only")).exits(code);
+        refused.says(&["not closed cleanly", "hint: let somebody who may write there open the store once"]);
+    }
+    disk.remount("rw");
+    sandbox.run("ls --store disk/store").succeeds();
+    disk.remount("ro");
+    sandbox.run("verify --store disk/store --read-only").succeeds();
 }
 
 #[test]

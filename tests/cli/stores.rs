@@ -142,7 +142,7 @@ fn a_store_that_may_not_be_written_is_told() {
         set_mode(&path, if path.is_dir() { 0o555 } else { 0o444 });
     }
     let permission =
-        ["store", "ermission denied", "hint: a store needs a directory that this user may write"];
+        ["store", "ermission denied", "hint: this user may not write to it: --read-only uses what is in it"];
     for arguments in COMMANDS {
         let Some(mut command) = as_somebody_else(&sandbox, arguments) else { return };
         finish(&mut command).exits(4).says(&permission);
@@ -174,6 +174,7 @@ fn a_store_of_somebody_else_works_for_what_is_known() {
         "stats",
         "roots",
         "gc --dry-run",
+        "doctor",
         "build recipe.json --dry-run",
     ];
     for arguments in commands {
@@ -188,6 +189,26 @@ fn a_store_of_somebody_else_works_for_what_is_known() {
         reads(&sandbox, refused).unwrap().exits(4).says(&["open for reading only"]);
     }
     assert!(sandbox.files("store") == before);
+}
+
+#[test]
+fn who_may_write_changes_nothing_either_when_reading_only_is_asked_for() {
+    let sandbox = built();
+    let before = sandbox.holdings();
+    for (refused, code) in [
+        ("gc", 4),
+        ("pin one-all-reduce", 4),
+        ("unpin x", 4),
+        ("roots --remove x", 4),
+        ("repair", 16),
+        ("repair --rebuild", 16),
+    ] {
+        sandbox.run(&format!("{refused} --read-only")).exits(code).says(&["open for reading only"]);
+    }
+    let doctor = sandbox.run("doctor --read-only").succeeds();
+    assert_eq!(doctor.text().matches("not tried").count(), 2, "{}", doctor.text());
+    assert!(!sandbox.path("store/quarantine").exists());
+    assert_eq!(sandbox.holdings(), before);
 }
 
 #[test]
@@ -216,6 +237,20 @@ fn a_store_that_was_not_closed_cleanly_is_read_or_refused_with_the_remedy() {
     reads(&sandbox, "verify").unwrap().succeeds();
 }
 
+/// The same by somebody who keeps to himself what he makes.
+fn careful(command: &Command) -> Command {
+    let mut careful = Command::new("sh");
+    careful.args(["-c", "umask 077; exec \"$@\"", "sh"]).arg(command.get_program()).args(command.get_args());
+    careful.current_dir(command.get_current_dir().unwrap()).stdin(std::process::Stdio::null());
+    for (name, value) in command.get_envs() {
+        match value {
+            Some(value) => careful.env(name, value),
+            None => careful.env_remove(name),
+        };
+    }
+    careful
+}
+
 #[test]
 fn users_of_one_group_share_a_store_in_a_directory_for_it() {
     let sandbox = Sandbox::new();
@@ -230,17 +265,30 @@ fn users_of_one_group_share_a_store_in_a_directory_for_it() {
         return skipped("no directory can be given to another group");
     }
     set_mode(&sandbox.path("shared"), 0o2775);
-    let mut first = sandbox.command("build recipe.json --store shared/store");
-    finish(&mut first).succeeds();
-    for arguments in ["build other.json", "build recipe.json", "gc --grace 0", "verify"] {
-        let Some(mut command) = as_somebody_else(&sandbox, &format!("{arguments} --store shared/store"))
-        else {
-            return;
-        };
+    let first = |arguments: &str| careful(&sandbox.command(&format!("{arguments} --store shared/store")));
+    let second = |arguments: &str| {
+        as_somebody_else(&sandbox, &format!("{arguments} --store shared/store"))
+            .map(|command| careful(&command))
+    };
+    finish(&mut first("build recipe.json")).succeeds();
+    // What comes first is made by one user, then by the other.
+    for arguments in
+        ["build other.json", "build recipe.json", "gc --grace 0", "verify", "repair --rebuild", "doctor"]
+    {
+        let Some(mut command) = second(arguments) else { return };
         finish(&mut command).succeeds();
+        finish(&mut first(arguments)).succeeds();
     }
-    sandbox.run("build recipe.json --store shared/store").succeeds();
-    sandbox.run("gc --grace 0 --store shared/store").succeeds();
+    // Whom one of them trusts, the other does.
+    sandbox.run("key generate anna.key").succeeds();
+    let shown = sandbox.run("key show anna.key").succeeds();
+    finish(&mut first(&format!("trust add {} --name anna", shown.text().trim()))).succeeds();
+    assert!(finish(&mut second("trust ls").unwrap()).succeeds().text().contains("anna"));
+    for path in walk_with_directories(&sandbox.path("shared/store")) {
+        let about = std::fs::metadata(&path).unwrap();
+        let wanted = if about.is_dir() { 0o2070 } else { 0o060 };
+        assert_eq!(about.permissions().mode() & wanted, wanted, "{}", path.display());
+    }
     let ordinary = built();
     let mode = std::fs::metadata(ordinary.path("store/store.redb")).unwrap().permissions().mode();
     assert_eq!(mode & 0o002, 0, "a store that is nobody else's is not opened to others");

@@ -120,7 +120,8 @@ fn gc_gives_up_what_the_policy_says_and_tells_what_keeps_the_rest() {
     // Written a moment ago: the grace window keeps all of it.
     assert_eq!(sandbox.run("gc --older-than 0 --json").succeeds().value()["dead"]["blobs"]["count"], 0);
     sandbox.run("gc --max-size 10B --dry-run").succeeds().says(&["warning: ", "more than --max-size"]);
-    for wrong in ["--grace 3months", "--max-size lots", "--keep-last 0", "--older-than -1"] {
+    for wrong in ["--grace 3months", "--max-size lots", "--keep-last 0", "--older-than -1", "--older-than 90"]
+    {
         sandbox.run(&format!("gc {wrong}")).status.code().filter(|code| *code == 2).expect(wrong);
     }
 }

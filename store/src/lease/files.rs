@@ -3,9 +3,10 @@
 use super::{ENTRY_BYTES, Leased};
 use crate::error::{Error, Result};
 use crate::locks::{Locks, try_lock_shared};
+use crate::sharing;
 use std::collections::HashMap;
 use std::fmt;
-use std::fs::{File, OpenOptions};
+use std::fs::File;
 use std::io::{self, Read, Seek, SeekFrom};
 use std::path::{Path, PathBuf};
 use std::process;
@@ -20,9 +21,9 @@ pub(super) fn create(directory: &Path) -> Result<(PathBuf, File)> {
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
     // Starts with who it is, for people; the rest makes it unlike any other.
     let path = directory.join(format!("{}-{since_1970:x}-{number}", process::id()));
-    let file = OpenOptions::new().create_new(true).read(true).write(true).open(&path);
+    // Every file in the directory of leases is taken for one.
+    let file = sharing::create(&path, directory.parent().unwrap_or(directory));
     let file = file.map_err(|e| Error::io("create the lease", &path, &e))?;
-    crate::sharing::as_its_directory(&path);
     file.try_lock().map_err(|e| {
         Error::io("lock the lease", &path, &e.into())
             .hint("the store must be on a file system that has file locks")

@@ -1,6 +1,7 @@
 //! The file `trust` beside a store: the public keys whose claims are believed, one per line with a name.
 
 use crate::error::{Error, ErrorKind, Result};
+use crate::sharing;
 use crate::trust::PublicKey;
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
@@ -111,14 +112,20 @@ impl TrustList {
             text.push_str(&format!("{key} {name}\n"));
         }
         let directory = self.path.parent().unwrap_or(Path::new("."));
-        let written = tempfile::NamedTempFile::new_in(directory).and_then(|mut file| {
+        let mut builder = tempfile::Builder::new();
+        // Temporary files are made for their owner's eyes only; whoever may read the store reads this one.
+        #[cfg(unix)]
+        builder.permissions(std::os::unix::fs::PermissionsExt::from_mode(0o666));
+        let written = builder.tempfile_in(directory).and_then(|mut file| {
             file.write_all(text.as_bytes())?;
             file.as_file().sync_all()?;
             file.persist(&self.path).map_err(|e| e.error)
         });
-        written.map(drop).map_err(|e| {
+        written.map_err(|e| {
             Error::new(ErrorKind::Io, format!("cannot write the trusted keys: {e}")).at(&self.path)
-        })
+        })?;
+        sharing::as_its_directory(&self.path);
+        Ok(())
     }
 }
 

@@ -12,9 +12,10 @@ use crate::hit::read_verified;
 use crate::payload;
 use crate::quarantine::{count_deletion, remove_actions, remove_blobs};
 use crate::record::{ActionRecord, Provenance};
+use crate::sharing;
 use crate::store::{Core, Store};
 use std::fs;
-use std::path::PathBuf;
+use std::path::{Path, PathBuf};
 
 /// Where bytes go that are not what they should be.
 pub(crate) const ASIDE: &str = "quarantine";
@@ -115,10 +116,17 @@ fn provenance(change: &Change<'_>, key: &ActionKey) -> Result<bool> {
 }
 
 fn move_aside(core: &Core, name: &str, bytes: &[u8], repair: &mut Repair) -> Result<()> {
-    let directory = core.directory().join(ASIDE);
-    fs::create_dir_all(&directory).map_err(|e| Error::io("create the directory", &directory, &e))?;
-    let path = directory.join(name);
+    let path = aside(core.directory())?.join(name);
     fs::write(&path, bytes).map_err(|e| Error::io("write the file", &path, &e))?;
+    sharing::as_its_directory(&path);
     repair.moved_aside.push(path);
     Ok(())
+}
+
+/// The directory for what is moved aside, which is made if there is none.
+pub(crate) fn aside(store: &Path) -> Result<PathBuf> {
+    let directory = store.join(ASIDE);
+    fs::create_dir_all(&directory).map_err(|e| Error::io("create the directory", &directory, &e))?;
+    sharing::as_its_directory(&directory);
+    Ok(directory)
 }
