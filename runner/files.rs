@@ -85,6 +85,14 @@ impl NewFile {
         Ok(Self { path, out: BufWriter::with_capacity(1 << 16, out) })
     }
 
+    /// Where it lies until it is whole; nowhere when it is written as it is.
+    pub fn unfinished(&self) -> Option<&Path> {
+        match self.out.get_ref() {
+            Destination::Temporary(file) => Some(file.path()),
+            Destination::InPlace(_) => None,
+        }
+    }
+
     /// Gives the file its name; one that had it is replaced.
     ///
     /// # Errors

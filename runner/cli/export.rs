@@ -12,6 +12,7 @@ use serde_json::Map;
 use crate::error::{Error, Result};
 use crate::files::{self, NewFile};
 
+use super::interrupt::leave_on_signal;
 use super::selected::selected;
 use super::transfer::{Bar, Transfer, failed};
 use super::ui::Ui;
@@ -81,7 +82,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ExportArgs) -> Result<()> {
         provenance: !args.no_provenance,
         signatures: !args.no_signatures,
     };
-    let report = write(file, args.dry_run, &store, &mut |out| {
+    let report = write(ui, file, args.dry_run, &store, &mut |out| {
         let bar = Bar::new(ui);
         export(&store, &selection, out, &options, &mut |progress| bar.show(progress))
     })?;
@@ -110,6 +111,7 @@ fn is_stdout(file: &Path) -> bool {
 
 /// Writes the bundle where it is to go: a file gets its name when it is whole.
 fn write(
+    ui: &Ui,
     file: &Path,
     dry_run: bool,
     store: &Store,
@@ -121,9 +123,11 @@ fn write(
         return export(&mut std::io::sink()).map_err(failed);
     }
     if is_stdout(file) {
+        leave_on_signal(*ui, None, "what was written is no whole bundle, and is refused by `import`")?;
         return export(&mut std::io::stdout().lock()).map_err(failed);
     }
     let mut out = NewFile::create(file)?;
+    leave_on_signal(*ui, out.unfinished(), "no bundle was written")?;
     let report = export(&mut out).map_err(failed)?;
     out.persist()?;
     Ok(report)

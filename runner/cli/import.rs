@@ -8,11 +8,13 @@ use artifact_store::Store;
 use artifact_store::bundle::{ImportOptions, import, import_dir};
 use artifact_store::remote::PullOptions;
 use clap::Args;
+use tempfile::TempDir;
 
 use crate::error::Result;
 use crate::exec::{Adopted, adopt};
 use crate::files;
 
+use super::interrupt::leave_on_signal;
 use super::received::received;
 use super::transfer::{Bar, Transfer, failed, trust};
 use super::ui::Ui;
@@ -60,7 +62,10 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ImportArgs) -> Result<()> {
         () if from.is_dir() => None,
         () => Some(Box::new(BufReader::new(files::open(from)?))),
     };
-    let (store, _temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
+    let (store, temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
+    let hint =
+        "no record of a bundle is used before all of it has come; of a store's directory what came stays";
+    leave_on_signal(*ui, temporary.as_ref().map(TempDir::path), hint)?;
     let trust = trust(&store, args.require_signed)?;
     let started = Instant::now();
     let _session = store.session()?;

@@ -6,6 +6,7 @@ use std::time::Instant;
 use artifact_store::remote::{DirectoryRemote, PullOptions, PullReport, Remote, Selection, pull};
 use artifact_store::{ActionKey, Digest, Store};
 use clap::Args;
+use tempfile::TempDir;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Adopted, adopt, build_key};
@@ -13,8 +14,9 @@ use crate::recipe::Recipe;
 use crate::steps::PluginPath;
 
 use super::build::salted;
+use super::interrupt::leave_on_signal;
 use super::received::received;
-use super::transfer::{Bar, Transfer, failed, open_remote, trust};
+use super::transfer::{Bar, GOES_ON, Transfer, failed, open_remote, trust};
 use super::ui::Ui;
 use super::{Global, locate};
 
@@ -62,7 +64,8 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PullArgs) -> Result<()> {
     let known = locate::open_if_there(ui, global)?;
     let selection = wanted(known.as_ref(), &remote, what, args.salt.as_deref(), &source)?;
     drop(known);
-    let (store, _temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
+    let (store, temporary) = locate::open_to_receive(ui, global, args.dry_run)?;
+    leave_on_signal(*ui, temporary.as_ref().map(TempDir::path), GOES_ON)?;
     let options = PullOptions {
         trust: trust(&store, args.require_signed)?,
         compare_all: args.compare,

@@ -3,15 +3,15 @@
 use std::path::{Path, PathBuf};
 use std::time::Instant;
 
-use artifact_store::Store;
 use artifact_store::remote::{DryRun, MemoryRemote, PushOptions, Remote, Selection, push};
+use artifact_store::{Digest, Store};
 use clap::Args;
-use serde_json::Map;
 
 use crate::error::Result;
 
+use super::interrupt::leave_on_signal;
 use super::selected::selected;
-use super::transfer::{Bar, Transfer, create_remote, failed, open_remote, require_place};
+use super::transfer::{Bar, GOES_ON, Transfer, create_remote, failed, open_remote, require_place};
 use super::ui::Ui;
 use super::{Global, locate};
 
@@ -56,10 +56,16 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PushArgs) -> Result<()> {
     let _session = store.session()?;
     let selection = selected(&store, what)?;
     let remote = destination(&dest, args.dry_run)?;
+    leave_on_signal(*ui, None, GOES_ON)?;
     let options = PushOptions { recheck: args.recheck, verify: args.verify };
-    let mut transfer = push_to(ui, &store, &selection, remote.as_ref(), &options, &dest)?;
+    let (mut transfer, mended) = push_to(ui, &store, &selection, remote.as_ref(), &options, &dest)?;
     transfer.dry_run = args.dry_run;
-    transfer.tell(ui, Map::new())?;
+    let is = if args.dry_run { "would be" } else { "is" };
+    for digest in &mended {
+        ui.warn(format!("blob {digest} is damaged in {}; it {is} replaced", dest.display()));
+    }
+    let mended: Vec<String> = mended.iter().map(Digest::to_string).collect();
+    transfer.tell(ui, [("mended".to_owned(), mended.into())].into_iter().collect())?;
     transfer.verdict()
 }
 
@@ -72,7 +78,7 @@ fn destination(dest: &Path, dry_run: bool) -> Result<Box<dyn Remote>> {
     })
 }
 
-/// Pushes, with progress.
+/// Pushes, with progress. Gives the blobs, too, that were damaged there and are replaced.
 pub(super) fn push_to(
     ui: &Ui,
     store: &Store,
@@ -80,17 +86,14 @@ pub(super) fn push_to(
     remote: &dyn Remote,
     options: &PushOptions,
     dest: &Path,
-) -> Result<Transfer> {
+) -> Result<(Transfer, Vec<Digest>)> {
     let started = Instant::now();
     let other = dest.display().to_string();
     let bar = Bar::new(ui);
     let report = push(store, selection, remote, options, &mut |progress| bar.show(progress))
         .map_err(|e| failed(e, store, &other))?;
     drop(bar);
-    for digest in &report.mended {
-        ui.warn(format!("blob {digest} is damaged in {other}; it is replaced"));
-    }
-    Ok(Transfer {
+    let transfer = Transfer {
         done: ("pushed", "to"),
         other,
         actions: report.actions,
@@ -101,5 +104,6 @@ pub(super) fn push_to(
         left_out: report.left_out,
         elapsed: started.elapsed(),
         dry_run: false,
-    })
+    };
+    Ok((transfer, report.mended))
 }

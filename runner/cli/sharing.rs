@@ -101,7 +101,9 @@ impl Sharing {
         }
         let Some((place, remote)) = &self.push else { return Ok(None) };
         let selection = selection_of(store, recipe)?;
-        push_to(ui, store, &selection, remote, &PushOptions::default(), place).map(Some)
+        // Nothing is mended by a push that does not read what is there.
+        let (transfer, _) = push_to(ui, store, &selection, remote, &PushOptions::default(), place)?;
+        Ok(Some(transfer))
     }
 }
 

@@ -20,6 +20,9 @@ const TOLD: usize = 10;
 /// How often the line on a terminal is drawn anew.
 const TICK: Duration = Duration::from_millis(100);
 
+/// What a push or a pull says when it is interrupted.
+pub(super) const GOES_ON: &str = "what has arrived stays; the same command again goes on from there";
+
 /// The remote in a directory that exists.
 pub(super) fn open_remote(place: &Path) -> Result<DirectoryRemote> {
     refuse_address(place)?;

@@ -40,6 +40,11 @@ pub(crate) fn check(directory: &Path) -> Result<Option<u32>> {
         )
         .at(directory)
         .hint("use a newer version of this program, or name another store")),
+        _ if first.starts_with("remote ") => {
+            Err(Error::new(ErrorKind::NotAStore, "this is a remote and not a store")
+                .at(directory)
+                .hint("a push and a pull take it; name the directory of a store here"))
+        }
         _ => Err(unreadable(&path, &format!("{first:?}"))),
     }
 }

@@ -1,7 +1,15 @@
-//! A build that is killed, or interrupted, loses nothing that it had finished.
+//! A build that is killed, or interrupted, loses nothing that it had finished. A transfer that is interrupted, also while it
+//! waits for others, ends at once and leaves nothing half done.
 
 use std::collections::BTreeSet;
+use std::io::{Read, Write};
+use std::path::PathBuf;
+use std::process::{Child, Stdio};
 use std::time::Instant;
+
+use artifact_store::{
+    ActionRecord, Blob, NewAction, Options, Output, OutputKind, Provenance, Publication, Store,
+};
 
 use crate::sandbox::{Build, Sandbox, keys};
 use crate::study::{RING_OF_4, sizes};
@@ -87,4 +95,104 @@ fn an_interrupted_build_says_so_and_keeps_what_is_finished() {
             assert_eq!(continued.point(&point.name).result, point.result);
         }
     }
+}
+
+/// More than pipes hold, and not to be compressed.
+const NOISE_BYTES: usize = 8 << 20;
+
+/// A store with one action that gave noise.
+fn with_noise() -> Sandbox {
+    let sandbox = Sandbox::new();
+    let store = Store::open(sandbox.path("store"), &Options::default()).unwrap();
+    let mut state = 1u64;
+    let noise: Vec<u8> = std::iter::repeat_with(|| {
+        state ^= state << 13;
+        state ^= state >> 7;
+        state ^= state << 17;
+        state.to_le_bytes()
+    })
+    .take(NOISE_BYTES / 8)
+    .flatten()
+    .collect();
+    let blob = Blob::new(noise);
+    let output = Output { digest: blob.digest(), len: blob.len(), kind: OutputKind::Blob };
+    let record = ActionRecord { outputs: [("noise".to_owned(), output)].into() };
+    let action = NewAction::new(b"makes noise".to_vec(), record, Provenance::default());
+    store
+        .publish(Publication { blobs: vec![blob], action: Some(action), ..Publication::default() })
+        .wait()
+        .unwrap();
+    drop(store);
+    sandbox
+}
+
+fn start(sandbox: &Sandbox, arguments: &str, stdin: Stdio, stdout: Stdio) -> Child {
+    sandbox.command(arguments).stdin(stdin).stdout(stdout).stderr(Stdio::piped()).spawn().unwrap()
+}
+
+fn signal(child: &Child, name: &str) {
+    let id = child.id().to_string();
+    assert!(std::process::Command::new("kill").args(["-s", name, &id]).status().unwrap().success());
+}
+
+/// Waits for a process that was interrupted, without reading what it writes to stdout.
+fn assert_interrupted(mut child: Child, hint: &str) {
+    let status = child.wait().unwrap();
+    let mut said = String::new();
+    child.stderr.take().unwrap().read_to_string(&mut said).unwrap();
+    assert_eq!(status.code(), Some(130), "{said}");
+    assert!(said.contains("error: interrupted") && said.contains(hint), "{said}");
+}
+
+#[test]
+fn an_import_whose_sender_hangs_ends_at_ctrl_c_and_has_used_nothing() {
+    let sandbox = with_noise();
+    sandbox.run("export whole.bundle").succeeds();
+    let bundle = sandbox.bytes("whole.bundle");
+    for arguments in ["import - --store other", "import - --store other -n"] {
+        let mut import = start(&sandbox, arguments, Stdio::piped(), Stdio::piped());
+        // Returns when most of it has been read.
+        let mut sender = import.stdin.take().unwrap();
+        sender.write_all(&bundle[..bundle.len() / 2]).unwrap();
+        signal(&import, "INT");
+        assert_interrupted(import, "no record of a bundle is used");
+        drop(sender);
+        assert_eq!(sandbox.run("ls --store other --json").succeeds().value()["store"]["actions"], 0);
+    }
+    sandbox.run("import whole.bundle --store other").succeeds();
+    assert_eq!(sandbox.run("ls --store other --json").succeeds().value()["store"]["actions"], 1);
+    sandbox.run("verify --store other").succeeds();
+}
+
+#[test]
+fn an_export_whose_reader_hangs_ends_at_ctrl_c() {
+    let sandbox = with_noise();
+    let mut export = start(&sandbox, "export -", Stdio::null(), Stdio::piped());
+    let mut reader = export.stdout.take().unwrap();
+    let mut begun = vec![0; 1000];
+    reader.read_exact(&mut begun).unwrap();
+    signal(&export, "INT");
+    assert_interrupted(export, "no whole bundle");
+    reader.read_to_end(&mut begun).unwrap();
+    sandbox.write("part.bundle", begun);
+    sandbox.run("import part.bundle --store other").exits(3).says(&["part.bundle: "]);
+}
+
+#[test]
+fn an_export_to_a_file_that_is_interrupted_leaves_no_file() {
+    let sandbox = with_noise();
+    std::fs::create_dir(sandbox.path("out")).unwrap();
+    let mut export = start(&sandbox, "export out/whole.bundle", Stdio::null(), Stdio::piped());
+    // Stopped as soon as it writes, so that it is interrupted in the middle.
+    while sandbox.files("out").is_empty() && export.try_wait().unwrap().is_none() {}
+    signal(&export, "STOP");
+    signal(&export, "INT");
+    signal(&export, "CONT");
+    let ended = export.wait().unwrap();
+    let left: Vec<_> = sandbox.files("out").into_keys().collect();
+    // Whoever was faster than the signal has written all of it.
+    let expected = if ended.success() { vec![PathBuf::from("whole.bundle")] } else { Vec::new() };
+    assert_eq!(left, expected, "{ended}");
+    sandbox.run("export out/whole.bundle").succeeds();
+    sandbox.run("import out/whole.bundle --store other").succeeds();
 }

@@ -217,6 +217,9 @@ impl Import<'_> {
             if let Some(missing) = self.landing.missing(&digests)?.first() {
                 return Err(not_whole(&key, &format!("it needs blob {missing}, which is not there")));
             }
+            if let Some(lie) = self.landing.lie(&needs)? {
+                return Err(not_whole(&key, &lie));
+            }
             if needs.lists {
                 lists.push(Listing { key, actions: needs.actions, of: i });
             } else {

@@ -8,6 +8,7 @@ use crate::digest::{ActionKey, Digest};
 use crate::error::Result;
 use crate::publish::{NewAction, Publication};
 use crate::record::ActionRecord;
+use crate::remote::Needs;
 use crate::shared_bytes::SharedBytes;
 use crate::store::Store;
 use crate::tree::Tree;
@@ -17,6 +18,8 @@ use std::collections::HashMap;
 pub(crate) struct Landing<'s> {
     store: &'s Store,
     planned: Option<Planned>,
+    /// Lengths of blobs that came.
+    lens: HashMap<Digest, u64>,
 }
 
 /// What would be in the store.
@@ -30,7 +33,7 @@ struct Planned {
 impl<'s> Landing<'s> {
     /// Into this store; of a dry run nowhere, beside what the store has.
     pub(crate) fn new(store: &'s Store, dry_run: bool) -> Self {
-        Self { store, planned: dry_run.then(Planned::default) }
+        Self { store, planned: dry_run.then(Planned::default), lens: HashMap::new() }
     }
 
     /// Whether nothing is to be changed.
@@ -55,8 +58,24 @@ impl<'s> Landing<'s> {
         }
     }
 
+    /// Which length that is claimed for a blob is not the one it has, whether it came or was here before.
+    pub(crate) fn lie(&self, needs: &Needs) -> Result<Option<String>> {
+        let was_here: Vec<Digest> =
+            needs.blobs.keys().filter(|digest| !self.lens.contains_key(digest)).copied().collect();
+        let lens = self.store.lens(&was_here)?;
+        let lens: HashMap<&Digest, u64> =
+            was_here.iter().zip(lens).filter_map(|(digest, len)| Some((digest, len?))).collect();
+        let lies = |(digest, claimed): (&Digest, &Option<u64>)| {
+            let (claimed, len) = ((*claimed)?, *self.lens.get(digest).or_else(|| lens.get(digest))?);
+            let lie = || format!("it says that blob {digest} has {claimed} bytes, which has {len}");
+            (claimed != len).then(lie)
+        };
+        Ok(needs.blobs.iter().find_map(lies))
+    }
+
     /// Takes blobs. A failure is told by the next flush of the store.
     pub(crate) fn blobs(&mut self, blobs: Vec<Blob>) {
+        self.lens.extend(blobs.iter().map(|blob| (blob.digest(), blob.len())));
         match &mut self.planned {
             Some(planned) => planned.blobs.extend(blobs.iter().map(|blob| {
                 let is_list = Tree::decode(blob.bytes()).is_ok() || Closure::decode(blob.bytes()).is_ok();

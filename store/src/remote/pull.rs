@@ -103,7 +103,6 @@ pub(super) fn pull_planned(
         meter: Meter::new(progress),
         report: PullReport::default(),
         here: HashSet::new(),
-        lens: HashMap::new(),
         refused: HashMap::new(),
     };
     let pulled = pull.run(selection);
@@ -123,8 +122,6 @@ struct Pull<'a> {
     report: PullReport,
     /// Actions that are whole here.
     here: HashSet<ActionKey>,
-    /// Lengths of blobs that came.
-    lens: HashMap<Digest, u64>,
     /// Blobs that did not, and why.
     refused: HashMap<Digest, String>,
 }
@@ -304,13 +301,7 @@ impl Pull<'_> {
         if let Some(digest) = self.landing.missing(&digests)?.first() {
             return Ok(Some(self.reason(&Lacking::Blob(*digest))));
         }
-        let lies = |(digest, claimed): (&Digest, &Option<u64>)| match (claimed, self.lens.get(digest)) {
-            (Some(claimed), Some(len)) if claimed != len => {
-                Some(format!("it says that blob {digest} has {claimed} bytes, which has {len}"))
-            }
-            _ => None,
-        };
-        Ok(needs.blobs.iter().find_map(lies))
+        self.landing.lie(needs)
     }
 
     fn reason(&self, lacking: &Lacking) -> String {
@@ -384,7 +375,6 @@ impl Pull<'_> {
         checked::get_blobs(remote, &missing, &mut |wanted, reply| {
             match reply {
                 Ok(blob) => {
-                    self.lens.insert(blob.digest(), blob.len());
                     self.report.blobs += 1;
                     self.report.bytes += blob.len();
                     bytes += blob.len();

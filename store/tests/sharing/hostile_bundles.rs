@@ -132,6 +132,21 @@ fn a_record_that_names_blobs_that_are_nowhere_or_no_list_is_refused() {
 }
 
 #[test]
+fn a_record_that_says_another_length_than_its_blob_has_is_refused() {
+    let (_there, store) = fresh();
+    let word = Digest::of(b"word");
+    for len in [3, 5, u64::MAX] {
+        let lies = Output { digest: word, len, kind: OutputKind::Blob };
+        let item = item(&entry(b"step", lies).encode());
+        let why = format!("it says that blob {word} has {len} bytes, which has 4");
+        let along = forge(&[header(1, 4, 1), blob(&word, 4, b"word"), item.clone()].concat());
+        assert_refused(&store, &along, &why);
+        // The blob is here by now, as those that a bundle leaves out.
+        assert_refused(&store, &forge(&[header(0, 0, 1), item].concat()), &why);
+    }
+}
+
+#[test]
 fn one_bad_record_refuses_the_good_ones_with_it() {
     let (_there, store) = fresh();
     let good = Output { digest: Digest::of(b"word"), len: 4, kind: OutputKind::Blob };

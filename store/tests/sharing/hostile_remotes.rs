@@ -4,7 +4,7 @@ use super::{fresh, on_every_remote, pull_actions, push_all, two_builds};
 use crate::harness::{plain_step, publish_a_build, step};
 use artifact_store::remote::{ActionEntry, DirectoryRemote, MemoryRemote, Remote};
 use artifact_store::{
-    ActionKey, ActionRecord, Blob, Closure, Digest, Found, HexPrefix, Output, OutputKind, Store,
+    ActionKey, ActionRecord, Blob, Closure, Digest, Found, HexPrefix, Output, OutputKind, Publication, Store,
 };
 use std::path::{Path, PathBuf};
 
@@ -160,6 +160,15 @@ fn a_length_that_lies_is_refused_in_either_direction() {
             let report = pull_actions(&other, remote, &[*entry.key()]);
             assert!(is_empty(&other));
             assert!(report.left_out[0].why.contains(why), "{}", report.left_out[0]);
+            // A blob that is here already has its own length, too.
+            other
+                .publish(Publication { blobs: vec![Blob::new(*b"output")], ..Publication::default() })
+                .wait()
+                .unwrap();
+            let report = pull_actions(&other, remote, &[*entry.key()]);
+            let why = format!("has {len} bytes, which has 6");
+            assert!(report.left_out[0].why.contains(&why), "{}", report.left_out[0]);
+            assert_eq!(report.actions, 0);
         });
     }
 }

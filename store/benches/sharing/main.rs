@@ -1,8 +1,10 @@
 //! How fast stores travel: push, pull and a push of nothing through a directory, export and import of a bundle, next to
-//! plain files and `tar` in the same run. Prints tables.
+//! plain files and `tar` in the same run. Prints tables, and how many system calls a tenth of it takes per blob.
 //!
 //! `cargo bench -p artifact-store --bench sharing [-- DIRECTORY [small|text|noise]]`: everything is made below the
 //! directory, the system's temporary one if none is given. Takes about 6 GB there.
+
+mod system_calls;
 
 use artifact_store::bundle::{ExportOptions, ImportOptions, export, import};
 use artifact_store::remote::{DirectoryRemote, PullOptions, PushOptions, Selection, pull, push};
@@ -19,7 +21,11 @@ use std::time::{Duration, Instant};
 type Outcome<T = ()> = Result<T, Box<dyn std::error::Error>>;
 
 fn main() -> Outcome {
-    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--"));
+    let mut arguments = std::env::args().skip(1).filter(|argument| !argument.starts_with("--")).peekable();
+    if arguments.next_if(|first| first == system_calls::COUNTED).is_some() {
+        let (way, directory) = (arguments.next().unwrap_or_default(), arguments.next().unwrap_or_default());
+        return system_calls::move_once(&way, Path::new(&directory));
+    }
     let directory = arguments.next().map_or_else(std::env::temp_dir, Into::into);
     let only = arguments.next();
     println!(
@@ -102,7 +108,19 @@ impl Workload {
         println!("    pull of nothing             {:>9.1} ms", milliseconds(took));
         drop(pulled);
         std::fs::remove_dir_all(scratch.join("copy"))?;
-        self.bundle(scratch, &store, &all)
+        self.bundle(scratch, &store, &all)?;
+        self.system_calls(scratch)
+    }
+
+    /// Counted with a tenth of it: counting takes longer than what is counted.
+    fn system_calls(&self, scratch: &Path) -> Outcome {
+        let tenth = Self { steps: self.steps / 10, ..*self };
+        let directory = scratch.join("counted");
+        tenth.build(&Store::open(directory.join("store"), &Options::default())?)?;
+        tenth.plain_files(&directory.join("files"))?;
+        let archive = directory.join("archive.tar");
+        run("tar", &["-cf", &archive.to_string_lossy(), "files"], &directory)?;
+        system_calls::print(&directory, tenth.steps * tenth.blobs_per_step, &archive)
     }
 
     fn bundle(&self, scratch: &Path, store: &Store, all: &Selection) -> Outcome {
