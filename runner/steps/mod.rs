@@ -219,6 +219,15 @@ pub fn execute(
     }
 }
 
+/// After a step `policy` failed that several points share: sets apart what fails in it. Gives whether the others have another
+/// step now, and the points whose questions failed a failure of their own.
+///
+/// # Errors
+/// `Interrupted` when `cancel` was set; whatever is no failure of a question.
+pub fn ask_apart(context: &Context, point: &Point, inputs: &Inputs, cancel: &AtomicBool) -> Result<bool> {
+    policy::ask_apart(context, point, inputs, cancel)
+}
+
 /// Takes from a known step what a build says of it: the notices of a hardware file or a graph, the finish time of a run.
 ///
 /// # Errors
