@@ -258,8 +258,7 @@ fn a_policy_that_fails_fails_its_points_and_leaves_the_store_whole() {
 fn a_policy_that_fails_for_one_size_fails_that_size_and_no_other() {
     let Some(plugin) = c("tests/policy/mischief.c", &[]) else { return };
     for mischief in ["crash", "come back twice", "nan", "refuse"] {
-        let study =
-            Study::new(&json!({ "plugin": "./tuner.so", "config": format!("at 65536 {mischief}") }));
+        let study = Study::new(&json!({ "plugin": "./tuner.so", "config": format!("at 65536 {mischief}") }));
         study.write("tuner.so", &plugin);
         let build = study.build("--keep-going");
         let said = build.said();
