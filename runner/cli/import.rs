@@ -13,6 +13,7 @@ use tempfile::TempDir;
 use crate::error::Result;
 use crate::exec::{Adopted, adopt};
 use crate::files;
+use crate::steps::plugin_pin_when_received;
 
 use super::interrupt::leave_on_signal;
 use super::received::received;
@@ -23,7 +24,7 @@ use super::{Global, legacy, locate};
 /// Take over results from a bundle or from another store's directory.
 ///
 /// Of a bundle everything is checked before any of its records is used. Where two stores disagree about what an action
-/// gives, both sides are reported and this store stays as it is.
+/// gives, both sides are reported and this store stays as it is. Plugins come as data: they run only when they are allowed.
 #[derive(Debug, Args)]
 #[command(after_help = "\
 Examples:
@@ -122,8 +123,9 @@ fn bundle(
 fn directory(ui: &Ui, store: &Store, options: PullOptions, from: &Path) -> Result<(Transfer, Adopted)> {
     let other = from.display().to_string();
     let bar = Bar::new(ui);
-    let merged = import_dir(store, from, &options, &mut |progress| bar.show(progress))
-        .map_err(|e| failed(e, store, &other))?;
+    let merged =
+        import_dir(store, from, &options, &plugin_pin_when_received, &mut |progress| bar.show(progress))
+            .map_err(|e| failed(e, store, &other))?;
     drop(bar);
     for name in &merged.roots_kept {
         ui.warn(format!("root {name} is another build there; it stays as it is here"));

@@ -194,6 +194,7 @@ impl<'a> Scheduler<'a> {
             }
             Err(e) if e.kind() == ErrorKind::Interrupted => Attempt::Resolved(Some(key), Resolved::Skipped),
             Err(e) if self.attempt_again(task, Some(key), &e) => Attempt::Parked,
+            Err(e) if self.comes_apart(task, &key, &inputs, &e) => Attempt::Parked,
             Err(e) => {
                 let finished = Finished::new(task, StepStatus::Failed, Some(key));
                 tell(report, Finished { derivation: Some(derivation), ..finished });
@@ -279,6 +280,27 @@ impl<'a> Scheduler<'a> {
                 state.ready.push(need);
             }
         }
+        drop(state);
+        self.changed.notify_all();
+        true
+    }
+
+    /// Whether a step failed for some of the points that share it. Each of them makes its key again, then, and those for which
+    /// it failed fail by that. Of no use to a build that stops at the first failure.
+    fn comes_apart(&self, task: Task, key: &ActionKey, inputs: &Inputs, e: &Error) -> bool {
+        if !self.keep_going || task.kind != StepKind::Policy || e.kind() != ErrorKind::Failed {
+            return false;
+        }
+        let point = &self.points[task.point];
+        let apart = guarded(task, || steps::ask_apart(self.context, point, inputs, self.cancel));
+        if !matches!(apart, Ok(true)) {
+            return false;
+        }
+        let mut state = self.lock();
+        if let Some(Slot::InProgress(waiting)) = state.slots.remove(key) {
+            state.ready.extend(waiting);
+        }
+        state.ready.push(task);
         drop(state);
         self.changed.notify_all();
         true

@@ -48,7 +48,14 @@ pub fn added_plugins(store: &Store) -> Result<Vec<AddedPlugin>> {
         }
     }
     added.sort_by(|a, b| (&a.name, !a.may_run).cmp(&(&b.name, !b.may_run)));
+    // One that was added here and came as well is the one that was added.
+    added.dedup_by(|came, added| came.name == added.name && came.digest == added.digest);
     Ok(added)
+}
+
+/// The name under which a pin comes that another store has: who let a plugin run there has not let it run here.
+pub fn plugin_pin_when_received(pin: &str) -> String {
+    pin.strip_prefix(MAY_RUN).map_or_else(|| pin.to_owned(), |name| format!("{CAME}{name}"))
 }
 
 /// Holds a plugin under a name, in place of one that has it already where that is wanted.

@@ -87,7 +87,7 @@ impl Check<'_> {
         };
         let Known { workload, demand, placement } = known;
         let policy = sources.policy(&point.policy)?;
-        let (questions, asked) = match self.asked.together(point, policy) {
+        let (questions, asked) = match self.asked.together(point, policy)? {
             Some(questions) => (Arc::clone(&questions), questions.digest),
             None => (Arc::new(Questions::of(policy, demand.questions())), made_of),
         };
@@ -102,7 +102,7 @@ impl Check<'_> {
                     &spec,
                     point,
                     placement,
-                    &questions,
+                    &questions.list,
                     &self.cancel,
                 )?)
             }

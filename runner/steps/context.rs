@@ -45,7 +45,7 @@ pub struct Context {
     notice_lists: Memo<Digest, Vec<String>>,
     tables: Memo<Digest, DecisionTable>,
     demands: Memo<Digest, Demand>,
-    asked: Demands,
+    pub(super) asked: Demands,
     /// By what points share that share a step `policy`.
     pub(super) policy_steps: Memo<PolicyStep, Derivation>,
     /// The policies that have been asked.
@@ -127,9 +127,12 @@ impl Context {
     }
 
     /// What the policy of a point is asked in its step.
+    ///
+    /// # Errors
+    /// That of a question of this point that was set apart; a demand that cannot be read.
     pub(super) fn questions(&self, point: &Point, inputs: &Inputs) -> Result<Arc<Questions>> {
         let found = self.sources.policy(&point.policy)?;
-        match self.asked.together(point, found) {
+        match self.asked.together(point, found)? {
             Some(questions) => Ok(questions),
             None => Ok(Arc::new(Questions::of(found, self.demand(point, inputs)?.questions()))),
         }

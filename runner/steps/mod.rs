@@ -38,7 +38,7 @@ use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
-pub use added::{AddedPlugin, Origin, add_plugin, added_plugins};
+pub use added::{AddedPlugin, Origin, add_plugin, added_plugins, plugin_pin_when_received};
 pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};
@@ -217,6 +217,15 @@ pub fn execute(
         StepKind::Configs => configs::execute(context, point, inputs),
         StepKind::Run => run::execute(context, point, inputs, cancel, progress),
     }
+}
+
+/// After a step `policy` failed that several points share: sets apart what fails in it. Gives whether the others have another
+/// step now, and the points whose questions failed a failure of their own.
+///
+/// # Errors
+/// `Interrupted` when `cancel` was set; whatever is no failure of a question.
+pub fn ask_apart(context: &Context, point: &Point, inputs: &Inputs, cancel: &AtomicBool) -> Result<bool> {
+    policy::ask_apart(context, point, inputs, cancel)
 }
 
 /// Takes from a known step what a build says of it: the notices of a hardware file or a graph, the finish time of a run.

@@ -6,8 +6,10 @@
 //! count, choice of dimensions and the overrides of the system file. Only the algorithms are in what comes after:
 //! who decides the same, or for another reason, executes nothing again.
 
+use std::collections::BTreeMap;
 use std::sync::Arc;
-use std::sync::atomic::AtomicBool;
+use std::sync::atomic::{AtomicBool, Ordering};
+use std::time::{Duration, Instant};
 
 use artifact_store::OutputKind;
 use astra_policy::Collective;
@@ -16,11 +18,10 @@ use serde_json::{Value, json};
 use crate::astrasim::{self, ConfigRequest};
 use crate::decision::{self, Decider, Situation};
 use crate::derivation::{Preimage, StepKind};
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::hw::NetworkSpec;
 use crate::recipe::Point;
 
-use super::demand::Questions;
 use super::placement::{self, Placement};
 use super::policies::{FoundPolicy, Kind, Sessions};
 use super::{Context, Derivation, Inputs, Produced, et, hw};
@@ -94,10 +95,58 @@ pub(super) fn execute(
     let placement = Placement::find(context, inputs)?;
     let questions = context.questions(point, inputs)?;
     let found = context.sources.policy(&point.policy)?;
-    let table = table(&context.sessions, found, &spec, point, placement.as_ref(), &questions, cancel)?;
+    let table = table(&context.sessions, found, &spec, point, placement.as_ref(), &questions.list, cancel)?;
     let mut produced = Produced::default();
     produced.output(OutputKind::Blob, DECISIONS, table.encode());
     Ok(produced)
+}
+
+/// How long questions that fail may take altogether until the rest is not asked any more: some that hang, thousands that crash.
+const PATIENCE: Duration = Duration::from_secs(60);
+
+/// After the step failed that asks for several points together: asks each question alone, and sets apart those that fail, so
+/// that the step of the others is another one. Gives whether there are any.
+///
+/// # Errors
+/// When it is interrupted; whatever is no failure of a question.
+pub(super) fn ask_apart(
+    context: &Context,
+    point: &Point,
+    inputs: &Inputs,
+    cancel: &AtomicBool,
+) -> Result<bool> {
+    let found = context.sources.policy(&point.policy)?;
+    let Some(together) = context.asked.together(point, found)?.filter(|all| all.list.len() > 1) else {
+        return Ok(false);
+    };
+    let spec = context.spec(inputs.output(StepKind::Hw, hw::OUTPUT)?)?;
+    let placement = Placement::find(context, inputs)?;
+    let mut failed = BTreeMap::new();
+    let mut spent = Duration::ZERO;
+    for question in &together.list {
+        if cancel.load(Ordering::Relaxed) {
+            return Err(Error::new(ErrorKind::Interrupted, "interrupted"));
+        }
+        if spent > PATIENCE {
+            let seconds = spent.as_secs();
+            let error = format!("not asked any more: other questions failed for {seconds} s");
+            failed.insert(question.clone(), Error::failed(error).in_file(point.policy.plugin.as_str()));
+            continue;
+        }
+        let began = Instant::now();
+        let alone = std::slice::from_ref(question);
+        match table(&context.sessions, found, &spec, point, placement.as_ref(), alone, cancel) {
+            Ok(_) => {}
+            Err(e) if e.kind() == ErrorKind::Failed => {
+                spent += began.elapsed();
+                failed.insert(question.clone(), e);
+            }
+            Err(e) => return Err(e),
+        }
+    }
+    let any = !failed.is_empty();
+    context.asked.set_apart(point, failed);
+    Ok(any)
 }
 
 /// Decides about questions.
@@ -107,7 +156,7 @@ pub(super) fn table(
     spec: &NetworkSpec,
     point: &Point,
     placement: Option<&Placement>,
-    questions: &Questions,
+    questions: &[decision::Question],
     cancel: &AtomicBool,
 ) -> Result<decision::DecisionTable> {
     let request = placement::request(spec, point, placement)?;
@@ -115,11 +164,11 @@ pub(super) fn table(
     let situation = situation(spec, &layout, point);
     let blame = |error| point.blame(error);
     match &found.kind {
-        Kind::Default => decision::decide(&situation, &questions.list, Decider::Default).map_err(blame),
-        Kind::Best => decision::decide(&situation, &questions.list, Decider::Best(cancel)).map_err(blame),
+        Kind::Default => decision::decide(&situation, questions, Decider::Default).map_err(blame),
+        Kind::Best => decision::decide(&situation, questions, Decider::Best(cancel)).map_err(blame),
         Kind::Asked(source) => {
             let mut ask = |requests: &[_]| sessions.ask(source, found, requests);
-            decision::decide(&situation, &questions.list, Decider::Policy(&mut ask)).map_err(blame)
+            decision::decide(&situation, questions, Decider::Policy(&mut ask)).map_err(blame)
         }
     }
 }

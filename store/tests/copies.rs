@@ -113,7 +113,7 @@ fn a_copy_of_two_states_is_refused_to_everybody_and_changes_nothing() {
     let reading = Options { read_only: true, ..Options::default() };
     assert_eq!(Store::open(&torn, &reading).unwrap_err().kind(), ErrorKind::Corrupt);
     let other = Store::open(place.beside("other"), &Options::default()).unwrap();
-    let error = import_dir(&other, &torn, &PullOptions::default(), &mut |_| {}).unwrap_err();
+    let error = import_dir(&other, &torn, &PullOptions::default(), &str::to_owned, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("copied here while somebody wrote to it"), "{error}");
     assert_eq!(other.stats().unwrap().actions, 0);
 }

@@ -255,6 +255,29 @@ fn a_policy_that_fails_fails_its_points_and_leaves_the_store_whole() {
 }
 
 #[test]
+fn a_policy_that_fails_for_one_size_fails_that_size_and_no_other() {
+    let Some(plugin) = c("tests/policy/mischief.c", &[]) else { return };
+    for mischief in ["crash", "come back twice", "nan", "refuse"] {
+        let study = Study::new(&json!({ "plugin": "./tuner.so", "config": format!("at 65536 {mischief}") }));
+        study.write("tuner.so", &plugin);
+        let build = study.build("--keep-going");
+        let said = build.said();
+        assert_eq!(build.output.status.code(), Some(1), "{mischief}: {said}");
+        assert!(said.contains("tuner.so: all_reduce of 65536 bytes on 8 ranks"), "{mischief}: {said}");
+        assert_eq!(build.simulated(), ["size=1 MiB", "size=16 KiB", "size=256 KiB"], "{mischief}");
+        let executed = [("hw", 1), ("et", 4), ("policy", 1), ("configs", 1), ("run", 3)];
+        assert_eq!(build.executed(), executed.into(), "{mischief}");
+        let points = build.events.last().unwrap()["points"].as_array().unwrap();
+        let failed: Vec<&str> =
+            points.iter().filter_map(|p| p["error"].as_str().and(p["name"].as_str())).collect();
+        assert_eq!(failed, ["size=64 KiB"], "{mischief}: {points:?}");
+        // What succeeded is known; what failed is tried again, and no decision of it was kept.
+        let again = study.build("--keep-going");
+        assert_eq!((again.output.status.code(), again.executed()), (Some(1), [].into()), "{mischief}");
+    }
+}
+
+#[test]
 fn what_is_no_library_is_refused_with_its_name() {
     let study = Study::new(&json!({ "plugin": "./tuner.so" }));
     study.write("tuner.so", b"this is text");

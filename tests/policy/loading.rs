@@ -1,8 +1,8 @@
-//! Files that are no policy, or one of another version.
+//! Files that are no policy, or one of another version; and a policy asked by a host of another version.
 
 use astra_store::ErrorKind;
 
-use crate::plugins::{c, impatient, open, open_within};
+use crate::plugins::{c, impatient, open, open_within, printed_by_c, rust};
 
 fn refused(name: &str, bytes: &artifact_store::SharedBytes) -> String {
     let error = open(name, bytes, "").unwrap_err();
@@ -68,4 +68,33 @@ fn a_policy_that_fails_while_it_is_opened_is_named() {
     let silent = open_within(impatient(), "mischief.so", &plugin, "hang in open").unwrap_err();
     assert_eq!(silent.to_string(), "mischief.so: the policy did not answer within 3 s");
     assert_eq!(text("open with 9"), "mischief.so: the policy returned 9 from `open`, which means nothing");
+}
+
+#[test]
+fn the_sdk_serves_a_newer_host_and_refuses_an_older_one() {
+    let plugin = rust("examples/policies/by-size");
+    let Some(printed) = printed_by_c("tests/policy/host.c", &["-ldl"], &plugin) else { return };
+    let told: Vec<(&str, &str)> = printed.lines().filter_map(|line| line.split_once(": ")).collect();
+    let expected = [
+        ("newer", "0, 2 dimensions, 4 costs, 0 outside: "),
+        // It has no column for `direct`.
+        ("fewer algorithms", "0, 2 dimensions, 2 costs, 0 outside: "),
+        (
+            "older request",
+            "-1, 0 dimensions, 0 costs, 0 outside: the host's request is 104 bytes, of version 1 are 112",
+        ),
+        (
+            "older dimensions",
+            "-1, 0 dimensions, 0 costs, 0 outside: the host's dimensions are 48 bytes apart",
+        ),
+        (
+            "older answer",
+            "-1, 0 dimensions, 0 costs, 0 outside: the host's answer is 72 bytes, of version 1 are 80",
+        ),
+        (
+            "unheard of",
+            "-1, 0 dimensions, 0 costs, 0 outside: was built before collective 9 existed; build it with a newer SDK",
+        ),
+    ];
+    assert_eq!(told, expected);
 }

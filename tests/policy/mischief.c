@@ -1,4 +1,5 @@
-/* A policy that does what its configuration says, and nothing good. Compiled by the tests. */
+/* A policy that does what its configuration says, and nothing good; after `at BYTES ` for collectives of that size only.
+   Compiled by the tests. */
 #define _DEFAULT_SOURCE
 #include "astra_policy.h"
 
@@ -10,10 +11,12 @@
 #include <unistd.h>
 
 static char mischief[256];
+static uint64_t at_bytes;
 static unsigned asked;
+static int behaves;
 
 static int is(const char *word) {
-    return strcmp(mischief, word) == 0;
+    return !behaves && strcmp(mischief, word) == 0;
 }
 
 static int32_t open_policy(astra_policy_text config, void **context, astra_policy_buffer *error) {
@@ -23,6 +26,11 @@ static int32_t open_policy(astra_policy_text config, void **context, astra_polic
     }
     memcpy(mischief, config.data, config.len);
     mischief[config.len] = '\0';
+    if (strncmp(mischief, "at ", 3) == 0) {
+        char *word;
+        at_bytes = strtoull(mischief + 3, &word, 10);
+        memmove(mischief, word + 1, strlen(word));
+    }
     if (is("crash in open")) {
         *(volatile int *)NULL = 1;
     }
@@ -164,6 +172,7 @@ static void misplace(const astra_policy_request *request, astra_policy_answer *a
 static int32_t decide(void *context, const astra_policy_request *request, astra_policy_answer *answer,
                       astra_policy_buffer *error) {
     (void)context;
+    behaves = at_bytes != 0 && request->payload_bytes != at_bytes;
     trouble(request);
     if (is("refuse")) {
         astra_policy_write(error, "no row for this size");

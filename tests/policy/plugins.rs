@@ -36,16 +36,30 @@ fn once(how: String, build: impl FnOnce() -> Option<PathBuf>) -> Option<SharedBy
 pub(crate) fn c(file: &str, flags: &[&str]) -> Option<SharedBytes> {
     once(format!("{file} {}", flags.join(" ")), || {
         let out = output(&format!("{}{}.so", file.replace('/', "-"), flags.concat().replace(['/', '"'], "")));
-        let strict = ["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1", "-shared", "-fPIC"];
-        let mut cc = Command::new("cc");
-        cc.args(strict).args(flags).arg("-I").arg(root().join("plugins/abi/include"));
-        let Ok(done) = cc.arg(root().join(file)).arg("-o").arg(&out).output() else {
-            eprintln!("SKIPPED: no C compiler `cc`, so {file} was not tried");
-            return None;
-        };
-        assert!(done.status.success(), "{file}: {}", String::from_utf8_lossy(&done.stderr));
-        Some(out)
+        cc(file, &[&["-shared", "-fPIC"], flags].concat(), &out)
     })
+}
+
+/// What a program from a C file of this repository prints that is given a file with these bytes; nothing without a compiler.
+pub(crate) fn printed_by_c(file: &str, flags: &[&str], bytes: &[u8]) -> Option<String> {
+    let program = cc(file, flags, &output(&file.replace('/', "-")))?;
+    let given = output("given.so");
+    std::fs::write(&given, bytes).unwrap();
+    let done = Command::new(program).arg(given).output().unwrap();
+    assert!(done.status.success(), "{file}: {:?}", done.status);
+    Some(String::from_utf8(done.stdout).unwrap())
+}
+
+fn cc(file: &str, flags: &[&str], out: &Path) -> Option<PathBuf> {
+    let strict = ["-std=c11", "-Wall", "-Wextra", "-pedantic", "-Werror", "-O1"];
+    let mut cc = Command::new("cc");
+    cc.args(strict).arg("-I").arg(root().join("plugins/abi/include")).arg(root().join(file));
+    let Ok(done) = cc.args(flags).arg("-o").arg(out).output() else {
+        eprintln!("SKIPPED: no C compiler `cc`, so {file} was not tried");
+        return None;
+    };
+    assert!(done.status.success(), "{file}: {}", String::from_utf8_lossy(&done.stderr));
+    Some(out.to_owned())
 }
 
 /// The plugin of a Rust crate of this repository that stands alone.

@@ -140,3 +140,32 @@ fn a_library_that_came_by_pull_runs_only_when_it_is_allowed() {
     there.recipe(&json!({ "plugin": "tuner" }), &SIZES[..2]);
     there.built();
 }
+
+#[test]
+fn a_plugin_of_a_store_that_is_merged_runs_only_when_it_is_allowed() {
+    let Some(plugin) = c(EXAMPLE, &[]) else { return };
+    let policy = json!({ "plugin": "tuner" });
+    let (here, there) = (Study::new(&policy), Study::new(&policy));
+    here.write("own.so", &plugin);
+    assert!(here.run("plugin add own.so --name tuner").status.success());
+    here.recipe(&policy, &SIZES[..2]);
+    here.built();
+    let import = format!("import {}", here.path().join("store").display());
+    for _ in 0..2 {
+        let imported = there.run(&import);
+        assert!(imported.status.success(), "{}", said(&imported));
+    }
+    // What was decided there is known here. What was not, is not decided here.
+    there.recipe(&policy, &SIZES[..2]);
+    assert_eq!(there.built().executed(), [].into());
+    there.recipe(&policy, &SIZES);
+    let refused = there.build("");
+    assert!(refused.said().contains("came with content from elsewhere"), "{}", refused.said());
+    let allowed = there.build(&format!("--allow-plugin {}", Digest::of(&plugin)));
+    assert!(allowed.output.status.success(), "{}", allowed.said());
+    // A store that has added the file itself goes on running it, and lists it once.
+    assert!(here.run(&format!("import {}", there.path().join("store").display())).status.success());
+    let listed: Value = serde_json::from_slice(&here.run("--json plugin ls").stdout).unwrap();
+    let may_run: Vec<&Value> = listed["added"].as_array().unwrap().iter().map(|p| &p["may_run"]).collect();
+    assert_eq!(may_run, [&json!(true)]);
+}

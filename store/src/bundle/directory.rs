@@ -6,7 +6,7 @@ use crate::options::Options;
 use crate::publish::Publication;
 use crate::record::OutputKind;
 use crate::remote::{Progress, PullOptions, PullReport, Selection, StoreRemote, pull};
-use crate::root::Root;
+use crate::root::{PIN_PREFIX, Root};
 use crate::store::Store;
 use std::path::Path;
 
@@ -22,7 +22,8 @@ pub struct MergeReport {
 }
 
 /// Brings everything that another store has: blobs, records with their provenance, and roots. Where the two disagree,
-/// this one stays as it is. In a dry run the roots are those whose names are not here.
+/// this one stays as it is. A pin comes under the name that `pinned_as` gives it. In a dry run the roots are those whose names
+/// are not here.
 ///
 /// # Errors
 /// The directory is not a store, is this one, or cannot be read; this one cannot be written.
@@ -30,6 +31,7 @@ pub fn import_dir(
     store: &Store,
     directory: &Path,
     options: &PullOptions,
+    pinned_as: &dyn Fn(&str) -> String,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<MergeReport> {
     let same = |path: &Path| path.canonicalize().map_err(|e| Error::io("look at the directory", path, &e));
@@ -46,6 +48,10 @@ pub fn import_dir(
     let mut report = MergeReport { pulled, ..MergeReport::default() };
     let mut new = Vec::new();
     for (name, root) in roots {
+        let name = match name.strip_prefix(PIN_PREFIX) {
+            Some(pin) => format!("{PIN_PREFIX}{}", pinned_as(pin)),
+            None => name,
+        };
         match store.root(&name)? {
             Some(ours) if ours.target == root.target => {}
             Some(_) => report.roots_kept.push(name),

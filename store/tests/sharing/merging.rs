@@ -12,14 +12,16 @@ fn what_both_have_built_is_here_afterwards_roots_and_provenance_included() {
     let (our_blobs, our_actions) = publish_a_build(&store, "ours", 1);
     let (their_blobs, their_actions) = publish_a_build(&other, "theirs", 11);
     drop(other);
-    let report = import_dir(&store, &there.path(), &PullOptions::default(), &mut |_| {}).unwrap();
+    let report =
+        import_dir(&store, &there.path(), &PullOptions::default(), &str::to_owned, &mut |_| {}).unwrap();
     assert_eq!((report.pulled.actions, report.pulled.blobs), (3, 5));
     assert_eq!((report.roots, report.roots_kept), (vec!["theirs".to_owned()], vec![]));
     assert_whole(&store, &our_actions, &our_blobs);
     assert_whole(&store, &their_actions, &their_blobs);
     assert_eq!(store.provenance(&their_actions[0]).unwrap().unwrap().host, "here");
     assert_eq!(store.roots().unwrap().len(), 2);
-    let again = import_dir(&store, &there.path(), &PullOptions::default(), &mut |_| {}).unwrap();
+    let again =
+        import_dir(&store, &there.path(), &PullOptions::default(), &str::to_owned, &mut |_| {}).unwrap();
     assert_eq!((again.pulled.actions, again.pulled.blobs, again.roots.len()), (0, 0, 0));
 }
 
@@ -32,7 +34,8 @@ fn where_two_stores_disagree_both_are_named_and_ours_stays() {
         store.publish(publication).wait().unwrap();
     }
     drop(other);
-    let report = import_dir(&store, &there.path(), &PullOptions::default(), &mut |_| {}).unwrap();
+    let report =
+        import_dir(&store, &there.path(), &PullOptions::default(), &str::to_owned, &mut |_| {}).unwrap();
     let [disagreement] = &report.pulled.disagreements[..] else { panic!("{:?}", report.pulled) };
     assert!(disagreement.our_provenance.is_some() && disagreement.their_provenance.is_some());
     assert_eq!(store.record(&disagreement.key).unwrap().unwrap().outputs["0"].digest, Digest::of(b"ours"));
@@ -43,9 +46,12 @@ fn where_two_stores_disagree_both_are_named_and_ours_stays() {
 #[test]
 fn a_directory_that_is_no_store_or_this_one_is_refused() {
     let (place, store) = fresh();
-    let error = import_dir(&store, &place.beside("empty"), &PullOptions::default(), &mut |_| {}).unwrap_err();
+    let error =
+        import_dir(&store, &place.beside("empty"), &PullOptions::default(), &str::to_owned, &mut |_| {})
+            .unwrap_err();
     assert_eq!(error.kind(), ErrorKind::NotAStore);
-    let error = import_dir(&store, &place.path(), &PullOptions::default(), &mut |_| {}).unwrap_err();
+    let error =
+        import_dir(&store, &place.path(), &PullOptions::default(), &str::to_owned, &mut |_| {}).unwrap_err();
     assert!(error.to_string().contains("this is the store itself"), "{error}");
 }
 
@@ -55,7 +61,7 @@ fn a_store_of_an_older_format_is_refused_with_what_to_do_and_then_merged() {
     let other = Place::new();
     let (blobs, actions) = publish_a_build(&other.open(), "there", 1);
     std::fs::write(other.path().join("FORMAT"), "format 1\n").unwrap();
-    let merge = || import_dir(&store, &other.path(), &PullOptions::default(), &mut |_| {});
+    let merge = || import_dir(&store, &other.path(), &PullOptions::default(), &str::to_owned, &mut |_| {});
     let error = merge().unwrap_err();
     assert!(error.to_string().contains("old format 1"), "{error}");
     assert!(error.hint_text().unwrap().contains("open it for writing once"), "{error:?}");
