@@ -34,6 +34,14 @@ pub struct SimPaths {
     pub comm_groups: Option<PathBuf>,
 }
 
+/// The word that stands for no file of groups.
+pub const NO_GROUPS: &str = "empty";
+
+/// The file of groups that the original takes a name for: it looks for [`NO_GROUPS`] anywhere in it.
+pub fn comm_groups_named(name: &str) -> Option<PathBuf> {
+    (!name.contains(NO_GROUPS)).then(|| PathBuf::from(name))
+}
+
 /// How files are simulated: what the original says with its options and with the choice of its binary.
 #[derive(Clone, Copy, Debug, PartialEq)]
 pub struct SimSettings {
@@ -123,15 +131,19 @@ impl SimFiles {
         notice: &mut dyn FnMut(Notice),
     ) -> Result<Self> {
         let SimConfiguration { network: network_file, system: system_file, remote_memory } = &configuration;
+        let mut tell = |file: &SimFile, notices: Vec<Notice>| {
+            let named = |n: Notice| Notice::new(format!("{}: {}", file.name, n.key), n.message);
+            notices.into_iter().map(named).for_each(&mut *notice);
+        };
         let (network, notices) = NetworkFile::parse(&network_file.bytes, &network_file.name)?;
-        notices.into_iter().for_each(&mut *notice);
+        tell(network_file, notices);
         let network = network.network(settings.network_model);
         let memory = match remote_memory {
             Some(file) => astrasim::read_remote_memory(&file.bytes, &file.name)?,
             None => RemoteMemory::None,
         };
         let (system, notices) = SystemFile::parse(&system_file.bytes, &system_file.name)?;
-        notices.into_iter().for_each(&mut *notice);
+        tell(system_file, notices);
         let ranks = network.check().map_err(|(dimension, problem)| {
             let place = dimension.map(|d| format!("dimension {d}: ")).unwrap_or_default();
             Error::input(format!("{place}{problem}")).in_file(&network_file.name)

@@ -14,6 +14,7 @@ Needs Python 3.9, the program `astra-store` ($ASTRA_STORE_BINARY, else the one o
 import atexit
 import hashlib
 import json
+import math
 import os
 import re
 import shutil
@@ -74,7 +75,8 @@ def run_cache_astrasim(
     if isinstance(hw_obj, str):
         raise TypeError("run_cache_astrasim expects a parsed HWConfig object, not a path")
     comm = str(comm).lower()
-    npus_count, size_bytes = int(npus_count), int(size_bytes)
+    npus_count = _count("npus_count", npus_count, (1 << 32) - 1)
+    size_bytes = _count("size_bytes", size_bytes, (1 << 63) - 1)
     document = _hardware(hw_obj)
     part = _part(npus_count, axes_filter, transform_2d_to_1d)
     if not workload_prefix and manifest_json_path:
@@ -227,7 +229,7 @@ def _hardware(hw_obj, faulty_links=None):
 def _dimension(dimension):
     bandwidth = float(getattr(dimension, "effective_bandwidth", None) or dimension.bandwidth)
     latency = float(dimension.latency)
-    if bandwidth <= 0 or latency <= 0:
+    if not (0 < bandwidth < math.inf and 0 < latency < math.inf):
         raise ValueError("Invalid intra-node IB/LL computed from HW config")
     size = getattr(dimension, "size_2d", None)
     described = {
@@ -283,6 +285,13 @@ def _backend(astra, hw_obj):
     if found:
         backend["sys_options"] = found
     return backend
+
+
+def _count(name, value, most):
+    count = int(value)
+    if not 0 <= count <= most:
+        raise ValueError(f"{name} is {count}, expected a whole number from 0 to {most}")
+    return count
 
 
 def _number(value, default=None):
@@ -547,6 +556,11 @@ class _Server:
                 return self.process.stdout.readline()
             except (BrokenPipeError, ValueError):
                 return b""
+            except BaseException:
+                # Interrupted, as by Ctrl-C: what is still to come would be taken for the answer to the next request.
+                self.process.kill()
+                self._close_pipes()
+                raise
 
     def close(self):
         """Ends the process by the end of its input; gives its exit code."""
@@ -574,7 +588,7 @@ def _ask(request, engine=True):
     """The answer to a request. What is wrong is a ValueError if it is the request, else an AstraStoreError."""
     if engine:
         request["engine"] = {"dialect": os.environ.get(_DIALECT) or _DEFAULT_DIALECT}
-    line = json.dumps(request).encode() + b"\n"
+    line = json.dumps(request, allow_nan=False).encode() + b"\n"
     # A process that was ended by somebody is started again, once.
     for _ in range(2):
         key, server = _server()
@@ -587,7 +601,10 @@ def _ask(request, engine=True):
                 del _servers[key]
     else:
         raise AstraStoreError(f"`astra-store serve` ended with code {code}; what it said is on stderr")
-    answer = json.loads(answer)
+    try:
+        answer = json.loads(answer)
+    except ValueError:
+        raise AstraStoreError(f"{_program()} is not astra-store, or another version: it answers {answer[:80]!r}") from None
     error = answer.get("error")
     if error is None:
         for notice in answer["ok"].get("notices", ()):

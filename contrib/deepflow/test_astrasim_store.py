@@ -9,6 +9,8 @@ import io
 import json
 import multiprocessing
 import os
+import shutil
+import signal
 import stat
 import subprocess
 import sys
@@ -153,6 +155,12 @@ class Results(Case):
             astrasim_store.run_cache_astrasim(hardware(), "broadcast", 4, MIB)
         with self.assertRaisesRegex(ValueError, "Invalid intra-node"):
             all_reduce(hw=hardware(dimension(latency=0.0)))
+        with self.assertRaisesRegex(ValueError, "Invalid intra-node"):
+            all_reduce(hw=hardware(dimension(bandwidth=float("nan"))))
+        with self.assertRaisesRegex(ValueError, "size_bytes is -1, expected"):
+            all_reduce(-1)
+        with self.assertRaisesRegex(ValueError, "npus_count is -4, expected"):
+            astrasim_store.run_cache_astrasim(hardware(), "all_reduce", -4, MIB)
         with self.assertRaisesRegex(ValueError, "5 ranks are no product"):
             astrasim_store.run_cache_astrasim(hardware(), "all_reduce", 5, MIB)
         with self.assertRaisesRegex(ValueError, "did you mean"):
@@ -161,6 +169,9 @@ class Results(Case):
             astrasim_store.run_astrasim_analytical(None, "s", "n")
         os.environ["ASTRA_STORE_BINARY"] = "/nowhere/astra-store"
         with self.assertRaisesRegex(FileNotFoundError, "ASTRA_STORE_BINARY"):
+            all_reduce()
+        os.environ["ASTRA_STORE_BINARY"] = shutil.which("echo")
+        with self.assertRaisesRegex(astrasim_store.AstraStoreError, "is not astra-store"):
             all_reduce()
 
 
@@ -360,6 +371,19 @@ class Processes(Case):
         server.process.kill()
         server.process.wait()
         self.assertEqual(all_reduce(), first)
+
+    def test_an_answer_that_was_not_waited_for_is_not_given_to_the_next_call(self):
+        first, second = all_reduce(MIB), all_reduce(2 * MIB)
+        (server,) = astrasim_store._servers.values()
+        # It gets the request, and answers only after nobody waits any more.
+        server.process.send_signal(signal.SIGSTOP)
+        self.addCleanup(signal.signal, signal.SIGALRM, signal.signal(signal.SIGALRM, signal.default_int_handler))
+        signal.setitimer(signal.ITIMER_REAL, 0.2)
+        with self.assertRaises(KeyboardInterrupt):
+            all_reduce(MIB)
+        server.process.send_signal(signal.SIGCONT)
+        self.assertEqual(all_reduce(2 * MIB), second)
+        self.assertEqual(all_reduce(MIB), first)
 
     def test_the_process_ends_with_the_program_that_asks(self):
         script = (

@@ -1,4 +1,5 @@
-//! ASTRA-sim's configuration files: which network a run sees, and the text of its files, written and read.
+//! ASTRA-sim's configuration files: which network a run sees, and the text of its files, written and read. Also the lines
+//! that it prints.
 //!
 //! [`layout`] selects dimensions for a rank count, [`decide`] says which algorithms are fixed, the checks say what the
 //! engine cannot simulate of both, [`write()`] makes the files; the `*File` types read such files (ours or anybody's)
@@ -13,6 +14,7 @@ mod layout;
 mod memory;
 mod network_file;
 mod number;
+mod rank_line;
 mod shape;
 mod signature;
 mod system_file;
@@ -26,6 +28,7 @@ pub use groups::{group_numbers, read_groups, write_groups};
 pub use layout::{ConfigRequest, Layout, WrittenDimension, layout};
 pub use memory::read_remote_memory;
 pub use network_file::NetworkFile;
+pub use rank_line::{RankLine, Said, Time};
 pub use signature::Signature;
 pub use system_file::{SystemFile, SystemOptions};
 pub use system_keys::{SystemOverrides, algorithm_key};

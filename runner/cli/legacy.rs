@@ -40,13 +40,8 @@ pub(super) fn import(ui: &Ui, store: &Store, file: &Path) -> Result<()> {
     Ok(())
 }
 
-/// Compares everything that was imported.
-pub(super) fn show(ui: &Ui, store: &Store, dialect: Option<&str>) -> Result<()> {
-    let dialect = dialect.map_or(Ok(Dialect::DeepFlow), |name| {
-        name.parse().map_err(|e: astra_engine::UnknownName| {
-            Error::new(ErrorKind::Usage, e.to_string()).key("--dialect")
-        })
-    })?;
+/// Compares everything that was imported, by the rules of a dialect.
+pub(super) fn show(ui: &Ui, store: &Store, dialect: Dialect) -> Result<()> {
     let settings = SimSettings {
         options: SystemOptions::default(),
         network_model: NetworkModel::CongestionAware,
@@ -75,14 +70,14 @@ pub(super) fn show(ui: &Ui, store: &Store, dialect: Option<&str>) -> Result<()> 
             continue;
         }
         ui.data(|out| {
-            writeln!(out, "{}", cache.file.display())?;
+            writeln!(out, "{} (now: dialect {dialect})", cache.file.display())?;
             table.write(out)
         })?;
         if !cache.left_out.is_empty() {
             ui.say(format!("{} more without times that could be compared", cache.left_out.len()));
         }
     }
-    if ui.json() { ui.json_line(&json!({ "caches": shown })) } else { Ok(()) }
+    if ui.json() { ui.json_line(&json!({ "dialect": dialect.as_str(), "caches": shown })) } else { Ok(()) }
 }
 
 fn table() -> Table {

@@ -8,6 +8,7 @@ mod cat;
 mod completions;
 mod configs;
 mod cross_check;
+mod dialect;
 mod doctor;
 mod et;
 mod export;

@@ -4,6 +4,8 @@ use std::io::{self, Write};
 
 use astra_engine::{Rank, RankReport, Report};
 
+use crate::astrasim::{RankLine, Said};
+
 use super::moments;
 
 /// The lines of all ranks, in the order in which they finish.
@@ -26,25 +28,12 @@ impl RankLines {
     }
 
     fn write_rank(&self, out: &mut dyn Write, rank: Rank, r: &RankReport) -> io::Result<()> {
-        let (finish, exposed) = (r.finish.0, r.exposed.0);
-        let finished =
-            format!("sys[{rank}] finished, {finish} cycles, exposed communication {exposed} cycles.");
-        self.line(out, "workload", "info", &finished)?;
-        let mut statistics = |text: String| self.line(out, "statistics", "info", &text);
-        statistics(format!("sys[{rank}]. Post statistics processing start."))?;
-        statistics(format!("sys[{rank}]. Post statistics processing end."))?;
-        statistics(format!("sys[{rank}], Wall time: {finish}"))?;
-        for (kind, time) in [("GPU", r.gpu), ("CPU", r.cpu), ("Comm", r.comm), ("Remote mem", r.memory)] {
-            if let Some(time) = time {
-                statistics(format!("sys[{rank}], {kind} time: {}", time.0))?;
-            }
-        }
-        match r.overlap {
-            Some(overlap) if overlap.0 > 0 => {
-                statistics(format!("sys[{rank}], Total compute-communication overlap: {}", overlap.0))
-            }
-            _ => Ok(()),
-        }
+        let of = |said| RankLine { rank: rank.0.into(), said }.to_string();
+        self.line(out, "workload", "info", &of(Said::finished(r)))?;
+        let mut statistics = |text: &str| self.line(out, "statistics", "info", text);
+        statistics(&format!("sys[{rank}]. Post statistics processing start."))?;
+        statistics(&format!("sys[{rank}]. Post statistics processing end."))?;
+        Said::times(r).try_for_each(|time| statistics(&of(time)))
     }
 
     fn line(&self, out: &mut dyn Write, logger: &str, level: &str, text: &str) -> io::Result<()> {

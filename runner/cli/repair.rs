@@ -38,15 +38,7 @@ pub(super) struct RepairArgs {
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCode> {
-    if args.rebuild {
-        let directory = locate::existing_directory(global)?;
-        let Rebuilt { rows, unreadable, moved_aside } =
-            quietly(|| Store::rebuild(&directory, &locate::options(ui, global)))?;
-        ui.say(format!(
-            "copied {rows} rows to a new file, with {unreadable} gaps; the old one is {}",
-            moved_aside.display()
-        ));
-    }
+    let rebuilt = args.rebuild.then(|| rebuild(ui, global)).transpose()?;
     let store = locate::open_existing(ui, global)?;
     let cancel = stop_on_signal(*ui, "stopping: what is repaired stays repaired")?;
     let found = store.verify(Depth::Full)?.findings;
@@ -62,7 +54,12 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCod
     let after = store.verify(Depth::Quick)?;
     let remedies = remedies(&store, &after)?;
     if ui.json() {
-        ui.json_line(&described(&repair, &again, &after, &remedies))?;
+        let mut line = described(&repair, &again, &after, &remedies);
+        line["rebuilt"] = rebuilt.as_ref().map_or(Value::Null, |rebuilt| {
+            let Rebuilt { rows, unreadable, moved_aside } = rebuilt;
+            json!({ "rows": rows, "gaps": unreadable, "old_file": moved_aside.display().to_string() })
+        });
+        ui.json_line(&line)?;
     } else {
         ui.data(|out| {
             for finding in &repair.removed {
@@ -83,6 +80,19 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCod
         remedies.iter().for_each(|remedy| ui.say(format!("to make it again: {remedy}")));
     }
     Ok(after.code().into())
+}
+
+/// Copies whatever can be read of the store's file to a new one.
+fn rebuild(ui: &Ui, global: &Global) -> Result<Rebuilt> {
+    let directory = locate::existing_directory(global)?;
+    let rebuilt = quietly(|| Store::rebuild(&directory, &locate::options(ui, global)))
+        .map_err(|e| locate::not_opened(&e, &directory))?;
+    let Rebuilt { rows, unreadable, moved_aside } = &rebuilt;
+    ui.say(format!(
+        "copied {rows} rows to a new file, with {unreadable} gaps; the old one is {}",
+        moved_aside.display()
+    ));
+    Ok(rebuilt)
 }
 
 /// Runs something that meets damage on purpose: that the database panics over it is caught and counted, and of no

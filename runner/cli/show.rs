@@ -5,7 +5,7 @@ mod decisions;
 use std::io::{self, Write};
 
 use artifact_store::{ActionKey, Digest, Found, Store, Tree};
-use astra_engine::{Options, SEMANTIC_VERSION};
+use astra_engine::{Dialect, Options, SEMANTIC_VERSION};
 use clap::Args;
 use serde_json::{Value, json};
 
@@ -18,7 +18,7 @@ use crate::steps::{RecordedRun, recorded_run};
 
 use super::follow::{Followed, TraceArgs, Wanted, follow};
 use super::ui::Ui;
-use super::{Global, legacy, locate, table};
+use super::{Global, dialect, legacy, locate, table};
 
 /// How many links a table shows.
 const SHOWN_LINKS: usize = 20;
@@ -48,7 +48,7 @@ pub(super) struct ShowArgs {
     /// Compare what `import --cache-json` has kept with what a run of its files gives now.
     #[arg(long, conflicts_with_all = ["what", "links", "trace"])]
     legacy: bool,
-    /// With --legacy: whose rules, deepflow (the default) or astra-sim.
+    /// With --legacy: whose rules, deepflow or astra-sim. Default: $ASTRA_STORE_DIALECT, else deepflow.
     #[arg(long, value_name = "DIALECT", requires = "legacy")]
     dialect: Option<String>,
     /// Show what each link carried, the busiest first, and name the bottleneck; needs congestion_aware.
@@ -67,7 +67,10 @@ pub(super) struct ShowArgs {
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
     let store = locate::open_existing(ui, global)?;
-    let Some(what) = &args.what else { return legacy::show(ui, &store, args.dialect.as_deref()) };
+    let Some(what) = &args.what else {
+        let dialect = dialect::asked(args.dialect.as_deref())?;
+        return legacy::show(ui, &store, dialect.unwrap_or(Dialect::DeepFlow));
+    };
     if args.log {
         return show_log(ui, &store, what);
     }

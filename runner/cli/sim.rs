@@ -14,16 +14,13 @@ use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{Lone, LoneOptions};
 use crate::files;
 use crate::report::{LinkReport, nodes_csv, stall_json};
-use crate::sim::{SimFiles, SimPaths, SimSettings};
+use crate::sim::{NO_GROUPS, SimFiles, SimPaths, SimSettings, comm_groups_named};
 
 use super::cache::CacheArgs;
 use super::follow::{Followed, TraceArgs, Wanted, follow};
 use super::rank_lines::RankLines;
 use super::ui::Ui;
-use super::{Global, locate};
-
-/// The variable that says whose rules count where no option does: a program that calls the original passes none.
-const DIALECT: &str = "ASTRA_STORE_DIALECT";
+use super::{Global, dialect, locate};
 
 /// Simulate existing files with the options of the ASTRA-sim analytical binary.
 ///
@@ -52,7 +49,7 @@ pub(super) struct SimArgs {
     #[arg(long, value_name = "FILE")]
     remote_memory_configuration: Option<PathBuf>,
     /// Communicator groups JSON; a name that contains `empty` stands for none.
-    #[arg(long, value_name = "FILE", default_value = "empty")]
+    #[arg(long, value_name = "FILE", default_value = NO_GROUPS)]
     comm_group_configuration: String,
     /// Queues per network dimension.
     #[arg(long, value_name = "N", default_value_t = 1)]
@@ -141,26 +138,16 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &SimArgs, stands_in: bool) -> 
 
 impl SimArgs {
     fn paths(&self) -> SimPaths {
-        let groups = &self.comm_group_configuration;
         SimPaths {
             workload_prefix: self.workload_configuration.clone(),
             system: self.system_configuration.clone(),
             network: self.network_configuration.clone(),
             remote_memory: self.remote_memory_configuration.clone(),
-            comm_groups: (!groups.contains("empty")).then(|| PathBuf::from(groups)),
+            comm_groups: comm_groups_named(&self.comm_group_configuration),
         }
     }
 
     fn settings(&self) -> Result<SimSettings> {
-        let wrong = |place: &str, e: &astra_engine::UnknownName| {
-            Error::new(ErrorKind::Usage, format!("{place}: {e}"))
-        };
-        let variable = std::env::var(DIALECT).ok().filter(|text| !text.is_empty());
-        let (place, dialect) = match (&self.dialect, &variable) {
-            (Some(option), _) => ("--dialect", option.as_str()),
-            (None, Some(variable)) => (DIALECT, variable.as_str()),
-            (None, None) => ("--dialect", Dialect::AstraSim.as_str()),
-        };
         Ok(SimSettings {
             options: SystemOptions {
                 queues_per_dimension: self.num_queues_per_dim,
@@ -170,8 +157,8 @@ impl SimArgs {
             network_model: self
                 .network_model
                 .parse::<NetworkModel>()
-                .map_err(|e| wrong("--network-model", &e))?,
-            dialect: dialect.parse().map_err(|e| wrong(place, &e))?,
+                .map_err(|e| Error::new(ErrorKind::Usage, format!("--network-model: {e}")))?,
+            dialect: dialect::asked(self.dialect.as_deref())?.unwrap_or(Dialect::AstraSim),
         })
     }
 

@@ -5,7 +5,9 @@
 
 use std::time::{Duration, Instant};
 
-use artifact_store::{ActionKey, Blob, Claim, Closure, NewAction, OutputKind, Publication, Root, Store};
+use artifact_store::{
+    ActionKey, Blob, Claim, Closure, ErrorKind, NewAction, OutputKind, Publication, Root, Store,
+};
 use astra_engine::{Options, Report};
 
 use crate::Notice;
@@ -17,9 +19,6 @@ use crate::steps::{self, LoneRun, lone_run};
 
 /// What the roots of such runs are called before the key.
 const PREFIX: &str = "run/";
-
-/// How long to wait before looking again for what another process simulates.
-const PAUSE: Duration = Duration::from_millis(2);
 
 /// How a run is simulated when it has to be. Nothing of this changes what it gives.
 #[derive(Clone, Copy, Debug)]
@@ -77,33 +76,44 @@ impl<'a> Lone<'a> {
             }
             return Ok(Answer { report: result.to_engine(), hit: true, key });
         }
-        let claim = match self.store.is_read_only() {
-            true => None,
-            false => match self.claim()? {
-                Claimed::Mine(claim) => Some(claim),
-                Claimed::Done(result) => return Ok(Answer { report: result.to_engine(), hit: true, key }),
-            },
+        let claim = match self.claim(notice)? {
+            Claimed::Done(result) => return Ok(Answer { report: result.to_engine(), hit: true, key }),
+            Claimed::Mine(claim) => Some(claim),
+            Claimed::Nobodys => None,
         };
         let started = Instant::now();
         let report = files.simulation(options.lint, notice)?.run(&options.engine)?;
         // A rank that finished at time 0 simulated nothing that is worth keeping; the original prints it all the same.
-        if let (Some(claim), Ok(result)) = (claim, RunResult::from_engine(&report)) {
+        if let Ok(result) = RunResult::from_engine(&report)
+            && !self.store.is_read_only()
+        {
             self.publish(Some(Simulated { result, took: started.elapsed(), claim }))?;
         }
         Ok(Answer { report, hit: false, key })
     }
 
-    /// The right to simulate, or what somebody else has simulated meanwhile.
-    fn claim(&self) -> Result<Claimed> {
+    /// The right to simulate, or what somebody else has simulated meanwhile. Who takes too long for it is not waited for:
+    /// simulating twice costs time and nothing else.
+    fn claim(&self, notice: &mut dyn FnMut(Notice)) -> Result<Claimed> {
+        if self.store.is_read_only() {
+            return Ok(Claimed::Nobodys);
+        }
         let key = &self.run.derivation.key;
+        let mut wait = self.store.wait_for_claim(key);
         loop {
             let claim = self.store.claim(key)?;
             if let Some(result) = known(self.store, key)? {
                 return Ok(Claimed::Done(result));
             }
-            match claim {
-                Some(claim) => return Ok(Claimed::Mine(claim)),
-                None => std::thread::sleep(PAUSE),
+            if let Some(claim) = claim {
+                return Ok(Claimed::Mine(claim));
+            }
+            match wait.pause() {
+                Err(e) if e.kind() == ErrorKind::Busy => {
+                    notice(Notice::new(self.origin, format!("{}; simulating here, too", e.message())));
+                    return Ok(Claimed::Nobodys);
+                }
+                waited => waited?,
             }
         }
     }
@@ -127,7 +137,7 @@ impl<'a> Lone<'a> {
             let provenance = steps::provenance(took);
             publication.action =
                 Some(NewAction::new(self.run.derivation.encoded, produced.record, provenance));
-            publication.claim = Some(claim);
+            publication.claim = claim;
         }
         Ok(self.store.publish(publication).wait()?)
     }
@@ -136,12 +146,14 @@ impl<'a> Lone<'a> {
 enum Claimed {
     Mine(Claim),
     Done(RunResult),
+    /// Somebody else's or not to be had: what is simulated is simulated perhaps twice.
+    Nobodys,
 }
 
 struct Simulated {
     result: RunResult,
     took: Duration,
-    claim: Claim,
+    claim: Option<Claim>,
 }
 
 /// What a run gave, if that is known: for callers that remember the keys of runs. Counts as a use of it.

@@ -1,10 +1,10 @@
 //! The figures in what a simulator prints: for each rank when it finished and what it spent its time on.
 //!
-//! The lines are those of ASTRA-sim's analytical simulator, with or without time of day and logger in front. Success is
-//! judged here, by the lines alone: the simulator ends with success also when ranks wait for each other for ever.
+//! Success is judged here, by the lines alone: the simulator ends with success also when ranks wait for each other for ever.
 
 use std::fmt;
 
+use crate::astrasim::{RankLine, Said, Time};
 use crate::report::RunResult;
 
 /// The longest line that can be one of a rank's, in bytes.
@@ -61,7 +61,7 @@ impl Figures {
 
     /// Takes a line into account, if it is one of a rank's.
     pub fn line(&mut self, line: &str) {
-        let Some((rank, said)) = about_rank(line) else { return };
+        let Some(RankLine { rank, said }) = RankLine::parse(line) else { return };
         if let Some(contradiction) = self.take(rank, said) {
             self.contradiction.get_or_insert(contradiction);
         }
@@ -81,12 +81,12 @@ impl Figures {
                 }
                 (&mut rank.finish, cycles, "finish")
             }
-            Said::Wall(time) => (&mut rank.wall, time, "wall time"),
-            Said::Gpu(time) => (&mut rank.gpu, time, "GPU time"),
-            Said::Cpu(time) => (&mut rank.cpu, time, "CPU time"),
-            Said::Comm(time) => (&mut rank.comm, time, "communication time"),
-            Said::Memory(time) => (&mut rank.memory, time, "remote memory time"),
-            Said::Overlap(time) => (&mut rank.overlap, time, "overlap"),
+            Said::Time(Time::Wall, time) => (&mut rank.wall, time, "wall time"),
+            Said::Time(Time::Gpu, time) => (&mut rank.gpu, time, "GPU time"),
+            Said::Time(Time::Cpu, time) => (&mut rank.cpu, time, "CPU time"),
+            Said::Time(Time::Comm, time) => (&mut rank.comm, time, "communication time"),
+            Said::Time(Time::Memory, time) => (&mut rank.memory, time, "remote memory time"),
+            Said::Time(Time::Overlap, time) => (&mut rank.overlap, time, "overlap"),
         };
         known.replace(value).map(|_| format!("the {what} of rank {number} is printed twice"))
     }
@@ -129,42 +129,6 @@ impl Figures {
             finish_order: self.finish_order.clone(),
         })
     }
-}
-
-/// What a line says of a rank.
-#[derive(Clone, Copy, Debug, PartialEq, Eq)]
-enum Said {
-    Finished { cycles: u64, exposed: u64 },
-    Wall(u64),
-    Gpu(u64),
-    Cpu(u64),
-    Comm(u64),
-    Memory(u64),
-    Overlap(u64),
-}
-
-/// The rank that a line is about and what it says of it; nothing of other lines.
-fn about_rank(line: &str) -> Option<(u64, Said)> {
-    let (_, rest) = line.split_once("sys[")?;
-    let (rank, rest) = rest.split_once(']')?;
-    let rank = rank.parse().ok()?;
-    if let Some(finished) = rest.strip_prefix(" finished, ") {
-        let (cycles, exposed) = finished.split_once(" cycles, exposed communication ")?;
-        let exposed = exposed.trim_end().strip_suffix(" cycles.")?;
-        return Some((rank, Said::Finished { cycles: cycles.parse().ok()?, exposed: exposed.parse().ok()? }));
-    }
-    let (what, time) = rest.strip_prefix(", ")?.split_once(": ")?;
-    let time = time.trim_end().parse().ok()?;
-    let said = match what {
-        "Wall time" => Said::Wall(time),
-        "GPU time" => Said::Gpu(time),
-        "CPU time" => Said::Cpu(time),
-        "Comm time" => Said::Comm(time),
-        "Remote mem time" => Said::Memory(time),
-        "Total compute-communication overlap" => Said::Overlap(time),
-        _ => return None,
-    };
-    Some((rank, said))
 }
 
 impl fmt::Display for Incomplete {
@@ -264,23 +228,5 @@ sys[0], Compute bound percentage: 12.500%
         let beyond = "sys[99999999999] finished, 1 cycles, exposed communication 1 cycles.";
         let expected = "it cannot be believed: there is a line about rank 99999999999, and there are 2 ranks";
         assert_eq!(refused(beyond), expected);
-    }
-
-    #[test]
-    fn lines_that_are_cut_or_of_something_else_say_nothing() {
-        for line in [
-            "",
-            "sys[",
-            "sys[0",
-            "sys[-1], Wall time: 5",
-            "sys[0] finished, 12",
-            "sys[0] finished, 12 cycles, exposed communication 3",
-            "sys[0], Wall time: ",
-            "sys[0], Wall time: 1e5",
-            "sys[0], Wall time: 99999999999999999999",
-            "sys[0], Wall clock: 5",
-        ] {
-            assert_eq!(about_rank(line), None, "{line}");
-        }
     }
 }

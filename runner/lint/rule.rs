@@ -160,7 +160,7 @@ impl Rule {
         match self {
             Self::File => "write the file again; `astra-store et dump` shows what can be read",
             Self::Network => "correct the network file",
-            Self::System => "correct the system file",
+            Self::System => "correct the system file, or the option",
             Self::Workload => "give as many traces as the network has ranks, and correct the group file",
             Self::Attribute => {
                 "write the attribute once, with the type of the schema: whole numbers for sizes, ranks and tags, text for pg_name"

@@ -6,7 +6,7 @@ use serde_json::{Value, json};
 use crate::algorithm::engine_type;
 use crate::error::{Error, ErrorKind, Result};
 use crate::et::build::{NodeIds, Pipeline, SingleCollective};
-use crate::et::{Bundle, MAX_RANKS, Metadata, Node, SCHEMA_VERSION, Writer};
+use crate::et::{Bundle, Metadata, Node, SCHEMA_VERSION, Writer};
 use crate::files;
 use crate::sim::SimFile;
 use crate::traces::{NamesOnDisk, TraceFiles};
@@ -15,6 +15,9 @@ use super::request::{Content, Item, Traces, Workload};
 
 /// The ranks of a transfer.
 const PAIR: u32 = 2;
+
+/// How many files a request may ask for: a number that is wrong by a few digits must not fill a disk.
+const MOST_WRITTEN: u32 = 65_536;
 
 /// The collective of that name, also in the spellings of DeepFlow.
 pub(super) fn collective(name: &str) -> Result<Collective> {
@@ -80,27 +83,26 @@ fn transfer(size_bytes: u64) -> Result<Bundle> {
 /// Writes the files, each whole or not at all.
 pub(super) fn write(request: &Traces) -> Result<Value> {
     let Traces { prefix, ranks, content } = request;
+    if *ranks > MOST_WRITTEN {
+        let message = format!("{ranks} traces are more than are written at once ({MOST_WRITTEN})");
+        return Err(Error::new(ErrorKind::Usage, message).key("ranks"));
+    }
     let bundle = match content {
         Content::Collective { collective, name, size_bytes } => {
             in_memory("", single(collective, name, *size_bytes, *ranks, NodeIds::Rank)?)
         }
         Content::Transfer { size_bytes } => in_memory("", transfer(*size_bytes)?),
-        Content::Sequence { items } => uniform(sequence(items)?, *ranks)?,
+        Content::Sequence { items } => TraceFiles {
+            names: NamesOnDisk::default(),
+            files: vec![sequence(items)?.into()],
+            file_of_rank: vec![0; *ranks as usize],
+        },
     };
     let prefix = prefix.display().to_string();
     for (rank, &file) in (0..).zip(&bundle.file_of_rank) {
         files::write(Bundle::file_name(&prefix, rank).as_ref(), &bundle.files[file as usize])?;
     }
     Ok(json!({ "prefix": prefix, "files": bundle.file_of_rank.len() }))
-}
-
-fn uniform(file: Vec<u8>, ranks: u32) -> Result<TraceFiles> {
-    if ranks > MAX_RANKS {
-        let message = format!("{ranks} ranks are more than there can be ({MAX_RANKS})");
-        return Err(Error::new(ErrorKind::Usage, message).key("ranks"));
-    }
-    let file_of_rank = vec![0; ranks as usize];
-    Ok(TraceFiles { names: NamesOnDisk::default(), files: vec![file.into()], file_of_rank })
 }
 
 /// DeepFlow's scripted collectives: they do not wait for each other. A delay of 0 us is a node of its own and takes a cycle,

@@ -19,6 +19,7 @@ use crate::files;
 use crate::lint;
 use crate::recipe::{Engine, Point};
 use crate::report::{RunResult, format_nanos};
+use crate::sim::NO_GROUPS;
 
 use super::run::{self, Simulation};
 use super::{Context, Inputs, RanksFinished, Sources, configs, et};
@@ -119,8 +120,7 @@ impl Files {
 
     /// The command line. Names of files are relative to the directory of the run.
     fn arguments(&self, engine: &Engine) -> Result<Vec<String>> {
-        // The word that stands for no groups.
-        let groups = if self.has_groups { et::GROUPS } else { "empty" };
+        let groups = if self.has_groups { et::GROUPS } else { NO_GROUPS };
         let mut arguments = vec![
             format!("--workload-configuration={TRACES}/{}", run::prefix_of(&self.traces)?),
             format!("--comm-group-configuration={groups}"),

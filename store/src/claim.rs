@@ -5,14 +5,19 @@
 
 use crate::digest::ActionKey;
 use crate::error::Result;
-use crate::locks::Held;
+use crate::locks::{Held, Patience};
+use crate::options::Options;
 use std::collections::HashMap;
 use std::collections::hash_map::Entry;
 use std::path::PathBuf;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
+use std::time::Duration;
 
 /// How many lock files there are at most; they are made when first needed.
 const SLOTS: u16 = 1024;
+
+/// How often somebody who waits looks again, at least.
+const LOOK_AGAIN: Duration = Duration::from_millis(2);
 
 /// What one open store has claimed.
 #[derive(Debug)]
@@ -34,18 +39,28 @@ impl Claims {
         Arc::new(Self { directory, slots: Mutex::default() })
     }
 
+    /// Waiting for whoever has the right to run an action.
+    pub(crate) fn wait<'a>(&self, key: &ActionKey, options: &'a Options) -> ClaimWait<'a> {
+        let patience = Patience::new("another process to finish the same work", options);
+        ClaimWait { patience: patience.trying_every(LOOK_AGAIN), lock: self.file(slot_of(key)) }
+    }
+
     /// Takes the right to run an action, unless somebody in this or another process has it.
     pub(crate) fn claim(self: &Arc<Self>, key: &ActionKey) -> Result<Option<Claim>> {
         let number = slot_of(key);
         match self.slots().entry(number) {
             Entry::Occupied(slot) if slot.get().keys.contains(key) => return Ok(None),
             Entry::Occupied(mut slot) => slot.get_mut().keys.push(*key),
-            Entry::Vacant(slot) => match Held::try_take(&self.directory.join(format!("{number:03x}")))? {
+            Entry::Vacant(slot) => match Held::try_take(&self.file(number))? {
                 Some(held) => drop(slot.insert(Slot { keys: vec![*key], _held: held })),
                 None => return Ok(None),
             },
         }
         Ok(Some(Claim { key: *key, claims: Arc::clone(self) }))
+    }
+
+    fn file(&self, number: u16) -> PathBuf {
+        self.directory.join(format!("{number:03x}"))
     }
 
     fn slots(&self) -> MutexGuard<'_, HashMap<u16, Slot>> {
@@ -82,6 +97,24 @@ impl Drop for Claim {
                 slot.remove();
             }
         }
+    }
+}
+
+/// Waiting for whoever has claimed an action: announced after one second, and not longer than
+/// [`Options::lock_timeout`].
+#[derive(Debug)]
+pub struct ClaimWait<'a> {
+    patience: Patience<'a>,
+    lock: PathBuf,
+}
+
+impl ClaimWait<'_> {
+    /// Sleeps a little; then look for the result and try to claim the action again.
+    ///
+    /// # Errors
+    /// [`crate::ErrorKind::Busy`] when the time is up, with who has claimed it where the system tells.
+    pub fn pause(&mut self) -> Result<()> {
+        self.patience.wait(&self.lock)
     }
 }
 

@@ -58,7 +58,7 @@ mod usage;
 mod verify;
 
 pub use blob::Blob;
-pub use claim::Claim;
+pub use claim::{Claim, ClaimWait};
 pub use closure::Closure;
 pub use compact::Compaction;
 pub use digest::{ActionKey, Digest, HexPrefix};

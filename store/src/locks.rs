@@ -17,6 +17,7 @@ const ANNOUNCE_AFTER: Duration = Duration::from_secs(1);
 const STORE_LOCK: &str = "store.lock";
 
 /// Bounded, announced waiting for something that somebody else holds.
+#[derive(Debug)]
 pub(crate) struct Patience<'a> {
     what: &'static str,
     options: &'a Options,

@@ -5,7 +5,7 @@
 //! are seen, and holds it no longer than the read.
 
 use crate::blob::Blob;
-use crate::claim::{Claim, Claims};
+use crate::claim::{Claim, ClaimWait, Claims};
 use crate::committer::{self, Item, Queue};
 use crate::db::{Db, ReadRows, Table};
 use crate::digest::{ActionKey, Digest};
@@ -280,6 +280,12 @@ impl Store {
     /// The lock file cannot be made or locked.
     pub fn claim(&self, key: &ActionKey) -> Result<Option<Claim>> {
         self.core().claims.claim(key)
+    }
+
+    /// Waiting for somebody who has claimed an action, for callers that have nothing else to do meanwhile.
+    pub fn wait_for_claim(&self, key: &ActionKey) -> ClaimWait<'_> {
+        let core = self.core();
+        core.claims.wait(key, &core.options)
     }
 
     /// Queues a publication for commit and returns at once, unless [`Options::in_flight_bytes`] are queued

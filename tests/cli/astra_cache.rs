@@ -4,7 +4,7 @@ use std::collections::BTreeSet;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, finish};
 use crate::study::{ONE_ALL_REDUCE, RING_OF_4};
 
 const SIZES: &str = r#"{
@@ -202,6 +202,9 @@ fn times_in_the_order_in_which_ranks_finish_are_recognised() {
     sandbox.run("import --cache-json astra_cache/cache.json").succeeds();
     let shown = sandbox.run("show --legacy --json --dialect astra-sim").succeeds().value();
     assert_eq!(shown["caches"][0]["entries"][0]["verdict"], "same_in_another_order");
+    let mut by_variable = sandbox.command("show --legacy --json");
+    let by_variable = finish(by_variable.env("ASTRA_STORE_DIALECT", "astra-sim")).succeeds().value();
+    assert_eq!(by_variable, shown);
 }
 
 #[test]

@@ -3,6 +3,7 @@
 use std::io::{BufRead, BufReader, Write};
 use std::process::{Child, ChildStdin, ChildStdout, Stdio};
 
+use artifact_store::{Options, Store};
 use serde_json::{Value, json};
 
 use crate::sandbox::Sandbox;
@@ -96,6 +97,26 @@ fn a_point_is_simulated_once_and_then_known_here_and_to_the_next_process() {
     assert_eq!(next.ok(&all_reduce(1 << 20))["hit"], true);
     next.end();
     sandbox.assert_store_is_good();
+}
+
+#[test]
+fn a_point_that_another_process_does_not_finish_is_simulated_here_too() {
+    let sandbox = Sandbox::new();
+    let mut elsewhere = Server::start(&sandbox, "--store elsewhere");
+    let point = all_reduce(1 << 20);
+    let known = elsewhere.ok(&point);
+    elsewhere.end();
+    // This process simulates the same, and takes its time.
+    let store = Store::open(sandbox.path("store"), &Options::default()).unwrap();
+    let key = known["key"].as_str().unwrap().parse().unwrap();
+    let claim = store.claim(&key).unwrap().unwrap();
+    let mut server = Server::start(&sandbox, "--lock-timeout 0");
+    let answer = server.ok(&point);
+    assert_eq!((&answer["finish_ns"], &answer["hit"]), (&known["finish_ns"], &json!(false)));
+    assert!(answer["notices"][0].as_str().unwrap().ends_with("simulating here, too"), "{answer}");
+    server.end();
+    drop(claim);
+    assert!(store.hit(&key).unwrap().is_some());
 }
 
 #[test]
@@ -207,6 +228,20 @@ fn what_is_wrong_with_a_request_is_said() {
         let said = server.error(&request);
         assert!(said.contains(says), "{said}");
     }
+    server.end();
+}
+
+#[test]
+fn a_number_of_traces_that_is_wrong_by_some_digits_does_not_fill_the_disk() {
+    let sandbox = Sandbox::new();
+    let mut server = Server::start(&sandbox, "");
+    let collective =
+        json!({ "kind": "collective", "collective": "all_reduce", "name": "x", "size_bytes": 1024 });
+    for content in [collective, json!({ "kind": "sequence", "items": [] })] {
+        let asked = json!({ "do": "traces", "prefix": "et/x", "ranks": 65_537, "content": content });
+        assert_eq!(server.error(&asked), "ranks: 65537 traces are more than are written at once (65536)");
+    }
+    assert!(!sandbox.path("et").exists());
     server.end();
 }
 

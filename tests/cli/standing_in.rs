@@ -3,6 +3,8 @@
 use std::os::unix::fs::symlink;
 use std::process::Command;
 
+use artifact_store::{Options, Store};
+
 use crate::sandbox::{Finished, PROGRAM, Sandbox, finish};
 use crate::study::{ONE_ALL_REDUCE, RING_OF_4};
 
@@ -151,6 +153,28 @@ fn a_repeated_call_is_answered_from_the_store_with_the_same_text() {
     );
     let changed = sandbox.run(&format!("sim {FILES}")).succeeds();
     assert_ne!(wall_times(changed.text())[0].1, 43_000, "what changed on disk is simulated");
+}
+
+#[test]
+fn a_run_that_another_process_does_not_finish_is_waited_for_aloud_and_not_for_ever() {
+    let sandbox = sandbox();
+    let sim = format!("sim {FILES} --lock-timeout 2");
+    let known = sandbox.run(&format!("{sim} --store known")).succeeds();
+    let roots = sandbox.run("roots --json --store known").succeeds().value();
+    let key = roots["roots"][0]["name"].as_str().unwrap().split('/').nth(1).unwrap();
+    // This process simulates the same, and takes its time.
+    let store = Store::open(sandbox.path("store"), &Options::default()).unwrap();
+    let claim = store.claim(&key.parse().unwrap()).unwrap().unwrap();
+    let simulated = sandbox.run(&sim).succeeds();
+    assert_eq!(simulated.text(), known.text());
+    simulated.says(&[
+        &format!("waiting for another process to finish the same work: process {}", std::process::id()),
+        "waited 2 s for another process to finish the same work",
+        "simulating here, too",
+    ]);
+    drop(claim);
+    sandbox.run(&sim).succeeds();
+    assert_eq!(uses(&sandbox), (1, 1), "it was kept all the same");
 }
 
 #[test]

@@ -12,9 +12,9 @@ use std::process::{Command, ExitCode, Stdio};
 use std::thread::sleep;
 use std::time::Duration;
 
-use astra_engine::{Dialect, NetworkModel, Options, RankReport};
-use astra_store::astrasim::SystemOptions;
-use astra_store::sim::{SimFiles, SimPaths, SimSettings};
+use astra_engine::{Dialect, Nanos, NetworkModel, Options, RankReport};
+use astra_store::astrasim::{RankLine, Said, SystemOptions};
+use astra_store::sim::{SimFiles, SimPaths, SimSettings, comm_groups_named};
 use rustix::process::{Signal, getpid, kill_process, setsid};
 
 const CYCLE: Duration = Duration::from_millis(5);
@@ -63,13 +63,12 @@ impl Simulator {
         self.misbehave_before();
         fs::create_dir_all(self.option("logging-folder")).unwrap();
         fs::write(Path::new(self.option("logging-folder")).join("log.log"), "started\n").unwrap();
-        let groups = self.option("comm-group-configuration");
         let paths = SimPaths {
             workload_prefix: self.option("workload-configuration").into(),
             system: self.option("system-configuration").into(),
             network: self.option("network-configuration").into(),
             remote_memory: Some(self.option("remote-memory-configuration").into()),
-            comm_groups: (!groups.contains("empty")).then(|| groups.into()),
+            comm_groups: comm_groups_named(self.option("comm-group-configuration")),
         };
         let settings = SimSettings {
             options: SystemOptions {
@@ -182,31 +181,19 @@ impl Simulator {
     fn print(&self, rank: u32, r: &RankReport) -> io::Result<()> {
         let finish = if self.is_to("zeros").is_some() { 0 } else { r.finish.0 };
         let finish = self.is_to("add").map_or(finish, |more| finish + more.parse::<u64>().unwrap());
-        let exposed = r.exposed.0;
-        let finished =
-            format!("sys[{rank}] finished, {finish} cycles, exposed communication {exposed} cycles.");
-        line("workload] [info", &finished)?;
-        let statistics = |text: &str| line("statistics] [info", &format!("sys[{rank}]{text}"));
-        statistics(". Post statistics processing start.")?;
+        let r = RankReport { finish: Nanos(finish), ..*r };
+        let of = |said| RankLine { rank: rank.into(), said }.to_string();
+        line("workload] [info", &of(Said::finished(&r)))?;
+        let statistics = |text: &str| line("statistics] [info", text);
+        statistics(&format!("sys[{rank}]. Post statistics processing start."))?;
         if self.is_to("no-times").is_some() {
             return line(
                 "workload] [critical",
                 "Only GPU and COMM types are supported for overlap extraction",
             );
         }
-        statistics(". Post statistics processing end.")?;
-        statistics(&format!(", Wall time: {finish}"))?;
-        for (kind, time) in [("Comm", r.comm), ("GPU", r.gpu)] {
-            if let Some(time) = time {
-                statistics(&format!(", {kind} time: {}", time.0))?;
-            }
-        }
-        match r.overlap {
-            Some(overlap) if overlap.0 > 0 => {
-                statistics(&format!(", Total compute-communication overlap: {}", overlap.0))
-            }
-            _ => Ok(()),
-        }
+        statistics(&format!("sys[{rank}]. Post statistics processing end."))?;
+        Said::times(&r).try_for_each(|time| statistics(&of(time)))
     }
 }
 
