@@ -5,7 +5,8 @@ use crate::harness::{
     rooted, step,
 };
 use artifact_store::{
-    ActionKey, Blob, Closure, Content, Digest, Found, GcPolicy, Keeper, OutputKind, Publication, Root, Store,
+    ActionKey, Blob, Closure, Content, Digest, Found, GcPolicy, Keeper, Notice, OutputKind, Publication,
+    Root, Store,
 };
 use std::time::Duration;
 
@@ -189,10 +190,12 @@ fn many_builders_and_a_collector_at_once_lose_nothing() {
             .map(|builder| {
                 let store = place.open();
                 scope.spawn(move || {
+                    let mut removed = 0;
                     for round in 0..rounds {
                         let session = store.session().unwrap();
-                        // Steps and outputs are shared among builders and rounds, so hits and publications mix.
-                        let seeds = [round % 4, (round + builder) % 6, round % 9];
+                        // Steps are shared among builders and rounds, so hits and publications mix; the first is soon
+                        // nobody's, the last comes back.
+                        let seeds = [100 + round / 2, (round + builder) % 6, round % 9];
                         let mut keys = Vec::new();
                         for seed in seeds {
                             let preimage = format!("step {seed}");
@@ -215,7 +218,12 @@ fn many_builders_and_a_collector_at_once_lose_nothing() {
                             assert!(store.hit(key).unwrap().is_some(), "round {round}: rooted and gone");
                             assert!(store.get(&Digest::of(&noise(70_000, seed))).unwrap().is_some());
                         }
+                        // The closures of the rounds before are nobody's now: whoever collects has something to remove.
+                        if round % 10 == 9 {
+                            removed += collect(&store).removed.blobs.count;
+                        }
                     }
+                    removed
                 })
             })
             .collect();
@@ -226,7 +234,10 @@ fn many_builders_and_a_collector_at_once_lose_nothing() {
             removed += report.removed.blobs.count;
             spared += report.spared.blobs.count;
         }
+        removed += builders.into_iter().map(|builder| builder.join().unwrap()).sum::<u64>();
         assert!(removed > 0, "nothing was ever removed, and {spared} spared: this proves nothing");
     });
-    assert_eq!(place.notices(), []);
+    // On a busy machine one may have had to wait for another.
+    let notices = place.notices().into_iter().filter(|notice| !matches!(notice, Notice::Waiting { .. }));
+    assert_eq!(notices.collect::<Vec<_>>(), []);
 }

@@ -437,10 +437,13 @@ fn a_dry_run_asks_upstream_says_what_is_there_and_keeps_nothing() {
     // Beside what is here already.
     b.build("");
     sandbox.write("b/recipe.json", SWEEP_OF_20);
-    let holdings = b.value("ls");
+    // The file itself may grow by a page when it is opened: what it holds counts.
+    let holdings =
+        || ["actions", "blobs", "logical_bytes"].map(|figure| b.value("ls")["store"][figure].clone());
+    let held = holdings();
     let planned = b.build("-n --upstream ../remote");
     assert_eq!(planned.points_that("hit").len() + planned.points_that("hit-upstream").len(), 20);
-    assert_eq!(b.value("ls"), holdings);
+    assert_eq!(holdings(), held);
 }
 
 #[test]

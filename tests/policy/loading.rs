@@ -81,7 +81,7 @@ fn the_sdk_serves_a_newer_host_and_refuses_an_older_one() {
         ("fewer algorithms", "0, 2 dimensions, 2 costs, 0 outside: "),
         (
             "older request",
-            "-1, 0 dimensions, 0 costs, 0 outside: the host's request is 104 bytes, of version 1 are 112",
+            "-1, 0 dimensions, 0 costs, 0 outside: the host's request is 96 bytes, of version 1 are 104",
         ),
         (
             "older dimensions",
