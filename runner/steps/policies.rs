@@ -171,8 +171,8 @@ fn config_file(path: &Path) -> Result<String> {
 #[derive(Debug, Default)]
 pub struct Sessions {
     in_process: bool,
-    /// By what identifies the policy, and its configuration.
-    open: Mutex<HashMap<(String, Option<Digest>), Shared>>,
+    /// By [`FoundPolicy::identity`].
+    open: Mutex<HashMap<String, Shared>>,
 }
 
 /// A session that several threads ask, one after the other.
@@ -191,7 +191,7 @@ impl Sessions {
         found: &FoundPolicy,
         requests: &[Request],
     ) -> Result<Vec<Ruling>> {
-        let key = (source.identity(), found.config_digest());
+        let key = found.identity();
         let known = lock(&self.open).get(&key).map(Arc::clone);
         found.may_run()?;
         let session = match known {
