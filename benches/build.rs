@@ -262,7 +262,7 @@ impl Bench {
         println!("\none of {BANDWIDTHS} bandwidths changed: {SIZES} of {POINTS} points");
         let took = median(3, |round| {
             self.write_recipe(Some(bandwidth_bytes_per_s(BANDWIDTHS + round)))?;
-            self.build("cold-0", SIZES + 2)
+            self.build("cold-0", SIZES + 3)
         })?;
         line("build", took, "");
         self.write_recipe(None)
