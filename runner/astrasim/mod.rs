@@ -83,14 +83,13 @@ impl<'de> Visitor<'de> for Object<'_> {
     fn visit_map<A: MapAccess<'de>>(self, mut map: A) -> Result<Self::Value, A::Error> {
         let mut object = Map::new();
         while let Some(key) = map.next_key::<String>()? {
-            let value = map.next_value()?;
             if object.contains_key(&key) {
                 return Err(de::Error::custom(format_args!(
                     "the key `{}` is there twice",
                     key.escape_debug()
                 )));
             }
-            object.insert(key, value);
+            object.insert(key, map.next_value()?);
         }
         Ok(object)
     }

@@ -320,7 +320,10 @@ mod tests {
                 r#"{"all-reduce-implementation": ["rng"]}"#,
                 "s.json: all-reduce-implementation: unknown collective algorithm `rng`",
             ),
-            ("[]", "s.json:1:0: invalid type: sequence, expected a JSON object"),
+            (
+                "[]",
+                "s.json:1:0: invalid type: sequence, expected a JSON object, the settings of a simulated system",
+            ),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), expected);
         }
