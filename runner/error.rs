@@ -268,6 +268,13 @@ impl Error {
     }
 }
 
+/// What a JSON parser says, without where: places are told in one form everywhere.
+pub(crate) fn json_message(error: &serde_json::Error) -> String {
+    let text = error.to_string();
+    let place = format!(" at line {} column {}", error.line(), error.column());
+    text.strip_suffix(&place).map_or(text.clone(), str::to_owned)
+}
+
 /// The candidate that `found` is most likely a misspelling of, ignoring case, `-` and `_`.
 pub fn closest<'a>(found: &str, candidates: impl IntoIterator<Item = &'a str>) -> Option<&'a str> {
     let plain = |s: &str| s.to_lowercase().replace(['-', '_', ' '], "");

@@ -143,7 +143,7 @@ class Export:
 
     def __init__(self, directory, name, hardware):
         self.directory, self.name = directory, name
-        self.graphs, self.cases = {}, []
+        self.graphs, self.runs = {}, []
         try:
             with open(hardware, encoding="utf-8") as file:
                 # A path of a sweep has to exist in the file.
@@ -170,29 +170,30 @@ class Export:
             file = "graph_%d.json" % len(self.graphs)
             self.write(file, text)
             self.graphs[text] = file
-        self.case({"workload.graph": self.graphs[text]})
+        self.runs.append({"workload.graph": self.graphs[text]})
+        self.write_recipe()
 
     def faults(self, links):
-        """Faulty links that the run puts in place of those of the hardware file, for the graph before."""
-        if links is None or not self.names_faults or not self.cases:
+        """Faulty links that the run puts in place of those of the hardware file, for the graph it has just converted."""
+        if links is None or not self.names_faults or not self.runs:
             return
-        before = {key: value for key, value in self.cases.pop().items() if key != "name"}
-        self.case({**before, "hw.network.faulty_links": [list(link) for link in links]})
+        self.runs[-1] = {**self.runs[-1], "hw.network.faulty_links": [list(link) for link in links]}
+        self.write_recipe()
 
-    def case(self, overrides):
-        if all({**case, "name": ""} != {**overrides, "name": ""} for case in self.cases):
-            self.cases.append({"name": "run_%d" % len(self.cases), **overrides})
+    def write_recipe(self):
         self.write("recipe.json", json.dumps(self.recipe(), indent=2))
 
     def recipe(self):
-        first = self.cases[0]["workload.graph"]
+        # A graph that is run again, with the same faulty links, is one case.
+        distinct = list({json.dumps(run): run for run in self.runs}.values())
+        first = distinct[0]["workload.graph"]
         return {
             "recipe": 1,
             "name": self.name,
             "hw": "hardware.yaml",
             "workload": {"kind": "graph", "graph": first},
             "engine": {"dialect": "deepflow"},
-            "sweep": {"cases": self.cases},
+            "sweep": {"cases": [{"name": "run_%d" % at, **run} for at, run in enumerate(distinct)]},
         }
 
     def write(self, name, text):
@@ -254,13 +255,13 @@ def run(args):
         runpy.run_path(script, run_name="__main__")
     except SystemExit as end:
         # How most scripts end. What they say of failures is for the caller; a run without graphs is said below.
-        if export.cases or end.code not in (None, 0):
+        if export.runs or end.code not in (None, 0):
             raise
     finally:
-        if export.cases:
+        if export.runs:
             count = len(export.graphs)
             print("%d graph%s in %s" % (count, "" if count == 1 else "s", export.directory), file=sys.stderr)
-    if not export.cases:
+    if not export.runs:
         raise ExportError("the run converted no graph; set execution_backend.model: astra and a mode of full_astrasim")
 
 

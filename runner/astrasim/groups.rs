@@ -11,12 +11,10 @@ use crate::{Error, Result};
 ///
 /// # Errors
 ///
-/// Text that is no JSON object from positive group numbers to lists of ranks. Whether the ranks exist is judged with
+/// Text that is no JSON object from positive group numbers, each once, to lists of ranks. Whether the ranks exist is judged with
 /// the workload.
 pub fn read_groups(bytes: &[u8], file: &str) -> Result<BTreeMap<GroupId, Vec<Rank>>> {
-    let Json::Object(groups) = super::json(bytes, file)? else {
-        return Err(Error::input("expected a JSON object from group number to ranks").in_file(file));
-    };
+    let groups = super::json_object(bytes, file, r#"from group number to ranks such as {"1": [0, 1]}"#)?;
     let group = |(name, members): (&String, &Json)| {
         let id = name.parse().ok().and_then(GroupId::new).ok_or_else(|| {
             let message = "expected a group number from 1 to 2147; all ranks are the group of no number";
@@ -27,7 +25,15 @@ pub fn read_groups(bytes: &[u8], file: &str) -> Result<BTreeMap<GroupId, Vec<Ran
             ranks.ok_or_else(|| Error::input(format!("expected a list of ranks, found {members}")))?;
         Ok((id, ranks))
     };
-    groups.iter().map(|entry| group(entry).map_err(|error: Error| error.key(entry.0).in_file(file))).collect()
+    let mut found = BTreeMap::new();
+    for entry in &groups {
+        let wrong = |error: Error| error.key(entry.0).in_file(file);
+        let (id, ranks) = group(entry).map_err(wrong)?;
+        if found.insert(id, ranks).is_some() {
+            return Err(wrong(Error::input(format!("group {} is there twice", id.get()))));
+        }
+    }
+    Ok(found)
 }
 
 fn rank(json: &Json) -> Option<Rank> {
@@ -77,5 +83,30 @@ mod tests {
         }
         let error = read_groups(br#"{"tp": [1]}"#, "g.json").unwrap_err().to_string();
         assert!(error.starts_with("g.json: tp: "), "{error}");
+    }
+
+    #[test]
+    fn a_group_that_is_there_twice_is_refused() {
+        let refused = |text: &str| read_groups(text.as_bytes(), "g.json").unwrap_err().to_string();
+        assert_eq!(refused(r#"{"1": [0, 9], "1": [0, 1]}"#), "g.json:1:17: the key `1` is there twice");
+        assert_eq!(refused(r#"{"01": [0, 9], "1": [0, 1]}"#), "g.json: 1: group 1 is there twice");
+    }
+
+    #[test]
+    fn a_cut_empty_or_foreign_file_says_what_was_expected_and_what_to_do() {
+        for (text, says, hint) in [
+            (
+                r#"{"1": [0, "#,
+                "g.json:1:10: expected a JSON object, from group number to ranks such as {",
+                true,
+            ),
+            (" ", "g.json: expected a JSON object, from group number", true),
+            ("network:", "g.json:1:2: expected a JSON object, from group number", false),
+            ("[]", "g.json:1:0: invalid type: sequence, expected a JSON object, from group number", false),
+        ] {
+            let error = read_groups(text.as_bytes(), "g.json").unwrap_err();
+            assert!(error.to_string().starts_with(says), "{error}");
+            assert_eq!(error.hint_text().is_some_and(|hint| hint.starts_with("make the file again")), hint);
+        }
     }
 }

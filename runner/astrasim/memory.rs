@@ -14,9 +14,7 @@ const TYPES: [&str; 4] =
 ///
 /// Text that is no JSON object, no or an unknown `memory-type`, a number of the wrong kind.
 pub fn read_remote_memory(bytes: &[u8], file: &str) -> Result<RemoteMemory> {
-    let Json::Object(keys) = super::json(bytes, file)? else {
-        return Err(Error::input("expected a JSON object").in_file(file));
-    };
+    let keys = super::json_object(bytes, file, "a remote memory with `memory-type`")?;
     read(&keys).map_err(|error| error.in_file(file))
 }
 

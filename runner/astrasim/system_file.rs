@@ -65,10 +65,7 @@ impl SystemFile {
     ///
     /// Text that is no JSON object, or a value of the wrong kind, with its key.
     pub fn parse(bytes: &[u8], file: &str) -> Result<(Self, Vec<Notice>)> {
-        let json: Json = super::json(bytes, file)?;
-        let Json::Object(keys) = json else {
-            return Err(Error::input("expected a JSON object").in_file(file));
-        };
+        let keys = super::json_object(bytes, file, "the settings of a simulated system")?;
         let read = read(&Keys(&keys)).map_err(|error| error.in_file(file))?;
         Ok((read, notices(&keys)))
     }
@@ -323,7 +320,10 @@ mod tests {
                 r#"{"all-reduce-implementation": ["rng"]}"#,
                 "s.json: all-reduce-implementation: unknown collective algorithm `rng`",
             ),
-            ("[]", "s.json: expected a JSON object"),
+            (
+                "[]",
+                "s.json:1:0: invalid type: sequence, expected a JSON object, the settings of a simulated system",
+            ),
         ] {
             assert_eq!(parse(text).unwrap_err().to_string(), expected);
         }

@@ -8,6 +8,7 @@ use serde::de::{Deserialize, Deserializer, Error as _, MapAccess, SeqAccess, Vis
 use serde::ser::{SerializeMap, Serializer};
 use std::fmt;
 
+use crate::error::json_message;
 use crate::{Error, Result};
 
 /// A JSON value whose objects keep the order of their keys.
@@ -28,9 +29,8 @@ impl Json {
     /// Syntax errors and duplicate keys, with line and column.
     pub(super) fn parse(text: &str) -> Result<Self> {
         serde_json::from_str(text).map_err(|e| {
-            let full = e.to_string();
-            let message = full.split(" at line ").next().unwrap_or(&full).to_owned();
-            Error::input(format!("not valid JSON: {message}")).at(e.line() as u64, e.column() as u64)
+            Error::input(format!("not valid JSON: {}", json_message(&e)))
+                .at(e.line() as u64, e.column() as u64)
         })
     }
 

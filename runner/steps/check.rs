@@ -10,7 +10,6 @@ use astra_engine::Workload;
 
 use crate::decision::{DecisionTable, Demand};
 use crate::error::Result;
-use crate::lint;
 use crate::recipe::Point;
 
 use super::configs::Decided;
@@ -76,6 +75,9 @@ impl Check<'_> {
             Entry::Occupied(entry) => entry.into_mut(),
             Entry::Vacant(entry) => {
                 let mut traces = traces(sources, point)?;
+                if let Some((source, warnings)) = et::linted(sources, point, &traces)? {
+                    notices.extend(warnings.iter().map(|warning| format!("{source}: {warning}")));
+                }
                 let placement = traces.graph.take().map(|graph| {
                     let source = et::source_of_notices(point);
                     notices.extend(graph.notices.iter().map(|notice| format!("{source}: {notice}")));
@@ -113,7 +115,8 @@ impl Check<'_> {
         let network = run::read_network(files.network_yml.as_bytes())?;
         let system = run::read_system(files.system_json.as_bytes())?;
         let (network, system) = run::prepare(&network, &system, &point.engine)?;
-        lint::refuse(&lint::lint(&network, &system, workload))?;
+        let warnings = run::linted(point, &network, &system, workload)?;
+        notices.extend(warnings.iter().map(|warning| format!("traces: {warning}")));
         Ok(notices)
     }
 }

@@ -73,17 +73,32 @@ pub(super) fn preimage(sources: &Sources, point: &Point) -> Result<Preimage> {
 
 pub(super) fn execute(context: &Context, point: &Point) -> Result<Produced> {
     let traces = traces(&context.sources, point)?;
-    if let (Workload::Et(existing), true) = (&*point.workload, context.lints()) {
-        let source = &context.sources.bundle(&existing.traces)?.names;
-        let bundle = &traces.bundle;
-        let linted = lint::lint_files(source, &bundle.files, &bundle.file_of_rank, &traces.groups);
-        let warnings = lint::refuse(&linted.findings)?;
-        context.notify(source.prefix(), warnings.iter().map(ToString::to_string));
+    if context.lints()
+        && let Some((source, warnings)) = linted(&context.sources, point, &traces)?
+    {
+        context.notify(&source, warnings);
     }
     if let Some(graph) = &traces.graph {
         context.notify(source_of_notices(point), graph.notices.iter().cloned());
     }
     produced(&point.workload, traces)
+}
+
+/// Of existing traces what they are called, and the warnings about their files; all others are sound.
+///
+/// # Errors
+/// A file that cannot be simulated.
+pub(super) fn linted(
+    sources: &Sources,
+    point: &Point,
+    traces: &Traces,
+) -> Result<Option<(String, Vec<String>)>> {
+    let Workload::Et(existing) = &*point.workload else { return Ok(None) };
+    let source = &sources.bundle(&existing.traces)?.names;
+    let bundle = &traces.bundle;
+    let linted = lint::lint_files(source, &bundle.files, &bundle.file_of_rank, &traces.groups);
+    let warnings = lint::refuse(&linted.findings)?;
+    Ok(Some((source.prefix().to_owned(), warnings.iter().map(ToString::to_string).collect())))
 }
 
 /// What the step writes.

@@ -104,15 +104,7 @@ pub(super) fn execute(
     let workload = workload(context, inputs.output(StepKind::Et, et::TREE)?, groups)?;
     let (network, system) = prepare(&network, &system, &point.engine)?;
     if context.lints() {
-        let findings = lint::lint(&network, &system, &workload);
-        let undefined = groups.is_none() && lint::misses_groups(&findings);
-        let warnings = lint::refuse(&findings).map_err(|error| match &*point.workload {
-            recipe::Workload::Et(_) if undefined => {
-                error.hint("name the file with the communicator groups of these traces in `workload.groups`")
-            }
-            _ => error,
-        })?;
-        context.notify("traces", warnings.iter().map(Notice::to_string));
+        context.notify("traces", linted(point, &network, &system, &workload)?);
     }
     let simulation = Simulation { network: &network, system: &system, workload: &workload };
     let (result, log) = match point.engine.kind {
@@ -122,6 +114,27 @@ pub(super) fn execute(
     let produced = Produced { log, ..produced(&result) };
     context.note_finish(output_of(StepKind::Run, &produced.record, OUTPUT)?, &result);
     Ok(produced)
+}
+
+/// The warnings about what is to be simulated, files together.
+///
+/// # Errors
+/// What would fail, stall, or simulate something else than is written.
+pub(super) fn linted(
+    point: &Point,
+    network: &Network,
+    system: &System,
+    workload: &Workload,
+) -> Result<Vec<String>> {
+    let findings = lint::lint(network, system, workload);
+    let without_groups = matches!(&*point.workload, recipe::Workload::Et(of) if of.groups.is_none());
+    let warnings = lint::refuse(&findings).map_err(|error| match lint::misses_groups(&findings) {
+        true if without_groups => {
+            error.hint("name the file with the communicator groups of these traces in `workload.groups`")
+        }
+        _ => error,
+    })?;
+    Ok(warnings.iter().map(Notice::to_string).collect())
 }
 
 /// What is simulated.

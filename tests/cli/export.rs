@@ -55,6 +55,15 @@ for seconds, faults in ((5e-6, None), (5e-6, None), (7e-6, []), (7e-6, [[0, 1, 0
 sys.exit("no simulator")
 "#;
 
+/// Runs a graph as it is and another one, then both with faulty links, and the first once more as it is.
+const RUN_AGAIN: &str = r#"
+from astrasim_lib.executor import run_astra_simulation_only_onepath
+from objects import graph
+
+for seconds, faults in ((5e-6, None), (7e-6, None), (5e-6, [[0, 1, 0.5]]), (7e-6, [[0, 1, 0.5]]), (5e-6, None)):
+    run_astra_simulation_only_onepath(graph(seconds), 2, faults)
+"#;
+
 /// Two pairs of ranks, as in the tests of graphs; a ring of two is one link.
 const HARDWARE: &str = "\
 parallelism: { tp: 2, dp: 2 }
@@ -116,6 +125,28 @@ fn the_graphs_of_a_run_are_exported_and_can_be_built() {
     assert_eq!(build.finish_of("case=run_0"), 5_000 + 2 * 2_310);
     assert_eq!(build.finish_of("case=run_1"), 7_000 + 2 * 2_310);
     assert!(build.finish_of("case=run_2") > build.finish_of("case=run_1"));
+}
+
+#[test]
+fn a_graph_that_is_run_again_with_other_faulty_links_is_a_further_case() {
+    let sandbox = checkout();
+    sandbox.write("checkout/run_perf.py", RUN_AGAIN);
+    let arguments =
+        ["--checkout", "checkout", "--out", "study", "--hardware", "hardware.yaml", "--", "run_perf.py"];
+    let Some(finished) = export(&sandbox, &arguments) else { return };
+    assert_eq!(finished.status.code(), Some(0), "{}", finished.stderr);
+    let case = |number: usize, graph: &str, faults: bool| {
+        let mut case = json!({ "name": format!("run_{number}"), "workload.graph": graph });
+        if faults {
+            case["hw.network.faulty_links"] = json!([[0, 1, 0.5]]);
+        }
+        case
+    };
+    let expected =
+        [("graph_0.json", false), ("graph_1.json", false), ("graph_0.json", true), ("graph_1.json", true)];
+    let expected: Vec<_> = (0..).zip(expected).map(|(at, (graph, faults))| case(at, graph, faults)).collect();
+    assert_eq!(sandbox.json("study/recipe.json")["sweep"]["cases"], json!(expected));
+    sandbox.run("validate study/recipe.json").succeeds();
 }
 
 #[test]

@@ -329,6 +329,18 @@ fn traces_of_another_conversion_are_not_mixed_with_those_of_this_one() {
 }
 
 #[test]
+fn a_conversion_that_was_cut_short_leaves_no_manifest_behind() {
+    let sandbox = sandbox(&step());
+    sandbox.run("et convert graph.json --out x").succeeds();
+    assert!(sandbox.path("x/manifest.json").exists());
+    // What stands in the way of the second trace is found when the first one has been replaced.
+    std::fs::remove_file(sandbox.path("x/llm_graph.1.et")).unwrap();
+    sandbox.write("x/llm_graph.1.et/in-the-way", "");
+    sandbox.run("et convert graph.json --faithful --out x").exits(6).says(&["x/llm_graph.1.et: "]);
+    assert!(!sandbox.path("x/manifest.json").exists());
+}
+
+#[test]
 fn the_schema_of_graphs_is_printed() {
     let schema = sandbox(&step()).run("schema graph").succeeds();
     let schema: Value = serde_json::from_str(schema.text()).unwrap();

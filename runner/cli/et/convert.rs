@@ -1,6 +1,7 @@
 //! `astra-store et convert`.
 
 use std::fmt;
+use std::io::ErrorKind::{NotADirectory, NotFound};
 use std::num::NonZeroUsize;
 use std::path::{Path, PathBuf};
 
@@ -184,13 +185,20 @@ fn write(args: &ConvertArgs, converted: &Converted, jobs: NonZeroUsize) -> Resul
     let stale_groups = Some(groups_path.clone()).filter(|path| groups.is_none() && path.exists());
     let stale_trace = traces::left_over(&args.out, GRAPH_PREFIX, bundle.ranks())?;
     stale_groups.or(stale_trace).map_or(Ok(()), |path| Err(other_conversion(&path)))?;
+    // Last of all it is written again: a conversion that did not get so far has none, and an old one fits no longer.
+    match std::fs::remove_file(&manifest_path) {
+        Err(e) if !matches!(e.kind(), NotFound | NotADirectory) => {
+            return Err(files::unwritable(&manifest_path, &e));
+        }
+        _ => {}
+    }
     for (rank, &file) in (0..).zip(&bundle.file_of_rank) {
         files::write(Path::new(&Bundle::file_name(&prefix, rank)), &bundle.files[file as usize])?;
     }
-    files::write(&manifest_path, &manifest)?;
     if let Some(groups) = &groups {
         files::write(&groups_path, groups)?;
     }
+    files::write(&manifest_path, &manifest)?;
     Ok(Written {
         traces: prefix,
         manifest: manifest_path.display().to_string(),

@@ -7,6 +7,7 @@ use std::fmt;
 use std::io::Read;
 
 use serde::de::{self, DeserializeSeed, MapAccess, SeqAccess, Visitor};
+use serde_json::error::Category;
 use serde_json::{Deserializer, Value as Json};
 
 use super::builder::Builder;
@@ -14,11 +15,18 @@ use super::layout::Layout;
 use super::model::Graph;
 use super::read_node::NodeSeed;
 use super::read_value::{Info, Known, NodeList, WholeNumber};
+use crate::error::json_message;
 use crate::et::reader::{damaged_gzip, plain_stream};
 use crate::{Error, Result};
 
 /// The version of the format that this reader knows.
 pub(super) const GRAPH_FORMAT: u32 = 1;
+
+const FORMAT_HINT: &str = "the format is described in docs/graph-format.md";
+
+/// What to do with a file that is something else.
+const NO_GRAPH_HINT: &str = "contrib/deepflow/export_graph.py writes graphs from a run of DeepFlow; the format is described in \
+     docs/graph-format.md, and hardware YAML belongs under `hw` of a recipe";
 
 /// The keys of a graph file.
 pub(super) const DOCUMENT_KEYS: &[&str] =
@@ -112,24 +120,25 @@ impl Reading {
 
     /// The error of the parser with its place, or the one that made it stop.
     fn explain(&mut self, error: serde_json::Error) -> Error {
-        let text = error.to_string();
         let (line, column) = (error.line(), error.column());
         let place = self.place.to_string();
-        if error.is_eof() && place.is_empty() && self.format.is_none() && column == 0 {
-            let hint = "the format is described in docs/graph-format.md";
-            return Error::input("there is nothing in it, expected a graph as JSON").hint(hint);
+        let nothing_read = place.is_empty() && self.format.is_none() && !self.has_nodes;
+        if error.is_eof() && nothing_read && column == 0 {
+            return Error::input("there is nothing in it, expected a graph as JSON").hint(NO_GRAPH_HINT);
         }
-        let message = text.strip_suffix(&format!(" at line {line} column {column}")).unwrap_or(&text);
-        let ours = self.refused.take().unwrap_or_else(|| {
-            let hint = "the format is described in docs/graph-format.md";
-            if error.is_eof() {
-                return Error::input(format!("the file ends too early: {message}")).hint(hint);
+        let message = json_message(&error);
+        let ours = self.refused.take().unwrap_or_else(|| match error.classify() {
+            Category::Io => damaged_gzip(&error.into()).unwrap_or_else(|| Error::input(message)),
+            Category::Eof => Error::input(format!("the file ends too early: {message}"))
+                .hint("make the file again, or copy it again: what is here is not all of it"),
+            Category::Syntax if nothing_read => {
+                let expected = "expected a graph, which is a JSON object with `astra_graph` and `nodes`";
+                Error::input(format!("this is not JSON ({message}); {expected}"))
             }
-            if !error.is_io() {
-                return Error::input(message).hint(hint);
-            }
-            damaged_gzip(&error.into()).unwrap_or_else(|| Error::input(message))
+            Category::Syntax => Error::input(format!("not valid JSON: {message}")),
+            Category::Data => Error::input(message),
         });
+        let ours = ours.hint(if nothing_read { NO_GRAPH_HINT } else { FORMAT_HINT });
         let ours = if line > 0 { ours.at(line as u64, column as u64) } else { ours };
         if place.is_empty() { ours } else { ours.key(place) }
     }

@@ -13,6 +13,9 @@ use super::roles::{Absence, Role, Roles};
 use super::rows::Rows;
 use crate::{Error, Result};
 
+/// How many dependencies a conversion writes out: memory grows with them. Graphs of ten million nodes have fewer.
+const MOST_DEPENDENCIES: usize = 1 << 28;
+
 /// Something on another stage that a task waits for.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(super) struct Crossing {
@@ -90,6 +93,7 @@ struct Walk<'a> {
     roles: &'a Roles,
     mends: &'a Mends,
     shortcuts: Shortcuts,
+    most_dependencies: usize,
     /// How many nodes have been looked at.
     #[cfg(test)]
     looked_at: usize,
@@ -122,6 +126,7 @@ impl<'a> Walk<'a> {
             roles,
             mends,
             shortcuts,
+            most_dependencies: MOST_DEPENDENCIES,
             #[cfg(test)]
             looked_at: 0,
             found: Sources { local: Rows::new(), crossing: Rows::new() },
@@ -155,8 +160,21 @@ impl<'a> Walk<'a> {
             }
             self.found.local.end_row();
             self.found.crossing.end_row();
+            if self.found.local.item_count() + self.found.crossing.item_count() > self.most_dependencies {
+                return Err(self.too_many_dependencies(node));
+            }
         }
         Ok(())
+    }
+
+    fn too_many_dependencies(&self, node: NodeIndex) -> Error {
+        let most = self.most_dependencies;
+        let message =
+            format!("tasks up to {} wait for more than {most} others together", self.graph.quoted(node));
+        Error::input(message).key(self.graph.key(node)).hint(
+            "where many wait for the same many through a join or a transfer, each waits for each; put a compute node of 0 \
+             seconds, with its `hw`, in between",
+        )
     }
 
     fn from(&mut self, task: Task) -> Result<()> {

@@ -126,3 +126,26 @@ fn nor_is_one_of_collectives_on_other_stages() {
         assert!(looked_at <= 2 * size, "{stages} stages: {looked_at} of {size}");
     }
 }
+
+#[test]
+fn more_dependencies_than_memory_holds_are_refused_with_the_way_out() {
+    let layout = r#"{"axes":[{"axis":"tp","size":2}]}"#;
+    let refused = |between: &str| {
+        let mut nodes = vec![format!(r#"{{{COMPUTE},"name":"s"}}"#); 20];
+        nodes.push(format!(r#"{{{between},"name":"all","parents":{:?}}}"#, (0..20).collect::<Vec<_>>()));
+        nodes.extend(vec![format!(r#"{{{COMPUTE},"name":"c","parents":[20]}}"#); 20]);
+        let text = format!(r#"{{"astra_graph":1,"layout":{layout},"nodes":[{}]}}"#, nodes.join(","));
+        let graph = Graph::parse(text.as_bytes(), "g.json").unwrap();
+        let roles = roles::assign(&graph, &Mends::ALL).unwrap();
+        let mut walk =
+            Walk::new(&graph, &roles, &Mends::ALL, Shortcuts::of(&graph, &roles, &Mends::ALL, LONGEST));
+        walk.most_dependencies = 100;
+        walk.find_all().err()
+    };
+    for between in [JOIN, TRANSFER] {
+        let error = refused(between).unwrap();
+        assert_eq!(error.to_string(), "nodes[26]: tasks up to `c` wait for more than 100 others together");
+        assert!(error.hint_text().is_some_and(|hint| hint.contains("a compute node of 0 seconds")));
+    }
+    assert!(refused(COMPUTE).is_none());
+}
