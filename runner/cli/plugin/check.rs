@@ -40,7 +40,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &CheckArgs) -> Result<()> {
     if ui.json() {
         ui.json_line(&described(&conduct))?;
     } else {
-        print(ui, &conduct)?;
+        print(ui, &conduct, if args.policy_in_process { "copies" } else { "processes" })?;
     }
     match conduct.faults.len() {
         0 => Ok(()),
@@ -64,11 +64,11 @@ fn described(conduct: &Conduct) -> serde_json::Value {
     })
 }
 
-fn print(ui: &Ui, conduct: &Conduct) -> Result<()> {
+fn print(ui: &Ui, conduct: &Conduct, apart: &str) -> Result<()> {
     let Conduct { about, questions, decided, no_opinion, refused, .. } = conduct;
     ui.data(|out| {
         writeln!(out, "policy       {} {}: {}", about.name, about.version, about.description)?;
-        writeln!(out, "questions    {questions}, each four times, in two processes and two orders")?;
+        writeln!(out, "questions    {questions}, each four times, in two {apart} and two orders")?;
         writeln!(out, "answers      {decided} decided, {no_opinion} without an opinion, {refused} refused")?;
         if let Some(refusal) = &conduct.first_refusal {
             writeln!(out, "             the first: {refusal}")?;
