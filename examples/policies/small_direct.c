@@ -15,6 +15,10 @@ typedef struct settings {
 } settings;
 
 static int32_t open(astra_policy_text config, void **context, astra_policy_buffer *error) {
+    /* A file ends with a newline. */
+    if (config.len > 0 && config.data[config.len - 1] == '\n') {
+        config.len--;
+    }
     uint64_t small_bytes = config.len == 0 ? UINT64_C(1) << 20 : 0;
     for (uint64_t i = 0; i < config.len; i++) {
         char digit = config.data[i];

@@ -17,7 +17,7 @@ use crate::policy;
 use crate::{Error, Result};
 
 /// Who decided.
-#[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, Serialize, Deserialize)]
+#[derive(Clone, Copy, Debug, PartialEq, Eq, PartialOrd, Ord, Hash, Serialize, Deserialize)]
 #[serde(rename_all = "snake_case")]
 pub enum DecidedBy {
     /// The user fixed the whole list in the recipe's `system` block.

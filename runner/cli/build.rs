@@ -83,6 +83,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let recipe = salted(Recipe::load(&args.recipe)?, args.salt.as_deref())?;
     let cross_check =
         args.cross_check.as_ref().map(|path| exec::CrossCheck::new(&recipe, path.clone())).transpose()?;
+    let plugins = args.plugins.path()?;
     let workplace = Workplace::open(ui, global, args.cache.mode()?, args.dry_run)?;
     let store = &workplace.store;
     let sharing = args.sharing.open(global, &workplace, args.dry_run)?;
@@ -96,7 +97,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         keep_going: args.keep_going,
         explain: args.explain,
         lint: !args.no_lint,
-        plugins: &args.plugins.path(),
+        plugins: &plugins,
         policy_in_process: args.policy_in_process,
         upstream: sharing.upstream(),
         cancel: &cancel,

@@ -2,20 +2,18 @@
 
 mod add;
 mod check;
+mod configured;
 mod ls;
 mod new;
 mod show;
 mod table;
 
-use std::path::{Path, PathBuf};
+use std::path::PathBuf;
 
 use artifact_store::Digest;
 use clap::{Args, Subcommand};
 
-use crate::decision::BEST;
-use crate::error::{Error, Result};
-use crate::files;
-use crate::policy::{SHIPPED, Shipped, Source};
+use crate::error::{Error, ErrorKind, Result};
 use crate::steps::PluginPath;
 
 use super::Global;
@@ -42,19 +40,26 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PluginArgs) -> Result<()> {
     match &args.command {
         Command::Ls(args) => ls::run(ui, global, args),
         Command::Add(args) => add::run(ui, global, args),
-        Command::Show(args) => show::run(ui, args),
-        Command::Check(args) => check::run(ui, args),
+        Command::Show(args) => show::run(ui, global, args),
+        Command::Check(args) => check::run(ui, global, args),
         Command::New(args) => new::run(ui, args),
-        Command::Table(args) => table::run(ui, args),
+        Command::Table(args) => table::run(ui, global, args),
     }
 }
 
-/// Where policies are looked for that a recipe calls by name.
+/// Why a policy of one's own cannot have a name: it would never be found.
+fn taken(name: &str) -> Error {
+    let message = format!("`{name}` is the name of a policy that is part of this program");
+    Error::new(ErrorKind::Usage, message)
+}
+
+/// Where policies are looked for that are called by name.
 #[derive(Debug, Args)]
 pub(super) struct PluginDirs {
-    /// Look for policies that the recipe calls by name in this directory first; may be given several times.
+    /// Look for policies that are called by name in this directory first; may be given several times.
     ///
-    /// Then in those of $ASTRA_STORE_PLUGIN_PATH, then beside the recipe, then among those added to the store.
+    /// Then in those of $ASTRA_STORE_PLUGIN_PATH, then beside the recipe (without one in the working directory), then among
+    /// those added to the store.
     #[arg(long = "plugin-dir", value_name = "DIR")]
     directories: Vec<PathBuf>,
     /// Let the plugin with this digest run, which came with pulled or imported content; may be given several times.
@@ -63,29 +68,15 @@ pub(super) struct PluginDirs {
 }
 
 impl PluginDirs {
-    pub(super) fn path(&self) -> PluginPath {
-        PluginPath::new(&self.directories, &self.allowed)
+    /// Where that is.
+    ///
+    /// # Errors
+    /// A directory that is none.
+    pub(super) fn path(&self) -> Result<PluginPath> {
+        if let Some(none) = self.directories.iter().find(|directory| !directory.is_dir()) {
+            let error = Error::new(ErrorKind::Usage, "--plugin-dir: there is no such directory");
+            return Err(error.in_file(none.display()));
+        }
+        Ok(PluginPath::new(&self.directories, &self.allowed))
     }
-}
-
-/// The policy that a word on the command line means: the name of a shipped one, else a file.
-fn source(word: &str) -> Result<Source> {
-    if let Some(shipped) = Shipped::named(word) {
-        return Ok(Source::Shipped(shipped));
-    }
-    if word == BEST.name {
-        return Err(Error::input(format!(
-            "`{word}` asks the engine, so it is no plugin that could be tried alone"
-        ))
-        .hint("name it in a recipe, or in `astra-store policy compare`"));
-    }
-    let path = Path::new(word);
-    if path.exists() || word.contains(['/', '.']) {
-        let bytes = files::read(path)?.into();
-        return Ok(Source::Library { name: word.to_owned(), bytes });
-    }
-    let names = SHIPPED.map(|shipped| shipped.name);
-    Err(Error::input(format!("there is no policy and no file `{word}`"))
-        .suggest(word, names)
-        .hint(format!("policies that ship: {}; others are named by their file", names.join(", "))))
 }

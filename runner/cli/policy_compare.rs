@@ -7,7 +7,7 @@ use clap::{Args, Subcommand};
 use serde_json::{Value, json};
 
 use crate::decision::BEST;
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
 use crate::exec::{self, BuildOptions, Compared, ComparedPoint, Comparison, Event, PointStatus, UnderPolicy};
 use crate::program::this_program;
 use crate::recipe::{PolicyConfig, PolicyPlugin, Recipe};
@@ -32,7 +32,7 @@ enum Command {
 
 /// Build a recipe under several policies and compare what they decide, predict and come to.
 ///
-/// Regret is how much longer a point takes than under `best`, or, where that is not compared, than under the fastest. Every
+/// Regret is how much longer a point takes than under `best`, or, when that is not compared, than under the fastest. Every
 /// policy is built under a name of its own, NAME.under-POLICY, which `ls` lists and `show` shows.
 #[derive(Debug, Args)]
 #[command(after_help = "\
@@ -58,22 +58,41 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PolicyArgs) -> Result<()> {
     }
 }
 
-/// A policy of the command line, with the file of its configuration behind `=`.
+/// A policy of the command line, with the file of its configuration behind `=`. Called as it is written, so that one policy
+/// can be compared under several configurations.
 fn compared(word: &str) -> Compared {
     let (plugin, config) = word.split_once('=').map_or((word, None), |(plugin, file)| (plugin, Some(file)));
     Compared {
-        name: plugin.to_owned(),
+        name: word.to_owned(),
         plugin: PolicyPlugin::of(plugin),
         config: config.map(|file| PolicyConfig::File(file.to_owned())),
     }
 }
 
+/// # Errors
+/// A policy without a name; one that is there twice.
+fn refuse_unclear(policies: &[Compared]) -> Result<()> {
+    for (index, policy) in policies.iter().enumerate() {
+        let message = match policy.plugin.as_str() {
+            "" => format!("--policies: `{}` names no policy", policy.name),
+            _ if policies[..index].contains(policy) => {
+                format!("--policies: `{}` is there twice", policy.name)
+            }
+            _ => continue,
+        };
+        return Err(Error::new(ErrorKind::Usage, message));
+    }
+    Ok(())
+}
+
 fn compare(ui: &Ui, global: &Global, args: &CompareArgs) -> Result<()> {
+    let policies: Vec<Compared> = args.policies.iter().map(|word| compared(word)).collect();
+    refuse_unclear(&policies)?;
+    let plugins = args.plugins.path()?;
     let recipe = Recipe::load(&args.recipe)?;
     let store = locate::open(ui, global)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
-    let plugins = args.plugins.path();
     let watcher = this_program()?;
     let options = BuildOptions {
         watcher: Some(&watcher),
@@ -87,7 +106,6 @@ fn compare(ui: &Ui, global: &Global, args: &CompareArgs) -> Result<()> {
         upstream: None,
         cancel: &cancel,
     };
-    let policies: Vec<Compared> = args.policies.iter().map(|word| compared(word)).collect();
     let mut simulated = 0;
     let comparison = exec::compare(&store, &recipe, &policies, BEST.name, &options, &mut |event| {
         simulated += usize::from(matches!(event, Event::Point { status: PointStatus::Run, .. }));

@@ -27,7 +27,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &ValidateArgs) -> Result<()> {
     let recipe = Recipe::load(&args.recipe)?;
     let points = recipe.points()?;
     let store = locate::open_if_there(ui, global)?;
-    let sources = Sources::read(&recipe, &args.plugins.path(), store.as_ref())?;
+    let sources = Sources::read(&recipe, &args.plugins.path()?, store.as_ref())?;
     let notices = steps::check(&sources, &points)?;
     if ui.json() {
         return ui.json_line(&json!({ "recipe": recipe.name(), "points": points.len(), "notices": notices }));

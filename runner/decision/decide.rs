@@ -1,6 +1,6 @@
 //! Answers questions: what recipe and hardware file fix, else the policy, else the default.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::atomic::AtomicBool;
 
 use astra_engine::{Dialect, NetworkModel};
@@ -8,7 +8,7 @@ use astra_policy::{Collective, Request};
 
 use super::best::Trial;
 use super::table::Row;
-use super::{DecisionTable, Question};
+use super::{DecisionTable, Demand, Question};
 use crate::astrasim::{self, DecidedBy, Decision, Layout, PolicyChoices, SystemOverrides};
 use crate::error::Result;
 use crate::hw::NetworkSpec;
@@ -115,6 +115,19 @@ impl Situation<'_> {
     fn is_open(&self, question: &Question, row: &Row) -> bool {
         let mut decisions = row.decisions.iter().enumerate();
         decisions.any(|(d, decision)| decision.decided_by == DecidedBy::Default && self.matters(question, d))
+    }
+
+    /// Who fixes the algorithms of a workload when nothing is left for a policy to decide; nobody when something is, or when
+    /// no answer counts.
+    pub fn fixed_by(&self, demand: &Demand, table: &DecisionTable) -> BTreeSet<DecidedBy> {
+        let mut by = BTreeSet::new();
+        for question in demand.questions() {
+            let decisions = table.row(question).map(|row| row.decisions.as_slice()).unwrap_or_default();
+            let counting = decisions.iter().enumerate().filter(|(d, _)| self.matters(question, *d));
+            by.extend(counting.map(|(_, decision)| decision.decided_by));
+        }
+        let is_open = by.contains(&DecidedBy::Policy) || by.contains(&DecidedBy::Default);
+        if is_open { BTreeSet::new() } else { by }
     }
 
     /// Puts a policy's decision where nothing is fixed.

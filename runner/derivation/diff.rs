@@ -24,7 +24,11 @@ impl std::fmt::Display for Change {
             Some(Value::String(s)) => shortened(s),
             Some(v) => shortened(&v.to_string()),
         };
-        write!(f, "{}: {} → {}", self.path, text(&self.before), text(&self.after))
+        // Two values that are no objects differ as a whole.
+        if !self.path.is_empty() {
+            write!(f, "{}: ", self.path)?;
+        }
+        write!(f, "{} → {}", text(&self.before), text(&self.after))
     }
 }
 
@@ -105,5 +109,6 @@ mod tests {
         assert_eq!(changes(&before, &before), []);
         let salted = changes(&before, &before.clone().salted(Some("b")));
         assert_eq!(salted.iter().map(ToString::to_string).collect::<Vec<_>>(), ["salt: nothing → b"]);
+        assert_eq!(json_changes(&json!(65536), &json!(1024))[0].to_string(), "65536 → 1024");
     }
 }

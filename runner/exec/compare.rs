@@ -42,7 +42,7 @@ pub struct ComparedPoint {
     pub name: String,
     /// In the order of the policies.
     pub outcomes: Vec<UnderPolicy>,
-    /// What regret is counted from: the time under `best` where that is compared, else the shortest.
+    /// What regret is counted from: the time under `best` when that is compared, else the shortest. `None` when there is none.
     pub least_ns: Option<u64>,
 }
 
@@ -141,9 +141,36 @@ pub fn compare(
     }
     let best = comparison.policies.iter().position(|name| name == best);
     for point in &mut comparison.points {
-        let under_best = best.and_then(|best| point.outcomes.get(best)?.finish_ns);
-        let shortest = || point.outcomes.iter().filter_map(|outcome| outcome.finish_ns).min();
-        point.least_ns = under_best.or_else(shortest);
+        point.least_ns = least_ns(&point.outcomes, best);
     }
     Ok(comparison)
+}
+
+/// What regret is counted from. Where `best` is compared and failed it is not known: the shortest of the others is no least.
+fn least_ns(outcomes: &[UnderPolicy], best: Option<usize>) -> Option<u64> {
+    match best {
+        Some(best) => outcomes.get(best)?.finish_ns,
+        None => outcomes.iter().filter_map(|outcome| outcome.finish_ns).min(),
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn where_best_failed_nothing_stands_in_for_it() {
+        let [slow, fast, failed] = [Some(30), Some(20), None].map(|finish_ns| UnderPolicy {
+            decisions: Vec::new(),
+            finish_ns,
+            error: None,
+            looks_free: false,
+        });
+        let outcomes = [slow, fast, failed];
+        assert_eq!(least_ns(&outcomes, None), Some(20));
+        assert_eq!(least_ns(&outcomes, Some(0)), Some(30));
+        assert_eq!(least_ns(&outcomes, Some(2)), None);
+        let point = ComparedPoint { name: String::new(), outcomes: outcomes.into(), least_ns: None };
+        assert_eq!(point.regret(1), None);
+    }
 }

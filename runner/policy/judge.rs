@@ -31,6 +31,9 @@ pub struct Decided {
     pub reason: String,
 }
 
+/// The most chunks that a system file can ask for: what the simulator's integers hold.
+const MAX_CHUNKS: u32 = i32::MAX as u32;
+
 /// What an answer comes to.
 ///
 /// # Errors
@@ -55,8 +58,8 @@ pub(super) fn judge(request: &Request, answer: Answer) -> Result<Decided, String
     }
     Ok(Decided {
         algorithms,
-        dataset_splits: (answer.dataset_splits != 0).then_some(answer.dataset_splits),
-        active_chunks: (answer.active_chunks != 0).then_some(answer.active_chunks),
+        dataset_splits: chunks("splits", answer.dataset_splits)?,
+        active_chunks: chunks("active chunks", answer.active_chunks)?,
         predicted_ns: predicted(answer.predicted_ns)?,
         reason: answer.reason.trim().to_owned(),
     })
@@ -81,6 +84,15 @@ fn predicted(ns: f64) -> Result<Option<f64>, String> {
         return Ok(None);
     }
     no_time(ns).map_or(Ok(Some(ns)), |wrong| Err(format!("predicts a time that is {wrong}")))
+}
+
+/// A number of chunks; 0 leaves it as it is.
+fn chunks(what: &str, number: u32) -> Result<Option<u32>, String> {
+    match number {
+        0 => Ok(None),
+        1..=MAX_CHUNKS => Ok(Some(number)),
+        _ => Err(format!("asks for {number} {what}, at most {MAX_CHUNKS} can be")),
+    }
 }
 
 /// `dimension 0 (Ring of 8)`.
@@ -198,6 +210,17 @@ mod tests {
             let predicted = Answer { predicted_ns: cost, ..answer(0, &[]) };
             assert!(judged(predicted).unwrap_err().contains(word));
         }
+    }
+
+    #[test]
+    fn more_chunks_than_a_system_file_can_hold_are_refused() {
+        let most = Answer { dataset_splits: MAX_CHUNKS, active_chunks: 1, ..answer(0, &[]) };
+        let decided = judge(&request(), most.clone()).unwrap();
+        assert_eq!((decided.dataset_splits, decided.active_chunks), (Some(MAX_CHUNKS), Some(1)));
+        let splits = Answer { dataset_splits: MAX_CHUNKS + 1, ..most.clone() };
+        assert_eq!(judged(splits).unwrap_err(), "asks for 2147483648 splits, at most 2147483647 can be");
+        let active = Answer { active_chunks: u32::MAX, ..most };
+        assert!(judged(active).unwrap_err().starts_with("asks for 4294967295 active chunks"));
     }
 
     #[test]

@@ -3,9 +3,11 @@
 //! The recipe without its sweep is itself a complete recipe; that is what is checked here. Never opens the files that a
 //! recipe names.
 
-use serde::Serialize;
 use std::path::Path;
 use std::sync::Arc;
+
+use artifact_store::Digest;
+use serde::Serialize;
 
 use super::document::Json;
 use super::edits;
@@ -129,9 +131,7 @@ impl Recipe {
                 .in_file(self.file())
                 .key("sweep"));
         }
-        let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
-        let name: String =
-            format!("{}.under-{}", self.name, name.trim_matches(['.', '/'])).chars().map(fit).collect();
+        let name = name_under_policy(&self.name, name);
         let own = self.base.policy.config.as_ref().filter(|_| self.base.policy.plugin == *plugin);
         let mut policy = vec![("plugin".to_owned(), Json::String(plugin.as_str().to_owned()))];
         match config.or(own) {
@@ -362,6 +362,20 @@ fn not_a_salt(text: &str) -> Option<String> {
     let is_salt =
         !text.trim().is_empty() && !text.contains(char::is_control) && text.chars().count() <= MAX_SALT;
     (!is_salt).then(|| format!("a salt is 1 to {MAX_SALT} characters in one line, and not only blanks"))
+}
+
+/// What a recipe is called under a policy. Of a long path the end is kept, which says most, behind what sets it apart.
+fn name_under_policy(recipe: &str, policy: &str) -> String {
+    let fit = |c: char| if c.is_ascii_alphanumeric() || "._-".contains(c) { c } else { '-' };
+    let beginning = format!("{recipe}.under-");
+    let words: String = policy.trim_matches(['.', '/']).chars().map(fit).collect();
+    let room = MAX_NAME.saturating_sub(beginning.len());
+    if words.len() <= room {
+        return beginning + &words;
+    }
+    let apart = Digest::of(policy.as_bytes()).to_string();
+    let end = &words[words.len() - room.saturating_sub(9)..];
+    format!("{beginning}{}-{end}", &apart[..8])
 }
 
 fn name(json: &Json, place: &Place<'_>) -> Result<String, Fault> {

@@ -110,7 +110,7 @@ impl Check<'_> {
             }
         };
         let decided = Decided::of(&spec, point, placement.as_ref(), demand, table)?;
-        notices.extend(decided.lost().map(|lost| format!("policy: {lost}")));
+        notices.extend(decided.notices().map(|notice| format!("policy: {notice}")));
         let files = decided.files();
         let network = run::read_network(files.network_yml.as_bytes())?;
         let system = run::read_system(files.system_json.as_bytes())?;

@@ -5,7 +5,7 @@
 //! specification, the algorithms and numbers of chunks decided for this workload, the rank count, the choice of dimensions
 //! and the overrides of the system file. Who decided, why, and what other workloads are told is not in it.
 
-use std::collections::BTreeMap;
+use std::collections::{BTreeMap, BTreeSet};
 use std::sync::Arc;
 
 use artifact_store::{Digest, OutputKind, Store};
@@ -20,7 +20,7 @@ use crate::decision::{DecisionTable, Demand, Settled, settle};
 use crate::derivation::{DemandFrom, Preimage, StepKind};
 use crate::error::Result;
 use crate::hw::{Axis, NetworkSpec, SysOptions};
-use crate::recipe::Point;
+use crate::recipe::{Point, PolicyPlugin};
 
 use super::demand::demand_from;
 use super::placement::{self, Placement};
@@ -38,6 +38,8 @@ pub(super) struct Decided<'a> {
     layout: Layout,
     system: &'a SystemOverrides,
     settled: Settled,
+    /// What is worth saying of a policy that has nothing to decide.
+    unasked: Option<String>,
 }
 
 impl<'a> Decided<'a> {
@@ -52,6 +54,7 @@ impl<'a> Decided<'a> {
         let layout = placement::layout(spec, point, &request)?;
         let situation = policy::situation(spec, &layout, point);
         let settled = settle(&situation, demand, table).map_err(|error| point.blame(error))?;
+        let unasked = unasked(&situation.fixed_by(demand, table), demand, point);
         // Of existing traces and graphs the lint knows more: groups, and the dimensions that are involved.
         let used = match demand_from(point) {
             DemandFrom::Recipe => policy::collectives(demand.questions()),
@@ -60,15 +63,20 @@ impl<'a> Decided<'a> {
         astrasim::check_algorithms(&layout, &settled.lists, point.engine.dialect, used, &point.hw)
             .map_err(|error| point.blame(error))?;
         let options = with_numbers(spec.sys_options, settled.dataset_splits, settled.active_chunks);
-        Ok(Self { options, request, layout, system: &point.system, settled })
+        Ok(Self { options, request, layout, system: &point.system, settled, unasked })
     }
 
     pub(super) fn files(&self) -> ConfigFiles {
         astrasim::write(&self.layout, &self.settled.lists, &self.options, self.system)
     }
 
-    /// What one system file cannot say of the decisions, if anything, for a reader.
-    pub(super) fn lost(&self) -> Option<String> {
+    /// What is worth saying of the decisions, for a reader.
+    pub(super) fn notices(&self) -> impl Iterator<Item = String> {
+        self.lost().into_iter().chain(self.unasked.clone())
+    }
+
+    /// What one system file cannot say of the decisions, if anything.
+    fn lost(&self) -> Option<String> {
         let losses = &self.settled.losses;
         let first = losses.first()?;
         let others = match losses.len() - 1 {
@@ -108,6 +116,23 @@ impl<'a> Decided<'a> {
     }
 }
 
+/// That a policy which the recipe names has nothing to decide. The default may be meant by who names none, so it is not told.
+fn unasked(fixed_by: &BTreeSet<DecidedBy>, demand: &Demand, point: &Point) -> Option<String> {
+    if fixed_by.is_empty() || point.policy.plugin == PolicyPlugin::default() {
+        return None;
+    }
+    let is_recipe = |by: &DecidedBy| matches!(by, DecidedBy::SystemOverride | DecidedBy::RecipePolicy);
+    let fixing = match (fixed_by.iter().any(is_recipe), fixed_by.iter().all(is_recipe)) {
+        (_, true) => "the recipe fixes".to_owned(),
+        (true, false) => format!("the recipe and {} fix", point.hw),
+        (false, _) => format!("{} fixes", point.hw),
+    };
+    let collectives = policy::collectives(demand.questions());
+    let names: Vec<&str> = collectives.into_iter().map(Collective::name).collect();
+    let plugin = point.policy.plugin.as_str();
+    Some(format!("`{plugin}` is not asked: {fixing} the algorithms of {}", names.join(", ")))
+}
+
 /// The options of the hardware file, with numbers of chunks where it says none.
 fn with_numbers(options: SysOptions, dataset_splits: Option<u32>, active_chunks: Option<u32>) -> SysOptions {
     SysOptions {
@@ -129,7 +154,7 @@ fn decided<'a>(context: &Context, point: &'a Point, inputs: &Inputs) -> Result<(
 pub(super) fn preimage(context: &Context, point: &Point, inputs: &Inputs) -> Result<Preimage> {
     let (spec, decided) = decided(context, point, inputs)?;
     // Said here, because it is no less so when the files are known.
-    context.notify("policy", decided.lost());
+    context.notify("policy", decided.notices());
     Ok(Preimage::new(StepKind::Configs.as_str(), VERSION, decided.params()).input(hw::OUTPUT, spec))
 }
 

@@ -12,7 +12,7 @@ use artifact_store::{Blob, Digest, Store};
 use crate::decision::BEST;
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
-use crate::policy::{SHIPPED, Shipped};
+use crate::policy::{SHIPPED, Shipped, Source};
 use crate::recipe::PolicyPlugin;
 
 use super::added::added_plugins;
@@ -38,6 +38,23 @@ pub(super) struct Library {
     pub(super) may_run: bool,
     /// What else has its name, for a reader.
     pub(super) shadowed: Option<String>,
+}
+
+impl Library {
+    /// The error of running code that came as data; nothing when it may run. `besides` goes on with what holds in spite of it.
+    pub(super) fn refused(&self, besides: &str) -> Option<Error> {
+        if self.may_run {
+            return None;
+        }
+        let digest = self.blob.digest();
+        let message = format!(
+            "the library {digest} came with content from elsewhere, and what comes as data does not run{besides}"
+        );
+        let hint = format!(
+            "if you trust whoever made it: --allow-plugin {digest}, once, or `astra-store plugin add FILE` with the file"
+        );
+        Some(Error::failed(message).in_file(&self.name).hint(hint))
+    }
 }
 
 impl PluginPath {
@@ -81,6 +98,22 @@ impl PluginPath {
         }
     }
 
+    /// The library that a command calls by a name which is none of the program's own, and what else has that name, for a
+    /// reader. It is looked for in the working directory instead of beside a recipe.
+    ///
+    /// # Errors
+    /// As for [`PluginPath::library`]; when there is none; when it came from elsewhere and is not allowed.
+    pub fn named(&self, name: &str, store: Option<&Store>) -> Result<(Source, Option<String>)> {
+        let plugin = PolicyPlugin::Named(name.to_owned());
+        let found = self.library(&plugin, Path::new(""), store)?;
+        let library = found.ok_or_else(|| self.unknown(name, "in the working directory"))?;
+        if let Some(refused) = library.refused("") {
+            return Err(refused);
+        }
+        let Library { name, blob, shadowed, .. } = library;
+        Ok((Source::Library { name, bytes: blob.bytes().clone() }, shadowed))
+    }
+
     /// The first directory that has a library of this name.
     fn find(&self, name: &str, beside: &Path) -> Result<Option<PathBuf>> {
         let here = if beside.as_os_str().is_empty() { Path::new(".") } else { beside };
@@ -113,8 +146,8 @@ impl PluginPath {
         Ok(Some(Library { name: name.to_owned(), blob: Blob::new(bytes), may_run, shadowed: None }))
     }
 
-    /// The error of a name that is none of a policy.
-    pub(super) fn unknown(&self, name: &str) -> Error {
+    /// The error of a name that is none of a policy; `last` is where files are looked for last.
+    pub(super) fn unknown(&self, name: &str, last: &str) -> Error {
         let files: Vec<String> = file_names(name).collect();
         let looked: Vec<String> = self.directories.iter().map(|dir| dir.display().to_string()).collect();
         let places = match looked.is_empty() {
@@ -122,8 +155,8 @@ impl PluginPath {
             false => format!("in {} or ", looked.join(", ")),
         };
         let message = format!(
-            "there is no policy `{name}`: none that is part of the program, no {} {places}beside the recipe, and none that was \
-             added to the store",
+            "there is no policy `{name}`: none that is part of the program, no {} {places}{last}, and none that was added to \
+             the store",
             files.join(" or ")
         );
         let names: Vec<&str> = SHIPPED.iter().map(|shipped| shipped.name).chain([BEST.name]).collect();

@@ -53,7 +53,9 @@ impl FoundPolicy {
         let config_text = match config {
             None => String::new(),
             Some(PolicyConfig::Text(text)) => text.clone(),
-            Some(PolicyConfig::File(name)) => config_file(&beside.join(name))?,
+            Some(PolicyConfig::File(name)) => {
+                config_file(&beside.join(name)).map_err(|e| e.key("policy.config_file"))?
+            }
         };
         let config = (!config_text.is_empty()).then(|| Blob::new(config_text.as_bytes()));
         let library = path.library(plugin, beside, store)?;
@@ -71,7 +73,7 @@ impl FoundPolicy {
             },
             (None, _) => match Shipped::named(plugin.as_str()) {
                 Some(shipped) => Kind::Asked(Source::Shipped(shipped)),
-                None => return Err(path.unknown(plugin.as_str())),
+                None => return Err(path.unknown(plugin.as_str(), "beside the recipe")),
             },
         };
         Ok(Self { kind, config, config_text, library })
@@ -126,7 +128,7 @@ impl FoundPolicy {
 
     /// Whether it may be asked now, beyond what is recorded.
     fn may_run(&self) -> Result<()> {
-        let Some(Library { name, blob, may_run, .. }) = &self.library else { return Ok(()) };
+        let Some(library @ Library { name, blob, .. }) = &self.library else { return Ok(()) };
         let here = Platform::here();
         if let Some(platform) = Platform::of(blob.bytes()).filter(|platform| !platform.runs_here()) {
             let message = format!(
@@ -137,18 +139,8 @@ impl FoundPolicy {
                 .in_file(name)
                 .hint("build the recipe where the library runs, and pull what it gives; or name a library for this platform"));
         }
-        if *may_run {
-            return Ok(());
-        }
-        let message = format!(
-            "the library {} came with content from elsewhere, and what comes as data does not run: what is recorded of its \
-             decisions is used, and this decision is not recorded",
-            blob.digest()
-        );
-        Err(Error::failed(message).in_file(name).hint(format!(
-            "if you trust whoever made it: --allow-plugin {}, once, or `astra-store plugin add FILE` with the file",
-            blob.digest()
-        )))
+        let besides = ": what is recorded of its decisions is used, and this decision is not recorded";
+        library.refused(besides).map_or(Ok(()), Err)
     }
 
     /// What is to be kept of it in the store.

@@ -19,7 +19,8 @@ fn of_bytes(payload_bytes: u64) -> Request {
 #[test]
 fn a_policy_in_c_reads_its_configuration_and_decides_by_size() {
     let Some(plugin) = c("examples/policies/small_direct.c", &[]) else { return };
-    let mut session = open("small_direct.so", &plugin, "65536").unwrap();
+    // As editors write it to a file.
+    let mut session = open("small_direct.so", &plugin, "65536\n").unwrap();
     let about = session.about();
     assert_eq!((about.name.as_str(), about.version.as_str()), ("small-direct", "1"));
     let rulings = session.ask(&[of_bytes(65_536), of_bytes(65_537)]).unwrap();

@@ -177,12 +177,24 @@ fn a_name_is_looked_for_in_the_directories_that_are_given_and_beside_the_recipe(
         "{}",
         missing.said()
     );
+    let misspelt = study.build("--plugin-dir plugin");
+    assert_eq!(misspelt.output.status.code(), Some(2));
+    assert!(
+        misspelt.said().contains("plugin: --plugin-dir: there is no such directory"),
+        "{}",
+        misspelt.said()
+    );
     std::fs::create_dir(study.path().join("plugins")).unwrap();
     study.write("plugins/libsmall_direct.so", &plugin);
     let built = study.build("--plugin-dir plugins");
     assert!(built.output.status.success(), "{}", built.said());
     let mut command = study.command("--json build recipe.json");
     assert!(command.env("ASTRA_STORE_PLUGIN_PATH", "nowhere:plugins").output().unwrap().status.success());
+    // The commands that try a policy look in the same places.
+    for command in ["show", "check"] {
+        let tried = study.run(&format!("plugin {command} small-direct --plugin-dir plugins"));
+        assert!(tried.status.success(), "{}", String::from_utf8_lossy(&tried.stderr));
+    }
     study.write("small-direct.so", &plugin);
     study.built();
     study.write("libsmall_direct.so", &plugin);
@@ -204,6 +216,14 @@ fn a_shipped_policy_reads_its_configuration_from_text_or_from_a_file() {
     // No opinion: the default, which is halvingDoubling on a switch, so that nothing is simulated again.
     study.write("algorithms", b"all_gather = ring");
     assert_eq!(study.built().executed(), [("policy", 1)].into());
+    study.recipe(&json!({ "plugin": "fixed", "config_file": "algoritms" }), &sizes);
+    let missing = study.build("");
+    assert_eq!(missing.output.status.code(), Some(3));
+    assert!(
+        missing.said().contains("algoritms: policy.config_file: there is no such file"),
+        "{}",
+        missing.said()
+    );
 }
 
 #[test]
@@ -360,4 +380,27 @@ fn what_is_fixed_decides_before_the_policy_which_is_not_asked_then() {
     study.recipe(&json!({ "plugin": "fixed", "config": "all_gather = ring" }), &["1 MiB"]);
     study.built();
     assert_eq!(by(), ("halvingDoubling".to_owned(), "default".to_owned()));
+}
+
+#[test]
+fn a_policy_that_is_not_asked_because_the_hardware_file_decides_is_told() {
+    let study = Study::new(&json!({ "plugin": "alpha-beta" }));
+    let fixed = format!("{HARDWARE}execution_backend:\n  astra:\n    collectives:\n      all_reduce: ring\n");
+    study.write("hardware.yaml", fixed.as_bytes());
+    let told = "policy: `alpha-beta` is not asked: hardware.yaml fixes the algorithms of all_reduce";
+    // Also when everything is known.
+    for _ in 0..2 {
+        assert!(study.built().said().contains(told), "{}", study.built().said());
+    }
+    let validated = study.run("validate recipe.json");
+    assert!(String::from_utf8_lossy(&validated.stderr).contains(told));
+    let policy = json!({ "plugin": "alpha-beta", "collectives": { "all_reduce": "ring" } });
+    study.recipe(&policy, &["1 MiB"]);
+    assert!(study.built().said().contains("is not asked: the recipe fixes the algorithms of all_reduce"));
+    // Of the default nobody needs to have spoken, and a policy that decides something is asked.
+    study.recipe(&json!({}), &["1 MiB"]);
+    assert!(!study.built().said().contains("is not asked"));
+    study.write("hardware.yaml", HARDWARE.as_bytes());
+    study.recipe(&json!({ "plugin": "alpha-beta" }), &["1 MiB"]);
+    assert!(!study.built().said().contains("is not asked"));
 }

@@ -127,6 +127,10 @@ fn begun(language: &str, build: &[&str], library: &str) -> Option<(TempDir, Path
     let directory = tempfile::tempdir().unwrap();
     let output = command(directory.path(), &["new", "my-policy", "--language", language]);
     assert!(output.status.success(), "{}", stderr(&output));
+    let other = command(directory.path(), &["new", "other-policy", "--language", language, "--json"]);
+    let told: Value = serde_json::from_slice(&other.stdout).unwrap();
+    let files: Vec<&str> = told["files"].as_array().unwrap().iter().filter_map(Value::as_str).collect();
+    assert!(files.iter().all(|file| directory.path().join("other-policy").join(file).is_file()), "{told}");
     assert!(stderr(&output).contains(&format!("plugin check {library}")), "{}", stderr(&output));
     let made = directory.path().join("my-policy");
     let Ok(built) = Command::new(build[0]).args(&build[1..]).current_dir(&made).output() else {
@@ -158,6 +162,9 @@ fn a_new_policy_replaces_nothing_and_has_a_fit_name() {
     assert_eq!(taken.status.code(), Some(6));
     assert!(stderr(&taken).contains("mine: is there already"), "{}", stderr(&taken));
     assert_eq!(command(directory.path(), &["new", "../mine"]).status.code(), Some(2));
+    let never_found = command(directory.path(), &["new", "best"]);
+    assert_eq!(never_found.status.code(), Some(2));
+    assert!(stderr(&never_found).contains("part of this program"), "{}", stderr(&never_found));
     assert_eq!(std::fs::read_dir(directory.path()).unwrap().count(), 1);
 }
 

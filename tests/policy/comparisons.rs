@@ -42,7 +42,7 @@ fn a_comparison_tells_regret_against_best_and_costs_nothing_the_second_time() {
     for point in points {
         let policies = point["policies"].as_array().unwrap();
         let names: Vec<&str> = policies.iter().map(|p| p["policy"].as_str().unwrap()).collect();
-        assert_eq!(names, ["topology", "./tuner.so", "fixed", "best"]);
+        assert_eq!(names, ["topology", "./tuner.so", "fixed=lines", "best"]);
         assert_eq!(policies[3]["regret"], 0.0);
         assert_eq!(policies[3]["predicted_ns"], policies[3]["finish_ns"].as_f64().unwrap());
         assert_eq!(policies[2]["decisions"][0]["simulated"], json!(["ring"]));
@@ -104,7 +104,45 @@ fn a_point_that_fails_under_one_policy_is_told_and_the_others_are_compared() {
     let compared = study.run("policy compare recipe.json --policies topology,fixed=lines");
     let said = String::from_utf8(compared.stderr).unwrap();
     assert!(compared.status.success(), "{said}");
-    assert!(said.contains("under fixed: "), "{said}");
+    assert!(said.contains("under fixed=lines: "), "{said}");
     let text = String::from_utf8(compared.stdout).unwrap();
     assert!(text.contains("failed") && text.lines().last().unwrap().starts_with("topology"), "{text}");
+}
+
+#[test]
+fn one_policy_is_compared_under_several_configurations_each_with_a_build_of_its_own() {
+    let study = Study::new(&json!({}));
+    let directory = "configurations/".repeat(12);
+    std::fs::create_dir_all(study.path().join(&directory)).unwrap();
+    let (one, other) = (format!("{directory}one"), format!("{directory}other"));
+    study.write(&one, b"all_reduce = ring");
+    study.write(&other, b"all_reduce = direct");
+    let policies = [format!("fixed={one}"), format!("fixed={other}")];
+    let compared = study.run(&format!("--json policy compare recipe.json --policies {}", policies.join(",")));
+    assert!(compared.status.success(), "{}", String::from_utf8_lossy(&compared.stderr));
+    let compared: Value = serde_json::from_slice(&compared.stdout).unwrap();
+    let of_first = compared["points"][0]["policies"].as_array().unwrap();
+    let simulated = |i: usize| &of_first[i]["decisions"][0]["simulated"][0];
+    assert_eq!((simulated(0), simulated(1)), (&json!("ring"), &json!("direct")));
+    assert_eq!(of_first[1]["policy"], policies[1]);
+    // However long a path is, what is built under it has a name.
+    let listed: Value = serde_json::from_slice(&study.run("--json ls").stdout).unwrap();
+    let listed = listed.to_string();
+    assert_eq!(listed.matches("study.under-").count(), 2, "{listed}");
+}
+
+#[test]
+fn a_list_of_policies_that_is_not_clear_is_refused_before_anything_is_built() {
+    let study = Study::new(&json!({}));
+    for (policies, why) in [
+        ("topology,,best", "--policies: `` names no policy"),
+        ("=lines", "--policies: `=lines` names no policy"),
+        ("best,topology,best", "--policies: `best` is there twice"),
+    ] {
+        let refused = study.run(&format!("policy compare recipe.json --policies {policies}"));
+        let said = String::from_utf8_lossy(&refused.stderr).into_owned();
+        assert_eq!(refused.status.code(), Some(2), "{said}");
+        assert!(said.contains(why), "{said}");
+    }
+    assert!(!study.path().join("store").exists());
 }

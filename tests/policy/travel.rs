@@ -68,6 +68,7 @@ fn a_name_is_given_once_unless_it_is_to_be_replaced() {
     study.write("one.so", &one);
     study.write("other.so", &other);
     study.write("text.so", b"this is text");
+    study.write("none.so", &c("tests/policy/mischief.c", &["-DNO_SYMBOL"]).unwrap());
     assert!(study.run("plugin add one.so --name tuner").status.success());
     assert!(study.run("plugin add one.so --name tuner").status.success());
     study.built();
@@ -80,6 +81,7 @@ fn a_name_is_given_once_unless_it_is_to_be_replaced() {
         ("plugin add other.so --name best", 2, "is the name of a policy that is part of this program"),
         ("plugin add other.so --name Tuner", 2, "cannot be the name of a policy"),
         ("plugin add text.so", 3, "text.so: is no shared library"),
+        ("plugin add none.so", 3, "none.so: is no policy: it has no symbol `astra_policy_v1`"),
         ("plugin add nowhere.so", 3, "nowhere.so"),
     ] {
         let refused = study.run(arguments);
@@ -132,6 +134,13 @@ fn a_library_that_came_by_pull_runs_only_when_it_is_allowed() {
     assert!(refused.said().contains(&hint), "{}", refused.said());
     let allowed = there.build(&hint);
     assert!(allowed.output.status.success(), "{}", allowed.said());
+    // The same holds for who tries it by its name.
+    for command in ["plugin show tuner", "plugin check tuner"] {
+        let refused = there.run(command);
+        assert_eq!(refused.status.code(), Some(1), "{}", said(&refused));
+        assert!(said(&refused).contains(&hint), "{}", said(&refused));
+        assert!(there.run(&format!("{command} {hint}")).status.success());
+    }
     // What is recorded now is used without permission.
     assert_eq!(there.built().executed(), [].into());
     // Who has the file may add it, and then it runs.

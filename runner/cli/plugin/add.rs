@@ -3,6 +3,7 @@
 use std::path::Path;
 
 use artifact_store::{Blob, Found, Store};
+use astra_policy::raw::SYMBOL;
 use clap::Args;
 use serde_json::json;
 
@@ -84,10 +85,17 @@ fn of_store(args: &AddArgs, store: &Store) -> Result<Plan> {
     Ok((name, Origin::Store(digest), platform))
 }
 
+/// What a library is made for. It is not loaded: it may be for another platform, or not be trusted.
 fn platform(library: &[u8], called: &str) -> Result<Platform> {
-    Platform::of(library).ok_or_else(|| {
+    let platform = Platform::of(library).ok_or_else(|| {
         Error::input("is no shared library: it begins as none of ELF, Mach-O and PE does").in_file(called)
-    })
+    })?;
+    let symbol = SYMBOL.as_bytes();
+    if !library.windows(symbol.len()).any(|bytes| bytes == symbol) {
+        let message = format!("is no policy: it has no symbol `{SYMBOL}`");
+        return Err(Error::input(message).in_file(called));
+    }
+    Ok(platform)
 }
 
 fn fit(name: String) -> Result<String> {
@@ -98,8 +106,7 @@ fn fit(name: String) -> Result<String> {
         ));
     }
     if is_part_of_program(&name) {
-        let message = format!("`{name}` is the name of a policy that is part of this program");
-        return Err(Error::new(ErrorKind::Usage, message).hint("give it another with --name"));
+        return Err(super::taken(&name).hint("give it another with --name"));
     }
     Ok(name)
 }

@@ -1,38 +1,16 @@
 //! `astra-store plugin check`.
 
-use std::path::PathBuf;
 use std::time::Duration;
 
 use clap::Args;
 use serde_json::json;
 
 use crate::error::{Error, Result};
-use crate::files;
 use crate::policy::{self, Conduct, Isolation, Limits};
 
+use super::super::Global;
 use super::super::ui::Ui;
-
-/// A policy and its configuration.
-#[derive(Debug, Args)]
-pub(super) struct Configured {
-    /// The name of a policy that ships, or the file of a plugin.
-    pub(super) policy: String,
-    /// Text of its configuration.
-    #[arg(long, value_name = "TEXT")]
-    config: Option<String>,
-    /// File that holds its configuration.
-    #[arg(long, value_name = "FILE", conflicts_with = "config")]
-    config_file: Option<PathBuf>,
-}
-
-impl Configured {
-    /// The text of the configuration; empty when there is none.
-    pub(super) fn config(&self) -> Result<String> {
-        let Some(path) = &self.config_file else { return Ok(self.config.clone().unwrap_or_default()) };
-        String::from_utf8(files::read(path)?)
-            .map_err(|_| Error::input("is not UTF-8 text").in_file(path.display()))
-    }
-}
+use super::configured::Configured;
 
 /// Try a policy: load it, ask every sample question four times in two processes, judge its answers.
 ///
@@ -54,15 +32,15 @@ pub(super) struct CheckArgs {
     policy_in_process: bool,
 }
 
-pub(super) fn run(ui: &Ui, args: &CheckArgs) -> Result<()> {
-    let source = super::source(&args.policy.policy)?;
+pub(super) fn run(ui: &Ui, global: &Global, args: &CheckArgs) -> Result<()> {
+    let source = args.policy.source(ui, global)?;
     let isolation = if args.policy_in_process { Isolation::InProcess } else { Isolation::this_program()? };
     let limits = Limits { patience: Duration::from_secs(args.patience), ..Limits::default() };
     let conduct = policy::check(&source, &args.policy.config()?, &isolation, limits)?;
     if ui.json() {
         ui.json_line(&described(&conduct))?;
     } else {
-        print(ui, &conduct)?;
+        print(ui, &conduct, if args.policy_in_process { "copies" } else { "processes" })?;
     }
     match conduct.faults.len() {
         0 => Ok(()),
@@ -86,11 +64,11 @@ fn described(conduct: &Conduct) -> serde_json::Value {
     })
 }
 
-fn print(ui: &Ui, conduct: &Conduct) -> Result<()> {
+fn print(ui: &Ui, conduct: &Conduct, apart: &str) -> Result<()> {
     let Conduct { about, questions, decided, no_opinion, refused, .. } = conduct;
     ui.data(|out| {
         writeln!(out, "policy       {} {}: {}", about.name, about.version, about.description)?;
-        writeln!(out, "questions    {questions}, each four times, in two processes and two orders")?;
+        writeln!(out, "questions    {questions}, each four times, in two {apart} and two orders")?;
         writeln!(out, "answers      {decided} decided, {no_opinion} without an opinion, {refused} refused")?;
         if let Some(refusal) = &conduct.first_refusal {
             writeln!(out, "             the first: {refusal}")?;

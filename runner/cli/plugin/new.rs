@@ -3,10 +3,12 @@
 use std::path::PathBuf;
 
 use clap::{Args, ValueEnum};
+use serde_json::json;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::files;
 use crate::policy::{self, Language};
+use crate::steps::is_part_of_program;
 
 use super::super::ui::Ui;
 
@@ -39,6 +41,9 @@ pub(super) fn run(ui: &Ui, args: &NewArgs) -> Result<()> {
         return Err(Error::new(ErrorKind::Usage, message)
             .hint("a lower-case letter, then lower-case letters, digits and dashes, at most 64"));
     }
+    if is_part_of_program(&args.name) {
+        return Err(super::taken(&args.name).hint("choose another"));
+    }
     let dir = args.dir.clone().unwrap_or_else(|| PathBuf::from(&args.name));
     if dir.exists() {
         return Err(Error::new(ErrorKind::System, "is there already")
@@ -52,6 +57,10 @@ pub(super) fn run(ui: &Ui, args: &NewArgs) -> Result<()> {
     let (written, library) = policy::scaffold(&args.name, language);
     for (name, text) in &written {
         files::write(&dir.join(name), text.as_bytes())?;
+    }
+    if ui.json() {
+        let files: Vec<&String> = written.iter().map(|(name, _)| name).collect();
+        return ui.json_line(&json!({ "directory": dir, "files": files, "library": library }));
     }
     ui.say(format!("wrote {} files to {}", written.len(), dir.display()));
     ui.say(format!("next: cd {} && {build} && astra-store plugin check {library}", dir.display()));

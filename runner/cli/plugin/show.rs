@@ -6,8 +6,9 @@ use serde_json::json;
 use crate::error::Result;
 use crate::policy::{Isolation, Limits, Session, Source};
 
+use super::super::Global;
 use super::super::ui::Ui;
-use super::check::Configured;
+use super::configured::Configured;
 
 /// Say what a policy says of itself, and what identifies it in keys.
 #[derive(Debug, Args)]
@@ -20,8 +21,8 @@ pub(super) struct ShowArgs {
     policy: Configured,
 }
 
-pub(super) fn run(ui: &Ui, args: &ShowArgs) -> Result<()> {
-    let source = super::source(&args.policy.policy)?;
+pub(super) fn run(ui: &Ui, global: &Global, args: &ShowArgs) -> Result<()> {
+    let source = args.policy.source(ui, global)?;
     let config = args.policy.config()?;
     let session = Session::open(source, config, Isolation::this_program()?, Limits::default())?;
     let about = session.about();

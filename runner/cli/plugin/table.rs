@@ -14,8 +14,9 @@ use crate::files;
 use crate::hw::Document;
 use crate::policy::{self, Isolation, Limits, Session};
 
+use super::super::Global;
 use super::super::ui::Ui;
-use super::check::Configured;
+use super::configured::Configured;
 
 /// Write what a policy decides about a network as a table, which the policy `csv` and NCCL's example tuner read.
 ///
@@ -43,7 +44,7 @@ pub(super) struct TableArgs {
     network: String,
 }
 
-pub(super) fn run(ui: &Ui, args: &TableArgs) -> Result<()> {
+pub(super) fn run(ui: &Ui, global: &Global, args: &TableArgs) -> Result<()> {
     let usage =
         |key: &'static str| move |error: UnknownName| Error::new(ErrorKind::Usage, format!("{key}: {error}"));
     let dialect: Dialect = args.dialect.parse().map_err(usage("--dialect"))?;
@@ -68,7 +69,7 @@ pub(super) fn run(ui: &Ui, args: &TableArgs) -> Result<()> {
         system: &SystemOverrides::default(),
     };
     let system = situation.engine_system()?;
-    let source = super::source(&args.policy.policy)?;
+    let source = args.policy.source(ui, global)?;
     let mut session =
         Session::open(source, args.policy.config()?, Isolation::this_program()?, Limits::default())?;
     let mut table = astra_policy_csv::Table::default();
