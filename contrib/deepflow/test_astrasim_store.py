@@ -16,6 +16,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import warnings
 from types import SimpleNamespace
@@ -210,6 +211,22 @@ class Files(Case):
         with self.assertRaisesRegex(FileNotFoundError, "binary not found at nowhere"):
             astrasim_store.run_astrasim_analytical(*arguments, binary_path="nowhere")
 
+    def test_a_simulator_that_leaves_out_a_rank_or_its_time_gives_no_result(self):
+        prefix = astrasim_store.generate_workload_et("all_reduce", 4, MIB, "out")
+        files = astrasim_store.generate_astrasim_configs_from_hw(hardware(), "out", 4)
+        with open("listed.yml", "w", encoding="utf-8") as network:
+            network.write("topology: [Ring, Ring]\nnpus_count:\n- 2  # of 8\n- 2\n")
+        for network_yaml in (files["network_yaml"], "listed.yml"):
+            for times, lacks in (((5, 5, 5), "ranks 3:"), ((5, 0, 5, 5), "ranks 1:"), ((), "ranks 0, 1, 2, 3:")):
+                lines = [f"sys[{rank}], Wall time: {time}" for rank, time in enumerate(times)]
+                with open("simulator", "w", encoding="utf-8") as script:
+                    script.write("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+                os.chmod("simulator", 0o755)
+                with self.assertRaisesRegex(RuntimeError, f"no time above 0 of {lacks}"):
+                    astrasim_store.run_astrasim_analytical(
+                        prefix, files["system_json"], network_yaml, binary_path="./simulator"
+                    )
+
     def test_ephemeral_configurations_have_names_of_their_own(self):
         made = [
             astrasim_store.generate_astrasim_configs_from_hw(hardware(), "out", 4, ephemeral_outputs=True)
@@ -364,6 +381,24 @@ class Processes(Case):
             thread.join()
         self.assertEqual(len(astrasim_store._servers), 1)
         self.assertEqual(self.runs(), 40)
+
+    def test_a_process_that_is_forked_while_a_thread_waits_asks_on_its_own(self):
+        all_reduce()
+        (server,) = astrasim_store._servers.values()
+        server.process.send_signal(signal.SIGSTOP)
+        waiting = threading.Thread(target=all_reduce, args=(2 * MIB,))
+        waiting.start()
+        while not server.lock.locked():
+            time.sleep(0.001)
+        time.sleep(0.1)
+        forked = multiprocessing.get_context("fork").Process(target=all_reduce, args=(3 * MIB,))
+        forked.start()
+        forked.join(60)
+        forked.kill()
+        server.process.send_signal(signal.SIGCONT)
+        waiting.join()
+        self.assertEqual(forked.exitcode, 0)
+        self.assertEqual(self.runs(), 3)
 
     def test_a_process_that_was_ended_is_started_again(self):
         first = all_reduce()
