@@ -73,7 +73,7 @@ def run_cache_astrasim(
 
     `cache_path` is not used, and the newer library's record of results (`result_record_path`) is not written: the store has them.
     """
-    if isinstance(hw_obj, str):
+    if isinstance(hw_obj, (str, os.PathLike)):
         raise TypeError("run_cache_astrasim expects a parsed HWConfig object, not a path")
     comm = str(comm).lower()
     npus_count = _count("npus_count", npus_count, (1 << 32) - 1)

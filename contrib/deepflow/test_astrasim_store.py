@@ -9,6 +9,7 @@ import io
 import json
 import multiprocessing
 import os
+import pathlib
 import shutil
 import signal
 import stat
@@ -150,8 +151,9 @@ class Results(Case):
             all_reduce(hw=newer)
 
     def test_what_is_wrong_raises_what_the_library_expects(self):
-        with self.assertRaisesRegex(TypeError, "not a path"):
-            astrasim_store.run_cache_astrasim("hw.yaml", "all_reduce", 4, MIB)
+        for path in ("hw.yaml", pathlib.Path("hw.yaml")):
+            with self.assertRaisesRegex(TypeError, "not a path"):
+                astrasim_store.run_cache_astrasim(path, "all_reduce", 4, MIB)
         with self.assertRaisesRegex(ValueError, "Unsupported comm type: broadcast"):
             astrasim_store.run_cache_astrasim(hardware(), "broadcast", 4, MIB)
         with self.assertRaisesRegex(ValueError, "Invalid intra-node"):
