@@ -32,8 +32,12 @@ impl NewDirectory {
     /// Begins the directory `place`, which may be missing, empty, or written by this before and unchanged since.
     ///
     /// # Errors
-    /// The place holds something else, which is named, or the system refuses.
+    /// The place holds something else, which is named, or the working directory; or the system refuses.
     pub fn begin(place: &Path) -> Result<Self> {
+        let full = |path: &Path| path.canonicalize().ok();
+        if full(place).is_some_and(|place| full(Path::new(".")).is_some_and(|here| here.starts_with(place))) {
+            return Err(taken(place, "it is replaced as a whole, and the working directory is in it"));
+        }
         check_ours(place)?;
         let parent = place.parent().filter(|p| !p.as_os_str().is_empty()).unwrap_or(Path::new("."));
         std::fs::create_dir_all(parent).map_err(|e| files::unwritable(parent, &e))?;
@@ -72,7 +76,7 @@ impl NewDirectory {
         check_ours(&place)?;
         let refused = |e: std::io::Error| files::unwritable(&place, &e);
         if !place.exists() {
-            return std::fs::rename(made.keep(), &place).map_err(refused);
+            return std::fs::rename(made.path(), &place).map_err(refused);
         }
         // A directory replaces only an empty one, so the old one steps aside, and back if that fails.
         let aside = made.path().with_extension("old");
@@ -166,6 +170,26 @@ mod tests {
         assert!(error.message().contains("`a` in it has been changed"), "{error}");
         assert_eq!(std::fs::read_to_string(place.join("a")).unwrap(), "mine");
         assert_eq!(names(parent.path()), ["out"]);
+    }
+
+    #[test]
+    fn the_working_directory_is_not_replaced() {
+        for place in [".", ".."] {
+            let error = write(Path::new(place), &[("a", "1")]).unwrap_err();
+            assert!(error.message().contains("the working directory is in it"), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_directory_that_cannot_take_its_place_leaves_nothing() {
+        let parent = tempfile::tempdir().unwrap();
+        let place = parent.path().join("out");
+        let mut directory = NewDirectory::begin(&place).unwrap();
+        directory.write("a", b"1").unwrap();
+        std::os::unix::fs::symlink("nowhere", &place).unwrap();
+        directory.persist().unwrap_err();
+        assert_eq!(names(parent.path()), ["out"]);
+        assert!(place.is_symlink());
     }
 
     #[test]

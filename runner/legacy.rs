@@ -71,22 +71,37 @@ pub enum Comparison {
     },
 }
 
-/// Keeps a file as it is. Importing it again changes nothing.
+/// A file that can be kept.
+#[derive(Clone, Debug)]
+pub struct ReadCache {
+    /// What it says.
+    pub cache: LegacyCache,
+    blob: Blob,
+}
+
+/// Reads a file.
 ///
 /// # Errors
-/// It is not there or no such file, or the store cannot be written.
-pub fn import(store: &Store, file: &Path) -> Result<LegacyCache> {
-    let bytes = files::read(file)?;
+/// It is not there, or no such file.
+pub fn read(file: &Path) -> Result<ReadCache> {
+    let blob = Blob::new(files::read(file)?);
     // Where it lies decides what its relative paths mean.
     let place = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    let blob = Blob::new(bytes);
-    let cache = LegacyCache::parse(&place, &blob)?;
-    let mut name = blob.digest().to_string();
+    Ok(ReadCache { cache: LegacyCache::parse(&place, &blob)?, blob })
+}
+
+/// Keeps a file as it is. Keeping it again changes nothing.
+///
+/// # Errors
+/// The store cannot be written.
+pub fn keep(store: &Store, read: &ReadCache) -> Result<()> {
+    let ReadCache { cache, blob } = read;
+    let mut name = cache.digest.to_string();
     name.truncate(NAME_DIGITS);
-    let root = Root::now(blob.digest(), OutputKind::Blob).with_note(place.display().to_string());
+    let root = Root::now(cache.digest, OutputKind::Blob).with_note(cache.file.display().to_string());
     let roots = vec![(format!("{PREFIX}{name}/cache.json"), root)];
-    store.publish(Publication { blobs: vec![blob], roots, ..Publication::default() }).wait()?;
-    Ok(cache)
+    store.publish(Publication { blobs: vec![blob.clone()], roots, ..Publication::default() }).wait()?;
+    Ok(())
 }
 
 /// Every file that was imported.

@@ -12,6 +12,7 @@ Needs Python 3.9, the program `astra-store` ($ASTRA_STORE_BINARY, else the one o
 """
 
 import atexit
+import contextlib
 import hashlib
 import json
 import math
@@ -72,7 +73,7 @@ def run_cache_astrasim(
 
     `cache_path` is not used, and the newer library's record of results (`result_record_path`) is not written: the store has them.
     """
-    if isinstance(hw_obj, str):
+    if isinstance(hw_obj, (str, os.PathLike)):
         raise TypeError("run_cache_astrasim expects a parsed HWConfig object, not a path")
     comm = str(comm).lower()
     npus_count = _count("npus_count", npus_count, (1 << 32) - 1)
@@ -352,10 +353,21 @@ def _run_binary(binary, workload_prefix, system_json, network_yaml, remote_memor
         raise RuntimeError(f"AstraSim execution failed with code {ended.returncode}:\n{ended.stdout}")
     times = re.findall(r"sys\[(\d+)\],\s*Wall time:\s*(\d+)", ended.stdout)
     by_rank = {int(rank): int(cycles) for rank, cycles in times}
-    missing = [rank for rank in range(max(by_rank, default=-1) + 1) if rank not in by_rank]
-    if not by_rank or missing:
-        raise RuntimeError(f"AstraSim gave no time for ranks {missing or 'at all'}:\n{ended.stdout}")
-    return _seconds({"finish_ns": [by_rank[rank] for rank in sorted(by_rank)]})
+    # It ends with 0 also when ranks wait for each other for ever.
+    ranks = max(_ranks_of(network_yaml), max(by_rank, default=-1) + 1)
+    missing = [rank for rank in range(ranks) if not by_rank.get(rank)]
+    if missing or not ranks:
+        named = ", ".join(map(str, missing[:8])) + (f" and {len(missing) - 8} more" if missing[8:] else "")
+        raise RuntimeError(f"AstraSim gave no time above 0 of ranks {named or 'at all'}:\n{ended.stdout}")
+    return _seconds({"finish_ns": [by_rank[rank] for rank in range(ranks)]})
+
+
+def _ranks_of(network_yaml):
+    """How many ranks a network file describes; 0 where it does not list them."""
+    with open(network_yaml, encoding="utf-8") as file:
+        text = re.sub(r"#.*", "", file.read())
+    listed = re.search(r"^npus_count:\s*(\[[^\]]*\]|(?:\s*-\s*\d+)+)", text, re.MULTILINE)
+    return math.prod(int(number) for number in re.findall(r"\d+", listed[1])) if listed else 0
 
 
 # ---- Files ---------------------------------------------------------------------------------------------------------
@@ -539,11 +551,14 @@ class _Server:
 
     def __init__(self, program, mode, environment):
         self.lock = threading.Lock()
+        self.unread = b""
+        # Without buffers, whose locks and contents a forked process would inherit from threads that it does not have.
         # A session of its own: Ctrl-C is for the program that asks, and ends this process by the end of its input.
         self.process = subprocess.Popen(
             [program, "serve", "--stdio", "--cache", mode],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
+            bufsize=0,
             env={**os.environ, **environment},
             start_new_session=True,
         )
@@ -551,16 +566,33 @@ class _Server:
     def ask(self, line):
         with self.lock:
             try:
-                self.process.stdin.write(line)
-                self.process.stdin.flush()
-                return self.process.stdout.readline()
-            except (BrokenPipeError, ValueError):
+                with contextlib.suppress(BrokenPipeError):
+                    self._write(line)
+                # Of a program that ended without listening this is what it said.
+                return self._read_line()
+            except ValueError:
                 return b""
             except BaseException:
                 # Interrupted, as by Ctrl-C: what is still to come would be taken for the answer to the next request.
                 self.process.kill()
                 self._close_pipes()
                 raise
+
+    def _write(self, line):
+        rest = memoryview(line)
+        while rest:
+            rest = rest[self.process.stdin.write(rest) :]
+
+    def _read_line(self):
+        """A line with its newline; less at the end of the output."""
+        parts = [self.unread]
+        while b"\n" not in parts[-1]:
+            part = self.process.stdout.read(1 << 16)
+            if not part:
+                return b"".join(parts)
+            parts.append(part)
+        line, newline, self.unread = b"".join(parts).partition(b"\n")
+        return line + newline
 
     def close(self):
         """Ends the process by the end of its input; gives its exit code."""

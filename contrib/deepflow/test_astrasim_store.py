@@ -9,6 +9,7 @@ import io
 import json
 import multiprocessing
 import os
+import pathlib
 import shutil
 import signal
 import stat
@@ -16,6 +17,7 @@ import subprocess
 import sys
 import tempfile
 import threading
+import time
 import unittest
 import warnings
 from types import SimpleNamespace
@@ -149,8 +151,9 @@ class Results(Case):
             all_reduce(hw=newer)
 
     def test_what_is_wrong_raises_what_the_library_expects(self):
-        with self.assertRaisesRegex(TypeError, "not a path"):
-            astrasim_store.run_cache_astrasim("hw.yaml", "all_reduce", 4, MIB)
+        for path in ("hw.yaml", pathlib.Path("hw.yaml")):
+            with self.assertRaisesRegex(TypeError, "not a path"):
+                astrasim_store.run_cache_astrasim(path, "all_reduce", 4, MIB)
         with self.assertRaisesRegex(ValueError, "Unsupported comm type: broadcast"):
             astrasim_store.run_cache_astrasim(hardware(), "broadcast", 4, MIB)
         with self.assertRaisesRegex(ValueError, "Invalid intra-node"):
@@ -209,6 +212,22 @@ class Files(Case):
         self.assertEqual(astrasim_store.run_astrasim_analytical(*arguments)[0], times)
         with self.assertRaisesRegex(FileNotFoundError, "binary not found at nowhere"):
             astrasim_store.run_astrasim_analytical(*arguments, binary_path="nowhere")
+
+    def test_a_simulator_that_leaves_out_a_rank_or_its_time_gives_no_result(self):
+        prefix = astrasim_store.generate_workload_et("all_reduce", 4, MIB, "out")
+        files = astrasim_store.generate_astrasim_configs_from_hw(hardware(), "out", 4)
+        with open("listed.yml", "w", encoding="utf-8") as network:
+            network.write("topology: [Ring, Ring]\nnpus_count:\n- 2  # of 8\n- 2\n")
+        for network_yaml in (files["network_yaml"], "listed.yml"):
+            for times, lacks in (((5, 5, 5), "ranks 3:"), ((5, 0, 5, 5), "ranks 1:"), ((), "ranks 0, 1, 2, 3:")):
+                lines = [f"sys[{rank}], Wall time: {time}" for rank, time in enumerate(times)]
+                with open("simulator", "w", encoding="utf-8") as script:
+                    script.write("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+                os.chmod("simulator", 0o755)
+                with self.assertRaisesRegex(RuntimeError, f"no time above 0 of {lacks}"):
+                    astrasim_store.run_astrasim_analytical(
+                        prefix, files["system_json"], network_yaml, binary_path="./simulator"
+                    )
 
     def test_ephemeral_configurations_have_names_of_their_own(self):
         made = [
@@ -364,6 +383,24 @@ class Processes(Case):
             thread.join()
         self.assertEqual(len(astrasim_store._servers), 1)
         self.assertEqual(self.runs(), 40)
+
+    def test_a_process_that_is_forked_while_a_thread_waits_asks_on_its_own(self):
+        all_reduce()
+        (server,) = astrasim_store._servers.values()
+        server.process.send_signal(signal.SIGSTOP)
+        waiting = threading.Thread(target=all_reduce, args=(2 * MIB,))
+        waiting.start()
+        while not server.lock.locked():
+            time.sleep(0.001)
+        time.sleep(0.1)
+        forked = multiprocessing.get_context("fork").Process(target=all_reduce, args=(3 * MIB,))
+        forked.start()
+        forked.join(60)
+        forked.kill()
+        server.process.send_signal(signal.SIGCONT)
+        waiting.join()
+        self.assertEqual(forked.exitcode, 0)
+        self.assertEqual(self.runs(), 3)
 
     def test_a_process_that_was_ended_is_started_again(self):
         first = all_reduce()

@@ -47,14 +47,14 @@ pub(super) struct ImportArgs {
     /// Use no record that no key of `astra-store trust` has signed.
     #[arg(long)]
     require_signed: bool,
-    /// Say what would come, and change nothing. A bundle is read and checked to its end.
+    /// Say what would come, and change nothing. A file is read and checked to its end.
     #[arg(long, short = 'n')]
     dry_run: bool,
 }
 
 pub(super) fn run(ui: &Ui, global: &Global, args: &ImportArgs) -> Result<()> {
     if let Some(file) = &args.cache_json {
-        return legacy::import(ui, &locate::open(ui, global)?, file);
+        return legacy::import(ui, global, file, args.dry_run);
     }
     let from = args.from.as_deref().unwrap_or(Path::new("-"));
     // Before a store is made for nothing.

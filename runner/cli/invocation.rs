@@ -25,12 +25,20 @@ pub(super) struct Invocation {
     pub(super) ignored: Vec<String>,
 }
 
+/// A command line that has not.
+#[derive(Debug)]
+pub(super) struct Refused {
+    pub(super) error: clap::Error,
+    /// What would have had no effect, in words: a required option, misspelt, perhaps.
+    pub(super) ignored: Vec<String>,
+}
+
 impl Invocation {
     /// Understands a command line, the name of the program first.
     ///
     /// # Errors
     /// clap's, which are printed by it, like help.
-    pub(super) fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, clap::Error> {
+    pub(super) fn of(arguments: impl IntoIterator<Item = OsString>) -> Result<Self, Refused> {
         let mut arguments: Vec<OsString> = arguments.into_iter().collect();
         let option = arguments.first().and_then(|name| option_of(name));
         if let Some(option) = option {
@@ -44,7 +52,7 @@ impl Invocation {
             };
             match position_of_unknown(&error, &arguments) {
                 Some(at) if is_sim(&arguments) => ignored.push(take_unknown(&error, &mut arguments, at)),
-                _ => return Err(error),
+                _ => return Err(Refused { error, ignored }),
             }
         }
     }
@@ -95,7 +103,7 @@ mod tests {
 
     const REQUIRED: &str = "--workload-configuration=w --system-configuration s --network-configuration=n --remote-memory-configuration m";
 
-    fn of(program: &str, more: &str) -> Result<Invocation, clap::Error> {
+    fn of(program: &str, more: &str) -> Result<Invocation, Refused> {
         let words = [program].into_iter().chain(more.split_whitespace()).chain(REQUIRED.split_whitespace());
         Invocation::of(words.map(OsString::from))
     }

@@ -13,13 +13,19 @@ use crate::report::{Align, Table, format_bytes, format_nanos};
 use crate::sim::SimSettings;
 
 use super::ui::Ui;
+use super::{Global, locate};
 
 /// How much of a key a table shows.
 const SHOWN_DIGITS: usize = 12;
 
-/// Imports a file.
-pub(super) fn import(ui: &Ui, store: &Store, file: &Path) -> Result<()> {
-    let cache = legacy::import(store, file)?;
+/// Imports a file, or with a dry run only reads it.
+pub(super) fn import(ui: &Ui, global: &Global, file: &Path, dry_run: bool) -> Result<()> {
+    // Before a store is made for nothing.
+    let read = legacy::read(file)?;
+    if !dry_run {
+        legacy::keep(&locate::open(ui, global)?, &read)?;
+    }
+    let cache = read.cache;
     for (key, why) in &cache.left_out {
         ui.warn(format!("entry {key} cannot be compared: {why}"));
     }
@@ -27,6 +33,7 @@ pub(super) fn import(ui: &Ui, store: &Store, file: &Path) -> Result<()> {
         return ui.json_line(&json!({
             "file": cache.file.display().to_string(),
             "digest": cache.digest.to_string(),
+            "dry_run": dry_run,
             "entries": cache.entries.len(),
             "left_out": cache.left_out.iter().map(|(key, why)| json!({ "key": key, "why": why })).collect::<Vec<_>>(),
         }));
@@ -36,7 +43,11 @@ pub(super) fn import(ui: &Ui, store: &Store, file: &Path) -> Result<()> {
     } else {
         format!("{} entries", cache.entries.len())
     };
-    ui.say(format!("kept {entries} as unverified history; `astra-store show --legacy` compares them with a run of their files"));
+    ui.say(if dry_run {
+        format!("would keep {entries} as unverified history; nothing was changed")
+    } else {
+        format!("kept {entries} as unverified history; `astra-store show --legacy` compares them with a run of their files")
+    });
     Ok(())
 }
 

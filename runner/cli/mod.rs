@@ -55,7 +55,7 @@ use clap::{Args, Parser, Subcommand};
 
 use crate::error::Result;
 use crate::{external, policy};
-use invocation::Invocation;
+use invocation::{Invocation, Refused};
 use ui::Ui;
 
 const AFTER_HELP: &str = "\
@@ -158,7 +158,11 @@ fn version() -> String {
 /// Runs the command line of this process and gives its exit code.
 pub fn main() -> ExitCode {
     let Invocation { cli, stands_in, ignored } =
-        Invocation::of(std::env::args_os()).unwrap_or_else(|error| error.exit());
+        Invocation::of(std::env::args_os()).unwrap_or_else(|Refused { error, ignored }| {
+            let ui = Ui::new(false, !error.use_stderr(), false);
+            ignored.iter().for_each(|ignored| ui.warn(ignored));
+            error.exit()
+        });
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
     // The codes of these are sums of what they find; a failure must not look like one.
     let says_what_it_finds = matches!(cli.command, Command::Verify(_) | Command::Repair(_));

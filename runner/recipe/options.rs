@@ -239,8 +239,14 @@ pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
     let networks: Vec<_> = NetworkModel::ALL.iter().map(|n| (n.as_str(), *n)).collect();
     let dialects: Vec<_> = Dialect::ALL.iter().map(|d| (d.as_str(), *d)).collect();
     let default = Engine::default();
+    let kind = section.optional("kind", |j, p| word(j, p, "engine", &ENGINES))?;
+    let binary = section.optional("binary", text)?;
+    if binary.is_some() && kind.is_none() {
+        let fault = place.key("binary").fault("an executable, and nothing says that it is to simulate");
+        return Err(fault.hint("add `\"kind\": \"astra-sim\"`, or \"builtin\" to leave the executable out"));
+    }
     Ok(Engine {
-        kind: section.optional("kind", |j, p| word(j, p, "engine", &ENGINES))?.unwrap_or(default.kind),
+        kind: kind.unwrap_or(default.kind),
         network: section
             .optional("network", |j, p| word(j, p, "network model", &networks))?
             .unwrap_or(default.network),
@@ -251,7 +257,7 @@ pub(super) fn engine(json: &Json, place: &Place<'_>) -> Result<Engine, Fault> {
             .optional("queues_per_dimension", queues)?
             .unwrap_or(default.queues_per_dimension),
         external: External {
-            binary: section.optional("binary", text)?.map(Arc::from),
+            binary: binary.map(Arc::from),
             timeout: section.optional("timeout", timeout)?,
             memory: section.optional("memory", memory)?,
         },

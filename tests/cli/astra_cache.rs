@@ -220,5 +220,17 @@ fn what_is_no_cache_is_refused() {
         ]);
     }
     sandbox.run("import --cache-json nowhere.json").exits(3).says(&["there is no such file"]);
+    sandbox.run("show --legacy").exits(4).says(&["there is no store here"]);
+    sandbox.run("build recipe.json").succeeds();
     sandbox.run("show --legacy").exits(2).says(&["no cache.json was imported"]);
+}
+
+#[test]
+fn a_dry_run_of_an_import_says_what_would_be_kept_and_keeps_nothing() {
+    let sandbox = sandbox(SIZES);
+    sandbox.run("build recipe.json --out astra_cache --layout astra-cache").succeeds();
+    sandbox.run("import --cache-json astra_cache/cache.json -n").succeeds().says(&["would keep 3 entries"]);
+    sandbox.run("show --legacy").exits(2).says(&["no cache.json was imported"]);
+    sandbox.run("import --cache-json astra_cache/cache.json -n --store other").succeeds();
+    assert!(!sandbox.path("other").exists());
 }

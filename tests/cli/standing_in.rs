@@ -126,6 +126,11 @@ fn an_unknown_option_is_a_warning() {
         "warning: `--num-queue-per-dim 2` is not known and has no effect; did you mean `--num-queues-per-dim`?",
         "warning: `stray` is not known",
     ]);
+    let misspelt = FILES.replace("--network-configuration", "--netwrok-configuration");
+    sandbox.run(&format!("sim {misspelt}")).exits(2).says(&[
+        "is not known and has no effect; did you mean `--network-configuration`?",
+        "--network-configuration <FILE>",
+    ]);
     sandbox.run("build recipe.json --frobnicate=3").status.code().filter(|code| *code == 2).unwrap();
 }
 

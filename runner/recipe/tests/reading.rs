@@ -78,7 +78,7 @@ fn an_external_engine_has_an_executable_and_limits_none_of_which_is_in_the_canon
     assert_eq!(plain.points().unwrap()[0].engine.external, External::default());
     assert_eq!(plain.canonical(), limited.canonical());
     assert_eq!((plain.binaries(), limited.binaries()), (vec![None], vec![binary]));
-    let builtin = format!(r#"{WORKLOAD}, "engine": {{"binary": "sim"}}"#);
+    let builtin = format!(r#"{WORKLOAD}, "engine": {{"kind": "builtin", "binary": "sim"}}"#);
     assert_eq!(recipe(&builtin).unwrap().binaries(), []);
     let swept =
         r#", "sweep": {"grid": {"engine.kind": ["builtin", "astra-sim"], "engine.binary": ["a", "b"]}}"#;

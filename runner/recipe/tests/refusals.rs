@@ -231,6 +231,10 @@ fn options_are_checked_word_by_word() {
             "engine.kind: unknown engine `external`, expected one of `builtin`, `astra-sim`",
         ),
         (r#""engine":{"binary":""}"#, "engine.binary: empty text"),
+        (
+            r#""engine":{"binary":"sim"}"#,
+            "engine.binary: an executable, and nothing says that it is to simulate",
+        ),
         (r#""engine":{"timeout":"5 m"}"#, "engine.timeout: unknown unit `m` in `5 m`"),
         (r#""engine":{"timeout":0}"#, "engine.timeout: no time at all, expected at least 1 s"),
         (r#""engine":{"timeout":true}"#, "engine.timeout: expected a whole number of seconds"),
