@@ -551,10 +551,13 @@ class _Server:
     def ask(self, line):
         with self.lock:
             try:
-                self.process.stdin.write(line)
-                self.process.stdin.flush()
+                try:
+                    self.process.stdin.write(line)
+                    self.process.stdin.flush()
+                except BrokenPipeError:
+                    pass  # It has ended, but what it said before that can still be read.
                 return self.process.stdout.readline()
-            except (BrokenPipeError, ValueError):
+            except ValueError:
                 return b""
             except BaseException:
                 # Interrupted, as by Ctrl-C: what is still to come would be taken for the answer to the next request.
