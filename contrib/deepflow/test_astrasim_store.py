@@ -176,6 +176,9 @@ class Results(Case):
         os.environ["ASTRA_STORE_BINARY"] = shutil.which("echo")
         with self.assertRaisesRegex(astrasim_store.AstraStoreError, "is not astra-store"):
             all_reduce()
+        # More than a pipe takes, so that the other program ends before all of the request is written.
+        with self.assertRaisesRegex(astrasim_store.AstraStoreError, "is not astra-store"):
+            all_reduce(hw=hardware(dimension(topology_type="R" * 10**6)))
 
 
 class Files(Case):

@@ -15,6 +15,9 @@ use super::{Global, locate, moments};
 /// Clocks further apart than this confuse the grace window, and what is the latest.
 const CLOCK_TOLERANCE_MS: u64 = 60_000;
 
+/// The times of files move on in steps, by which they lag behind: clocks closer together than this agree.
+const TICK_MS: u64 = 10;
+
 /// Less room than this is worth a word: the next build may not fit.
 const LITTLE_ROOM_BYTES: u64 = 256 << 20;
 
@@ -110,9 +113,11 @@ fn surroundings(directory: &Path, health: &Health, read_only: bool) -> Vec<Check
 }
 
 fn agreement(ahead_ms: i64) -> String {
+    let difference = ahead_ms.unsigned_abs();
     match ahead_ms {
-        0 => "that of the file system and this machine's agree".to_owned(),
-        ahead => format!("that of the file system is {ahead} ms ahead of this machine's"),
+        _ if difference <= TICK_MS => "that of the file system and this machine's agree".to_owned(),
+        1.. => format!("that of the file system is {difference} ms ahead of this machine's"),
+        _ => format!("that of the file system is {difference} ms behind this machine's"),
     }
 }
 
@@ -144,4 +149,19 @@ fn print(ui: &Ui, checks: &[Check]) -> Result<()> {
         }
         Ok(())
     })
+}
+
+#[cfg(test)]
+mod tests {
+    use super::agreement;
+
+    #[test]
+    fn clocks_are_ahead_behind_or_agree_to_a_tick() {
+        for (ahead_ms, expected) in
+            [(-10, "agree"), (10, "agree"), (-11, "11 ms behind"), (11, "11 ms ahead")]
+        {
+            let said = agreement(ahead_ms);
+            assert!(said.contains(expected), "{ahead_ms}: {said}");
+        }
+    }
 }

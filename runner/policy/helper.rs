@@ -46,8 +46,8 @@ const BATCH: usize = 256;
 /// How long a helper that was told to end may take.
 const FAREWELL: Duration = Duration::from_millis(500);
 
-/// How long to wait for what a helper printed before it ended.
-const LAST_WORDS: Duration = Duration::from_millis(100);
+/// How long to wait for the end of what was printed: somebody whom the plugin left behind may still hold it open.
+const LAST_WORDS: Duration = Duration::from_secs(1);
 
 /// How much of what a plugin prints is kept, in bytes.
 const PRINTED: usize = 512;
@@ -102,7 +102,7 @@ impl Helper {
         match opened {
             Ok(about) => Ok((helper, about)),
             Err(trouble) => {
-                let printed = helper.printed();
+                let printed = helper.last_words();
                 Err((trouble, printed))
             }
         }
@@ -160,10 +160,13 @@ impl Helper {
         (replies, None)
     }
 
-    /// The last line that the plugin printed.
-    pub(super) fn printed(&self) -> String {
+    /// The last line that the plugin printed. Ends the helper, so that there is a last one.
+    pub(super) fn last_words(&mut self) -> String {
+        if !self.ended {
+            self.end(FAREWELL);
+        }
         let deadline = Instant::now() + LAST_WORDS;
-        while self.ended && !self.printing.is_finished() && Instant::now() < deadline {
+        while !self.printing.is_finished() && Instant::now() < deadline {
             thread::sleep(Duration::from_millis(1));
         }
         let bytes = self.printed.lock().unwrap_or_else(PoisonError::into_inner);

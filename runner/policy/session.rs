@@ -177,7 +177,7 @@ impl Session {
                 let asked = helper.ask(requests.iter().map(Question::from).collect());
                 let broken = |reply: &Reply| matches!(reply, Reply::Broken(_));
                 if asked.1.is_some() || asked.0.iter().any(broken) {
-                    printed = helper.printed();
+                    printed = helper.last_words();
                 }
                 asked
             }

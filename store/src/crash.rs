@@ -80,6 +80,27 @@ fn whatever_was_acknowledged_survives_a_crash_at_any_sync_and_nothing_is_half_do
     assert!(syncs > 20, "only {syncs} syncs: the script does not do what it should");
 }
 
+#[test]
+fn opening_after_a_crash_does_not_walk_through_the_file() {
+    let directory = tempfile::tempdir().unwrap();
+    let disk = Disk::default();
+    let store = open(directory.path(), &disk).unwrap();
+    disk.record();
+    for number in 0..2_000 {
+        // Rows that lie in the pages of the tables themselves, which are what would be walked through.
+        store.publish(script::step(&format!("step {number}"), &script::noise(400, number)));
+    }
+    store.flush().unwrap();
+    let recording = disk.recording();
+    let (left, _) = recording.cut(recording.syncs(), Torn::Nothing);
+    let elsewhere = tempfile::tempdir().unwrap();
+    let opened = open(elsewhere.path(), &left).unwrap();
+    let read = left.bytes_read();
+    let held = opened.stats().unwrap();
+    assert_eq!(held.actions, 2_000);
+    assert!(read * 10 < held.stored_bytes, "{read} bytes were read of {} that are stored", held.stored_bytes);
+}
+
 /// Runs the script on a disk that fails, which must be told; then the disk works again.
 fn fails(fault: Fault) -> bool {
     let directory = tempfile::tempdir().unwrap();

@@ -38,8 +38,13 @@ impl Place {
         let notices = Arc::clone(&self.notices);
         Options {
             page_cache_bytes: 16 << 20,
-            lock_timeout: Duration::from_secs(20),
-            on_notice: Arc::new(move |notice| notices.lock().unwrap().push(notice.clone())),
+            lock_timeout: Duration::from_secs(60),
+            on_notice: Arc::new(move |notice| {
+                // On a busy machine one may have to wait for another.
+                if !matches!(notice, Notice::Waiting { .. }) {
+                    notices.lock().unwrap().push(notice.clone());
+                }
+            }),
             ..Options::default()
         }
     }
@@ -48,7 +53,7 @@ impl Place {
         Store::open(self.path(), &self.options()).unwrap()
     }
 
-    /// What the stores opened here have said so far.
+    /// What the stores opened here have said so far, but for what they waited for.
     pub(crate) fn notices(&self) -> Vec<Notice> {
         self.notices.lock().unwrap().clone()
     }

@@ -5,8 +5,7 @@ use crate::harness::{
     rooted, step,
 };
 use artifact_store::{
-    ActionKey, Blob, Closure, Content, Digest, Found, GcPolicy, Keeper, Notice, OutputKind, Publication,
-    Root, Store,
+    ActionKey, Blob, Closure, Content, Digest, Found, GcPolicy, Keeper, OutputKind, Publication, Root, Store,
 };
 use std::time::Duration;
 
@@ -135,7 +134,7 @@ fn a_root_that_is_read_after_the_plan_is_not_given_up() {
     let old = Root { updated_unix_ms: 1, ..Root::now(blob.digest(), OutputKind::Blob) };
     let roots = vec![("a/x".to_owned(), old.clone()), ("b".to_owned(), old)];
     reader.publish(Publication { roots, ..only_blobs(vec![blob.clone()]) }).wait().unwrap();
-    let policy = GcPolicy { older_than: Some(Duration::from_secs(1)), ..AT_ONCE };
+    let policy = GcPolicy { older_than: Some(Duration::from_secs(3600)), ..AT_ONCE };
     let stale = collector.plan_collection(&policy).unwrap();
     assert_eq!((stale.given_up.len(), stale.dead.blobs.count), (2, 1));
     let session = reader.session().unwrap();
@@ -237,7 +236,5 @@ fn many_builders_and_a_collector_at_once_lose_nothing() {
         removed += builders.into_iter().map(|builder| builder.join().unwrap()).sum::<u64>();
         assert!(removed > 0, "nothing was ever removed, and {spared} spared: this proves nothing");
     });
-    // On a busy machine one may have had to wait for another.
-    let notices = place.notices().into_iter().filter(|notice| !matches!(notice, Notice::Waiting { .. }));
-    assert_eq!(notices.collect::<Vec<_>>(), []);
+    assert_eq!(place.notices(), []);
 }

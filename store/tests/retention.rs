@@ -6,7 +6,7 @@ use artifact_store::{
     Publication, Root, Store,
 };
 use std::num::NonZeroUsize;
-use std::time::Duration;
+use std::time::{Duration, Instant};
 
 const KEEP_TWO: GcPolicy = GcPolicy { keep_last: NonZeroUsize::new(2).unwrap(), ..AT_ONCE };
 
@@ -26,18 +26,20 @@ fn what_was_written_within_the_grace_window_stays_with_what_it_needs() {
     let old = Blob::new(noise(100, 1));
     store.publish(only_blobs(vec![old.clone()])).wait().unwrap();
     std::thread::sleep(Duration::from_millis(1_100));
+    let between = Instant::now();
     // Young, and names what is old.
     let young = crate::harness::step("step", vec![(old.clone(), OutputKind::Blob)]);
     store.publish(young).wait().unwrap();
     let lone = Blob::new(noise(100, 2));
     store.publish(only_blobs(vec![lone.clone()])).wait().unwrap();
-    let grace = GcPolicy { grace: Duration::from_secs(1), ..AT_ONCE };
+    // However long the publications took, it begins between the old and the young.
+    let grace = GcPolicy { grace: between.elapsed() + Duration::from_secs(1), ..AT_ONCE };
     let plan = store.plan_collection(&grace).unwrap();
     assert_eq!((plan.dead.blobs.count, plan.kept.grace), (0, plan.live));
     assert_eq!(plan.why(&Found::Blob(lone.digest())).unwrap().unwrap().keeper, Keeper::Young);
     store.collect(plan).unwrap();
     assert_eq!(store.missing(&[old.digest(), lone.digest()]).unwrap(), []);
-    std::thread::sleep(Duration::from_millis(1_100));
+    std::thread::sleep(grace.grace);
     let later = store.plan_collection(&grace).unwrap();
     assert_eq!((later.dead.blobs.count, later.dead.actions.count), (2, 1));
     assert_eq!(store.plan_collection(&GcPolicy::default()).unwrap().dead.blobs.count, 0, "a day by default");

@@ -144,6 +144,31 @@ fn a_damaged_root_is_named_and_left_to_people() {
 }
 
 #[test]
+fn a_row_that_claims_more_than_its_page_is_damage_and_no_panic() {
+    let place = Place::new();
+    publish_a_build(&place.open(), "recipe", 1);
+    let path = place.path().join("store.redb");
+    let good = fs::read(&path).unwrap();
+    let mut tried = 0;
+    // A leaf begins with its type and the number of rows; where their keys and values end comes next.
+    for page in (0..good.len()).step_by(4096).filter(|page| good[*page] == 1) {
+        let rows = usize::from(good[page + 2]);
+        for last in [4 + 4 * (rows - 1), 4 + 8 * rows - 4] {
+            let mut bad = good.clone();
+            bad[page + last + 1] = 0x20;
+            fs::write(&path, bad).unwrap();
+            if let Ok(store) = Store::open(place.path(), &place.options()) {
+                let _ = store.verify(Depth::Full);
+                let _ = store.roots();
+            }
+            let _ = Store::rebuild(place.path(), &place.options());
+            tried += 1;
+        }
+    }
+    assert!(tried > 10, "{tried} leaves were damaged");
+}
+
+#[test]
 fn a_file_with_damaged_pages_is_rebuilt_from_what_can_still_be_read() {
     let place = Place::new();
     let contents: Vec<Vec<u8>> = (0..200).map(|i| noise(500 + 20 * i, i as u64)).collect();

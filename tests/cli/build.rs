@@ -41,7 +41,6 @@ fn the_h100_example_prints_its_table_and_runs_nothing_the_second_time() {
     assert!(second.stderr.contains("0 executed, 5 hit"), "{}", second.stderr);
     assert_eq!(second.text(), first.text().replace("run\n", "hit\n"));
     assert_eq!(sandbox.holdings(), untouched);
-    assert!(second.took.as_millis() < 1000, "{:?}", second.took);
 }
 
 #[test]

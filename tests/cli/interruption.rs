@@ -5,7 +5,6 @@ use std::collections::BTreeSet;
 use std::io::{Read, Write};
 use std::path::PathBuf;
 use std::process::{Child, Stdio};
-use std::time::Instant;
 
 use artifact_store::{
     ActionRecord, Blob, NewAction, Options, Output, OutputKind, Provenance, Publication, Store,
@@ -26,10 +25,6 @@ fn large_sweep() -> Sandbox {
 
 /// Builds again after an interruption: everything that had been told to be finished is known.
 fn assert_continues(sandbox: &Sandbox, finished: &BTreeSet<String>) -> Build {
-    let opening = Instant::now();
-    sandbox.run("ls").succeeds();
-    assert!(opening.elapsed().as_millis() < 1000, "opening took {:?}", opening.elapsed());
-
     let build = sandbox.build("");
     let hits: BTreeSet<&str> = build.keys("hit").into_iter().collect();
     let lost: Vec<&String> = finished.iter().filter(|key| !hits.contains(key.as_str())).collect();

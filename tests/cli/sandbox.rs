@@ -4,7 +4,6 @@ use std::collections::BTreeMap;
 use std::io::{BufRead, BufReader, Lines, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdout, Command, ExitStatus, Output, Stdio};
-use std::time::{Duration, Instant};
 
 use serde::Deserialize;
 use serde_json::Value;
@@ -122,15 +121,8 @@ fn walk(directory: &Path) -> Vec<PathBuf> {
 
 /// Runs a command to its end.
 pub(crate) fn finish(command: &mut Command) -> Finished {
-    let started = Instant::now();
     let Output { status, stdout, stderr } = command.output().unwrap();
-    Finished {
-        command: format!("{command:?}"),
-        status,
-        stdout,
-        stderr: String::from_utf8(stderr).unwrap(),
-        took: started.elapsed(),
-    }
+    Finished { command: format!("{command:?}"), status, stdout, stderr: String::from_utf8(stderr).unwrap() }
 }
 
 /// A command that ended, and what it printed.
@@ -139,7 +131,6 @@ pub(crate) struct Finished {
     pub(crate) status: ExitStatus,
     pub(crate) stdout: Vec<u8>,
     pub(crate) stderr: String,
-    pub(crate) took: Duration,
 }
 
 impl Finished {
@@ -351,10 +342,9 @@ impl Running {
         let Self { child, lines, mut printed, .. } = self;
         let command = format!("build {}", child.id());
         printed.extend(lines.map(|line| line.unwrap() + "\n"));
-        let started = Instant::now();
         let Output { status, stderr, .. } = child.wait_with_output().unwrap();
         let stderr = String::from_utf8(stderr).unwrap();
-        Finished { command, status, stdout: printed.into_bytes(), stderr, took: started.elapsed() }
+        Finished { command, status, stdout: printed.into_bytes(), stderr }
     }
 }
 

@@ -163,7 +163,7 @@ fn a_repeated_call_is_answered_from_the_store_with_the_same_text() {
 #[test]
 fn a_run_that_another_process_does_not_finish_is_waited_for_aloud_and_not_for_ever() {
     let sandbox = sandbox();
-    let sim = format!("sim {FILES} --lock-timeout 2");
+    let sim = format!("sim {FILES} --lock-timeout 3");
     let known = sandbox.run(&format!("{sim} --store known")).succeeds();
     let roots = sandbox.run("roots --json --store known").succeeds().value();
     let key = roots["roots"][0]["name"].as_str().unwrap().split('/').nth(1).unwrap();
@@ -174,7 +174,7 @@ fn a_run_that_another_process_does_not_finish_is_waited_for_aloud_and_not_for_ev
     assert_eq!(simulated.text(), known.text());
     simulated.says(&[
         &format!("waiting for another process to finish the same work: process {}", std::process::id()),
-        "waited 2 s for another process to finish the same work",
+        "waited 3 s for another process to finish the same work",
         "simulating here, too",
     ]);
     drop(claim);

@@ -5,7 +5,7 @@ use std::path::Path;
 use std::process::Command;
 
 use crate::sandbox::{PROGRAM, Sandbox, finish, skipped};
-use crate::study::{ONE_ALL_REDUCE, RING_OF_4, with};
+use crate::study::{ONE_ALL_REDUCE, RING_OF_4, sizes, with};
 
 fn built() -> Sandbox {
     let sandbox = Sandbox::new();
@@ -279,6 +279,13 @@ fn users_of_one_group_share_a_store_in_a_directory_for_it() {
         finish(&mut command).succeeds();
         finish(&mut first(arguments)).succeeds();
     }
+    // Both at once.
+    sandbox.write("many.json", sizes("many", 1..300));
+    let both = [first("build many.json --json"), second("build many.json --json").unwrap()];
+    let [ours, theirs] =
+        both.map(|build| sandbox.start_command(build)).map(|build| build.finish().succeeds().build());
+    assert_eq!(ours.results(), theirs.results());
+    assert_eq!(ours.steps.executed + theirs.steps.executed, 2 * 299 + 2, "each step once");
     // Whom one of them trusts, the other does.
     sandbox.run("key generate anna.key").succeeds();
     let shown = sandbox.run("key show anna.key").succeeds();

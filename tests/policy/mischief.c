@@ -46,7 +46,13 @@ static int32_t open_policy(astra_policy_text config, void **context, astra_polic
     return is("open with 9") ? 9 : ASTRA_POLICY_OK;
 }
 
+/* Returns when the child has said its number. */
 static void leave_a_child(int of_its_own_session) {
+    int ready[2];
+    char byte = 0;
+    if (pipe(ready) != 0) {
+        abort();
+    }
     pid_t child = fork();
     if (child == 0) {
         if (of_its_own_session) {
@@ -56,11 +62,14 @@ static void leave_a_child(int of_its_own_session) {
             }
         }
         fprintf(stderr, "child %ld\n", (long)getpid());
+        (void)!write(ready[1], &byte, 1);
         for (;;) {
             pause();
         }
     }
-    usleep(50000);
+    (void)!read(ready[0], &byte, 1);
+    close(ready[0]);
+    close(ready[1]);
 }
 
 static void flood(void) {

@@ -46,6 +46,7 @@ struct State {
     events: Option<Vec<Event>>,
     fault: Option<Fault>,
     operations: u64,
+    bytes_read: u64,
     failed: bool,
 }
 
@@ -71,6 +72,11 @@ impl Disk {
     /// Fails so, counted from here on.
     pub(super) fn fail(&self, fault: Fault) {
         self.with(|state| (state.fault, state.operations) = (Some(fault), 0));
+    }
+
+    /// How much has been read of it so far.
+    pub(super) fn bytes_read(&self) -> u64 {
+        self.with(|state| state.bytes_read)
     }
 
     pub(super) fn has_failed(&self) -> bool {
@@ -125,6 +131,7 @@ impl StorageBackend for Disk {
     fn read(&self, offset: u64, out: &mut [u8]) -> io::Result<()> {
         self.with(|state| {
             state.operate(false)?;
+            state.bytes_read += out.len() as u64;
             let at = usize::try_from(offset).unwrap();
             let end = io::Error::from(io::ErrorKind::UnexpectedEof);
             out.copy_from_slice(state.bytes.get(at..at + out.len()).ok_or(end)?);
