@@ -157,6 +157,12 @@ fn version() -> String {
 
 /// Runs the command line of this process and gives its exit code.
 pub fn main() -> ExitCode {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| {
+        if !artifact_store::panic_is_caught() {
+            tell(panic);
+        }
+    }));
     let Invocation { cli, stands_in, ignored } =
         Invocation::of(std::env::args_os()).unwrap_or_else(|Refused { error, ignored }| {
             let ui = Ui::new(false, !error.use_stderr(), false);

@@ -85,7 +85,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCod
 /// Copies whatever can be read of the store's file to a new one.
 fn rebuild(ui: &Ui, global: &Global) -> Result<Rebuilt> {
     let directory = locate::existing_directory(global)?;
-    let rebuilt = quietly(|| Store::rebuild(&directory, &locate::options(ui, global)))
+    let rebuilt = Store::rebuild(&directory, &locate::options(ui, global))
         .map_err(|e| locate::not_opened(&e, &directory))?;
     let Rebuilt { rows, unreadable, moved_aside } = &rebuilt;
     ui.say(format!(
@@ -93,16 +93,6 @@ fn rebuild(ui: &Ui, global: &Global) -> Result<Rebuilt> {
         moved_aside.display()
     ));
     Ok(rebuilt)
-}
-
-/// Runs something that meets damage on purpose: that the database panics over it is caught and counted, and of no
-/// interest to anybody.
-fn quietly<T>(run: impl FnOnce() -> T) -> T {
-    let hook = std::panic::take_hook();
-    std::panic::set_hook(Box::new(|_| {}));
-    let outcome = run();
-    std::panic::set_hook(hook);
-    outcome
 }
 
 /// Makes again whatever can be, as long as that gives something that was missing; says which.

@@ -12,6 +12,7 @@ use redb::{
     ReadTransaction, ReadableDatabase, ReadableTable, ReadableTableMetadata, StorageError,
     Table as RedbTable, TableDefinition, TableError, TransactionError, WriteTransaction,
 };
+use std::cell::Cell;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
@@ -216,7 +217,7 @@ impl Drop for Db {
     fn drop(&mut self) {
         let file = self.file.take();
         // What was committed stays committed, and nobody is left to be told.
-        let _ = catch_unwind(AssertUnwindSafe(|| drop(file)));
+        let _ = caught(|| drop(file));
     }
 }
 
@@ -302,12 +303,16 @@ pub(crate) trait ReadRows {
 
 impl<T: ReadableTable<&'static [u8], &'static [u8]>> ReadRows for Rows<'_, T> {
     fn get(&self, key: &[u8]) -> Result<Option<Value<'_>>> {
-        guarded(self.path, || Ok(self.rows.get(key)?.map(Value)))
+        guarded(self.path, || Ok(self.rows.get(key)?.map(|row| Value(in_its_page(row)))))
     }
 
     fn scan(&self, keys: RangeInclusive<&[u8]>, visit: &mut Visit<'_>) -> Result<()> {
         let mut range = guarded(self.path, || Ok(self.rows.range::<&[u8]>(keys)?))?;
-        while let Some((key, value)) = guarded(self.path, || Ok(range.next().transpose()?))? {
+        let mut next = || {
+            let row = range.next().transpose()?;
+            Ok(row.map(|(key, value)| (in_its_page(key), in_its_page(value))))
+        };
+        while let Some((key, value)) = guarded(self.path, &mut next)? {
             if !visit(key.value(), value.value())? {
                 break;
             }
@@ -346,6 +351,13 @@ impl Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>> {
     pub(crate) fn remove_range(&mut self, keys: RangeInclusive<&[u8]>) -> Result<()> {
         self.remove_where(keys, |_, _| true)
     }
+}
+
+/// Reads what redb found once: a row of a damaged page that claims more than its page has makes it panic, which is to
+/// happen where panics are caught.
+fn in_its_page<'t>(found: AccessGuard<'t, &'static [u8]>) -> AccessGuard<'t, &'static [u8]> {
+    found.value();
+    found
 }
 
 /// The value of a row.
@@ -429,10 +441,27 @@ impl Failure {
     }
 }
 
+thread_local! {
+    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+}
+
+/// Whether a panic of this thread would be caught now and become an error, as those are that damaged files cause in the
+/// database. A panic hook need not mention it.
+pub fn panic_is_caught() -> bool {
+    CAUGHT.get()
+}
+
+fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
+    let before = CAUGHT.replace(true);
+    let outcome = catch_unwind(AssertUnwindSafe(run));
+    CAUGHT.set(before);
+    outcome
+}
+
 /// Runs redb code. A file that was damaged from outside can make it panic; that is the file's fault, not a
 /// reason to take the process down.
 fn guarded<T>(path: &Path, run: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
-    match catch_unwind(AssertUnwindSafe(run)) {
+    match caught(run) {
         Ok(result) => result.map_err(|failure| failure.describe(path)),
         Err(_) => Err(Error::corrupt("the file is damaged: its pages contradict each other").at(path)),
     }

@@ -61,6 +61,7 @@ pub use blob::Blob;
 pub use claim::{Claim, ClaimWait};
 pub use closure::Closure;
 pub use compact::Compaction;
+pub use db::panic_is_caught;
 pub use digest::{ActionKey, Digest, HexPrefix};
 pub use error::{Error, ErrorKind, Result};
 pub use filesystem::FileSystem;
