@@ -1,6 +1,6 @@
 //! Two builders and a collector as processes that are killed again and again. Nothing that was acknowledged is lost.
 //!
-//! Four seconds; `STORE_TEST_SECONDS` says how many else.
+//! Ten seconds; `STORE_TEST_SECONDS` says how many else.
 
 use crate::harness::{AT_ONCE, Place, collect, noise, plain_step, plan, rooted, step};
 use crate::processes::start;
@@ -56,7 +56,7 @@ pub(crate) fn collect_until_killed(store: &Store) {
 
 #[test]
 fn killing_builders_and_the_collector_again_and_again_loses_nothing_that_was_acknowledged() {
-    let seconds = std::env::var("STORE_TEST_SECONDS").map_or(4, |seconds| seconds.parse().unwrap());
+    let seconds = std::env::var("STORE_TEST_SECONDS").map_or(10, |seconds| seconds.parse().unwrap());
     let place = Place::new();
     let notes = place.beside("notes");
     drop(place.open());
