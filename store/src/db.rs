@@ -67,6 +67,9 @@ pub(crate) enum Table {
     Counters,
 }
 
+/// A digest or an action key.
+const NAME_BYTES: usize = 32;
+
 type Definition = TableDefinition<'static, &'static [u8], &'static [u8]>;
 
 impl Table {
@@ -84,6 +87,19 @@ impl Table {
         Self::Arrivals,
         Self::Counters,
     ];
+
+    /// How long keys are; none where they are names, which have any length.
+    pub(crate) const fn key_bytes(self) -> Option<usize> {
+        match self {
+            Self::Blobs | Self::Actions | Self::Preimages | Self::Provenance | Self::Checks => {
+                Some(NAME_BYTES)
+            }
+            Self::Chunks => Some(NAME_BYTES + size_of::<u32>()),
+            Self::Signatures => Some(NAME_BYTES + 32),
+            Self::Arrivals => Some(size_of::<u64>()),
+            Self::Roots | Self::History | Self::LastUse | Self::Counters => None,
+        }
+    }
 
     const fn definition(self) -> Definition {
         TableDefinition::new(match self {

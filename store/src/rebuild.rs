@@ -69,7 +69,14 @@ impl Store {
 }
 
 fn copy(old: &Path, new: &Path, options: &Options) -> Result<Rebuilt> {
-    let old = Db::open(old, options)?;
+    // Who only reads does not need to know which pages are free: that, too, may be what is damaged.
+    let opened = Db::open(old, options).or_else(|e| Db::open_unwritable(old, options).map_err(|_| e));
+    let old = opened.map_err(|e| match e.kind() {
+        ErrorKind::Corrupt => e.hint(
+            "not even the way to its tables can be read; copy it here again while nobody uses it, or remove it and build again",
+        ),
+        _ => e,
+    })?;
     let new = Db::create(new, options)?;
     let view = old.view()?;
     let mut rebuilt = Rebuilt { rows: 0, unreadable: 0, moved_aside: PathBuf::new() };
@@ -119,8 +126,11 @@ impl Copy<'_> {
         let mut reached = None;
         let scanned = self.view.table(self.table).and_then(|rows| {
             rows.scan(beginning..=&last[..], &mut |key, row| {
-                self.batch.push((key.to_vec(), row.to_vec()));
-                self.bytes += key.len() + row.len();
+                // In a file of two states a page may have become another table's.
+                if self.table.key_bytes().is_none_or(|len| len == key.len()) {
+                    self.batch.push((key.to_vec(), row.to_vec()));
+                    self.bytes += key.len() + row.len();
+                }
                 reached = key.get(beginning.len()).copied();
                 if self.bytes >= BATCH_BYTES { self.write().map(|()| true) } else { Ok(true) }
             })

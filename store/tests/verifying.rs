@@ -176,6 +176,69 @@ fn a_row_that_claims_more_than_its_page_has_is_damage_and_no_panic() {
 }
 
 #[test]
+fn rows_of_another_table_are_not_copied_into_a_rebuilt_file() {
+    let place = Place::new();
+    let store = place.open();
+    for i in 0..100 {
+        store.publish(plain_step(&format!("step {i}"), &noise(5000, i)));
+    }
+    drop(store);
+    let path = place.path().join("store.redb");
+    let good = fs::read(&path).unwrap();
+    // The length of the first key in a leaf: of chunks it is 36, of what is called by a digest 32.
+    let key_bytes = |page: &[u8]| {
+        let [rows, end] = [
+            u16::from_le_bytes([page[2], page[3]]).into(),
+            u32::from_le_bytes([page[4], page[5], page[6], page[7]]),
+        ];
+        (page[0] == 1).then(|| end.saturating_sub(4 + 8 * rows))
+    };
+    let leaves = |len| {
+        let of_len = |page: &usize| key_bytes(&good[page * 4096..][..4096]) == Some(len);
+        (0..good.len() / 4096).filter(of_len).collect::<Vec<_>>()
+    };
+    let chunks = leaves(36)[0] * 4096;
+    let mut mixed = 0;
+    for leaf in leaves(32) {
+        let mut bad = good.clone();
+        bad[leaf * 4096..][..4096].copy_from_slice(&good[chunks..][..4096]);
+        fs::write(&path, bad).unwrap();
+        let before = place.open().stats().unwrap();
+        Store::rebuild(place.path(), &place.options()).unwrap();
+        let store = place.open();
+        let (after, found) = (store.stats().unwrap(), store.verify(Depth::Full).unwrap());
+        assert_eq!((after.actions, after.blobs), (found.records, found.blobs), "page {leaf}");
+        mixed += u64::from((before.actions, before.blobs) != (after.actions, after.blobs));
+    }
+    assert!(mixed > 0, "no page that was replaced was in use");
+}
+
+#[test]
+fn a_file_that_cannot_be_opened_for_lack_of_its_free_pages_is_rebuilt() {
+    let place = Place::new();
+    let (blobs, actions) = publish_a_build(&place.open(), "recipe", 1);
+    let path = place.path().join("store.redb");
+    let good = fs::read(&path).unwrap();
+    let mut rebuilt = 0;
+    // What the database keeps about free pages was written when the file was made.
+    for page in 1..16 {
+        let mut bad = good.clone();
+        bad[page * 4096..][..8].fill(0xa5);
+        fs::write(&path, bad).unwrap();
+        if Store::open(place.path(), &place.options()).is_ok() {
+            continue;
+        }
+        Store::rebuild(place.path(), &place.options()).unwrap();
+        let store = place.open();
+        assert_eq!(findings(&store, Depth::Full), []);
+        assert_eq!(store.missing(&blobs).unwrap(), []);
+        assert!(actions.iter().all(|key| store.hit(key).unwrap().is_some()));
+        rebuilt += 1;
+    }
+    assert!(rebuilt > 0, "no page that was damaged mattered");
+}
+
+#[test]
 fn a_file_with_damaged_pages_is_rebuilt_from_what_can_still_be_read() {
     let place = Place::new();
     let contents: Vec<Vec<u8>> = (0..200).map(|i| noise(500 + 20 * i, i as u64)).collect();
