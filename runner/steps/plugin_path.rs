@@ -102,7 +102,7 @@ impl PluginPath {
     /// reader. It is looked for in the working directory instead of beside a recipe.
     ///
     /// # Errors
-    /// A library that cannot be read; when there is none; when it came from elsewhere and is not allowed.
+    /// A library that cannot be read, or two of the name in one directory; when there is none; when it came from elsewhere and is not allowed.
     pub fn named(&self, name: &str, store: Option<&Store>) -> Result<(Source, Option<String>)> {
         let plugin = PolicyPlugin::Named(name.to_owned());
         let found = self.library(&plugin, Path::new(""), store)?;
