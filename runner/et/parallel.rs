@@ -4,7 +4,8 @@ use std::num::NonZeroUsize;
 use std::sync::atomic::{AtomicUsize, Ordering};
 use std::thread;
 
-/// What `work` makes of each number below `count`, in order, computed on several threads.
+/// What `work` makes of each number below `count`, in order, computed on several threads: fewer where the machine
+/// starts no more.
 pub(super) fn in_parallel<T: Send>(
     count: usize,
     jobs: NonZeroUsize,
@@ -23,7 +24,8 @@ pub(super) fn in_parallel<T: Send>(
     };
     let mut slots: Vec<Option<T>> = (0..count).map(|_| None).collect();
     let done = thread::scope(|scope| {
-        let others: Vec<_> = (1..jobs.get().min(count)).map(|_| scope.spawn(some)).collect();
+        let start = |_| thread::Builder::new().spawn_scoped(scope, some).ok();
+        let others: Vec<_> = (1..jobs.get().min(count)).map_while(start).collect();
         let mut done = some();
         for other in others {
             match other.join() {

@@ -30,7 +30,7 @@ use super::upstream::{Asker, UpstreamReport};
 use super::{Event, PointStatus, StepStatus};
 
 /// Bumped when the report or the index of equal points would differ.
-const VERSION: u32 = 2;
+const VERSION: u32 = 3;
 pub(super) const CLOSURE: &str = "closure";
 
 /// How to build.

@@ -35,14 +35,15 @@ fn row(context: &Context, point: &Point, run: &Resolved) -> Row {
         row.ranks = Some(ranks);
         row.finish_ns = Some(finish.0);
         row.result = Some(Hex(digest));
-        row.bus_bandwidth_bytes_per_s = bandwidth(&point.workload, finish);
+        row.bus_bandwidth_bytes_per_s = bandwidth(point, finish);
     }
     row
 }
 
-fn bandwidth(workload: &Workload, finish: Nanos) -> Option<f64> {
-    match workload {
-        Workload::Collective { collective, ranks, size } => {
+/// That of one collective as the recipe states it: edits change how much is moved, or what else takes time.
+fn bandwidth(point: &Point, finish: Nanos) -> Option<f64> {
+    match &*point.workload {
+        Workload::Collective { collective, ranks, size } if point.edits.is_empty() => {
             bus_bandwidth(*collective, *ranks, size.0, finish)
         }
         _ => None,

@@ -79,16 +79,25 @@ impl<'a> Scheduler<'a> {
     }
 
     /// Lets so many threads work until nothing is left to do, and hands on what they tell. Stops at its first error.
+    /// More threads than steps would have nothing to do; where the machine starts no more, those that run do the work.
     pub(super) fn drive(&self, jobs: usize, told: &mut dyn FnMut(&Message) -> Result<()>) -> Result<()> {
         let (report, messages) = mpsc::channel();
+        let steps = self.lock().open;
         std::thread::scope(|scope| {
-            for _ in 0..jobs.max(1) {
+            for started in 0..jobs.clamp(1, steps.max(1)) {
                 let report = report.clone();
-                scope.spawn(move || {
+                let worker = move || {
                     self.work(&report);
                     // Nothing more to come that a commit could wait for. A failure is told by the tickets.
                     drop(self.context.store.flush());
-                });
+                };
+                match std::thread::Builder::new().spawn_scoped(scope, worker) {
+                    Ok(_) => {}
+                    Err(_) if started > 0 => break,
+                    Err(e) => {
+                        return Err(Error::new(ErrorKind::System, format!("cannot start a thread: {e}")));
+                    }
+                }
             }
             drop(report);
             for message in messages {

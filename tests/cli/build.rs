@@ -89,6 +89,8 @@ fn the_number_of_jobs_changes_nothing_that_is_kept() {
     let alone = report("alone", 1);
     assert!(alone.1.len() > 1000);
     assert!(alone == report("together", 4));
+    // No more threads are started than there are steps.
+    assert!(alone == report("too-many", u32::MAX));
 }
 
 #[test]

@@ -205,6 +205,7 @@ pub(crate) struct Point {
     pub(crate) name: String,
     pub(crate) status: String,
     pub(crate) finish_ns: Option<u64>,
+    pub(crate) bus_bandwidth_bytes_per_s: Option<f64>,
     pub(crate) result: Option<String>,
     pub(crate) error: Option<String>,
 }
