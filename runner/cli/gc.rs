@@ -79,10 +79,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &GcArgs) -> Result<()> {
         return why(ui, &plan, &locate::find(&store, beginning)?);
     }
     for part in &plan.unreadable {
-        ui.warn(format!(
-            "{part}: nothing is dropped before what `{}` stands for has been built again",
-            part.root()
-        ));
+        ui.warn(format!("{part}, and nothing is dropped before: {}", part.remedy()));
     }
     if let Some(over) = plan.over_max {
         ui.warn(format!(

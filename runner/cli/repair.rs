@@ -1,6 +1,7 @@
 //! `astra-store repair`.
 
 use std::collections::BTreeSet;
+use std::num::NonZeroUsize;
 use std::process::ExitCode;
 use std::sync::atomic::AtomicBool;
 
@@ -150,7 +151,13 @@ fn remedies(store: &Store, after: &Verification) -> Result<BTreeSet<String>> {
         }
     }
     let is_unreadable = after.findings.iter().any(|finding| matches!(finding, Finding::Table(..)));
-    roots.extend(plan.unreadable.iter().map(|part| part.root().to_owned()));
+    let everything = GcPolicy { keep_last: NonZeroUsize::MAX, ..GcPolicy::default() };
+    let unreadable = store.plan_collection(&everything)?.unreadable;
+    let (now, before): (Vec<_>, Vec<_>) = unreadable.iter().partition(|part| part.back() == 0);
+    roots.extend(now.iter().map(|part| part.root().to_owned()));
+    // What a root was before is not built by its recipe as it is now.
+    let give_up = before.iter().map(|part| part.back()).min();
+    let give_up = give_up.map(|back| format!("astra-store gc --keep-last {back}"));
     let known = KnownRecipe::all(store)?;
     let remedy = |root: &String| match known.iter().find(|recipe| recipe.owns(root)) {
         Some(recipe) if !recipe.file.is_empty() => format!("astra-store build {}", recipe.file),
@@ -158,7 +165,7 @@ fn remedies(store: &Store, after: &Verification) -> Result<BTreeSet<String>> {
         None => format!("set the root {root} again, or `astra-store roots --remove {root}`"),
     };
     let rebuild = is_unreadable.then(|| "astra-store repair --rebuild".to_owned());
-    Ok(roots.iter().map(remedy).chain(rebuild).collect())
+    Ok(roots.iter().map(remedy).chain(rebuild).chain(give_up).collect())
 }
 
 /// The root that keeps what needs something.

@@ -8,6 +8,7 @@ use crate::db::{Change, ReadRows, Table};
 use crate::digest::{ActionKey, Digest, Id};
 use crate::encoding::{Decoder, Encoder, Magic};
 use crate::error::Result;
+use std::ops::Range;
 use std::time::Duration;
 
 const MAGIC: Magic = Magic { letters: b"arrv", version: 1, what: "a list of arrivals" };
@@ -84,15 +85,16 @@ pub(crate) fn next(counters: &impl ReadRows) -> Result<u64> {
     Ok(row.and_then(|row| Some(u64::from_le_bytes(row[..].try_into().ok()?))).unwrap_or(0))
 }
 
-/// Shows what the commits from this number on wrote, of those at a time that is wanted (in milliseconds since
+/// Shows what the commits of these numbers wrote, of those at a time that is wanted (in milliseconds since
 /// 1970-01-01 UTC); `None` for a row that cannot be read.
-pub(crate) fn since(
+pub(crate) fn of(
     rows: &impl ReadRows,
-    number: u64,
+    numbers: Range<u64>,
     is_wanted: impl Fn(u64) -> bool,
     visit: &mut dyn FnMut(Option<Arrival>) -> Result<()>,
 ) -> Result<()> {
-    rows.scan(&number.to_be_bytes()[..]..=&u64::MAX.to_be_bytes()[..], &mut |_, row| {
+    let Some(last) = numbers.end.checked_sub(1).filter(|last| *last >= numbers.start) else { return Ok(()) };
+    rows.scan(&numbers.start.to_be_bytes()[..]..=&last.to_be_bytes()[..], &mut |_, row| {
         if Arrival::time(row).is_none_or(&is_wanted) {
             visit(Arrival::decode(row).ok())?;
         }
@@ -122,6 +124,7 @@ pub(crate) fn is_within(unix_ms: u64, now_unix_ms: u64, age: Duration) -> bool {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::{Blob, GcPolicy, Options, Publication, Store, committer};
 
     #[test]
     fn the_encoding_of_arrivals_is_pinned() {
@@ -133,6 +136,29 @@ mod tests {
         assert_eq!(arrival.encode(), expected);
         assert_eq!(Arrival::decode(&expected).unwrap(), arrival);
         assert!((0..expected.len()).all(|len| Arrival::decode(&expected[..len]).is_err()));
+    }
+
+    #[test]
+    fn a_row_that_claims_to_come_after_the_last_commit_does_not_stop_collection() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store"), &Options::default()).unwrap();
+        let publish = |bytes: &'static [u8]| {
+            let blobs = vec![Blob::new(bytes)];
+            store.publish(Publication { blobs, ..Publication::default() }).wait().unwrap();
+        };
+        publish(b"a blob");
+        let change = committer::begin(store.core()).unwrap();
+        change.table(Table::Arrivals).unwrap().insert(&(1u64 << 61).to_be_bytes(), b"no arrival").unwrap();
+        change.commit().unwrap();
+        let policy = GcPolicy { grace: Duration::ZERO, ..GcPolicy::default() };
+        let plan = store.plan_collection(&policy).unwrap();
+        publish(b"meanwhile");
+        let report = store.collect(plan).unwrap();
+        assert_eq!(report.removed.blobs.count, 1);
+        assert_eq!(
+            store.missing(&[Digest::of(b"a blob"), Digest::of(b"meanwhile")]).unwrap(),
+            [Digest::of(b"a blob")]
+        );
     }
 
     #[test]

@@ -55,6 +55,16 @@ fn the_plan_is_what_is_executed() {
 }
 
 #[test]
+fn gc_makes_room_also_where_uses_cannot_be_added_up() {
+    let place = Place::new();
+    let store = place.open();
+    store.publish(only_blobs(vec![Blob::new(noise(100, 1))])).wait().unwrap();
+    std::fs::create_dir_all(place.path().join("tallies/total.new")).unwrap();
+    std::fs::write(place.path().join("tallies/one"), "").unwrap();
+    assert_eq!(collect(&store).removed.blobs.count, 1);
+}
+
+#[test]
 fn the_space_of_what_was_removed_is_used_again() {
     let place = Place::new();
     let store = place.open();

@@ -8,6 +8,7 @@ use artifact_store::{
     ActionKey, Blob, Closure, Content, Digest, Error, ErrorKind, GcPolicy, HexPrefix, Notice, OutputKind,
     Publication, Root, Store, Tree, Unreadable,
 };
+use std::num::NonZeroUsize;
 
 /// Collects, which must be refused and leave all this behind.
 fn refused(store: &Store, keep: &[Digest]) -> Error {
@@ -31,7 +32,7 @@ fn gc_deletes_nothing_when_a_list_cannot_be_read() {
         damage(&place, &bytes);
 
         let store = place.open();
-        let unreadable = Unreadable::List { root: "recipe".to_owned(), digest: blobs[list] };
+        let unreadable = Unreadable::List { root: "recipe".to_owned(), back: 0, digest: blobs[list] };
         let found = plan(&store);
         assert_eq!(found.unreadable, std::slice::from_ref(&unreadable));
         assert_eq!((found.dead_blobs().count(), found.dead_actions().count()), (0, 0));
@@ -58,6 +59,30 @@ fn gc_deletes_nothing_when_a_list_cannot_be_read() {
 }
 
 #[test]
+fn a_damaged_list_of_what_a_root_was_before_can_be_given_up() {
+    let place = Place::new();
+    let (before, _) = publish_a_build(&place.open(), "recipe", 1);
+    let (now, _) = publish_a_build(&place.open(), "recipe", 100);
+    let bytes = place.open().get(&before[4]).unwrap().unwrap();
+    damage(&place, &bytes);
+
+    let store = place.open();
+    let keep = |versions| GcPolicy { keep_last: NonZeroUsize::new(versions).unwrap(), ..AT_ONCE };
+    let found = store.plan_collection(&keep(3)).unwrap();
+    let unreadable = Unreadable::List { root: "recipe".to_owned(), back: 1, digest: before[4] };
+    assert_eq!(found.unreadable, std::slice::from_ref(&unreadable));
+    let error = store.collect(found).unwrap_err();
+    assert!(error.message().starts_with("what the root `recipe` was before needs the list"), "{error}");
+    let hint = "build again what the root `recipe` stood for, or give that up with `gc --keep-last 1`, then collect again";
+    assert_eq!(error.hint_text(), Some(hint));
+
+    // What the hint says helps.
+    store.collect(store.plan_collection(&keep(1)).unwrap()).unwrap();
+    assert_eq!(store.missing(&now).unwrap(), []);
+    assert_eq!(store.plan_collection(&keep(3)).unwrap().unreadable, []);
+}
+
+#[test]
 fn gc_deletes_nothing_when_a_record_cannot_be_read() {
     let place = Place::new();
     let (blobs, keys) = publish_a_build(&place.open(), "recipe", 1);
@@ -67,7 +92,7 @@ fn gc_deletes_nothing_when_a_record_cannot_be_read() {
     let mut unreadable = plan(&store).unreadable;
     unreadable.sort_by_key(ToString::to_string);
     let mut expected: Vec<_> =
-        keys.iter().map(|key| Unreadable::Record { root: "recipe".to_owned(), key: *key }).collect();
+        keys.iter().map(|key| Unreadable::Record { root: "recipe".to_owned(), back: 0, key: *key }).collect();
     expected.sort_by_key(ToString::to_string);
     assert_eq!(unreadable, expected);
     let error = refused(&store, &blobs);
@@ -91,7 +116,7 @@ fn a_lease_that_leads_to_the_same_does_not_hide_what_a_root_cannot_read() {
     for policy in [AT_ONCE, GcPolicy { max_bytes: Some(0), ..AT_ONCE }] {
         let found = store.plan_collection(&policy).unwrap();
         assert!(found.kept.leases.blobs.count > 0);
-        let expected = Unreadable::List { root: "recipe".to_owned(), digest: blobs[3] };
+        let expected = Unreadable::List { root: "recipe".to_owned(), back: 0, digest: blobs[3] };
         assert_eq!((found.unreadable, found.dead), (vec![expected], Content::default()));
     }
     drop(session);
@@ -109,8 +134,8 @@ fn a_missing_list_or_record_is_no_less_unreadable() {
     store.publish(rooted("names", Publication::default(), &never, OutputKind::Tree)).wait().unwrap();
     let report = plan(&store);
     let expected = [
-        Unreadable::Record { root: "lists".to_owned(), key: unknown },
-        Unreadable::List { root: "names".to_owned(), digest: never.digest() },
+        Unreadable::Record { root: "lists".to_owned(), back: 0, key: unknown },
+        Unreadable::List { root: "names".to_owned(), back: 0, digest: never.digest() },
     ];
     assert_eq!((&report.unreadable[..], report.missing), (&expected[..], 0));
     refused(&store, &[closure.digest()]);

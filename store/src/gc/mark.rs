@@ -168,7 +168,7 @@ impl Mark {
             self.keepers.push(keeper);
         }
         let from = From::Keeper(u32::try_from(self.keepers.len() - 1).unwrap_or(0));
-        Walk { mark: self, graph, source, root, from, unread: Vec::new() }
+        Walk { mark: self, graph, source, root, back: 0, from, unread: Vec::new() }
     }
 
     /// From here on marks can be taken back.
@@ -222,12 +222,19 @@ pub(super) struct Walk<'a, R> {
     source: &'a Source<R>,
     /// The root that leads here, if it is one.
     root: Option<String>,
+    /// How many times that root has been set to something else since.
+    back: usize,
     from: From,
     /// A list instead of recursion: references may be deep.
     unread: Vec<Unread>,
 }
 
 impl<R: ReadRows> Walk<'_, R> {
+    /// The same for what the root was so many times before.
+    pub(super) fn back(self, back: usize) -> Self {
+        Self { back, ..self }
+    }
+
     /// Marks a blob and what it lists.
     pub(super) fn output(&mut self, kind: OutputKind, digest: &Digest) -> Result<()> {
         self.reach(kind, *digest, self.from);
@@ -355,7 +362,7 @@ impl<R: ReadRows> Walk<'_, R> {
         let Some(root) = self.root.clone() else { return Ok(()) };
         let row = self.source.records.get(key.as_bytes())?;
         if row.is_none_or(|row| ActionRecord::decode_row(key, &row).is_err()) {
-            self.mark.unreadable.push(Unreadable::Record { root, key: *key });
+            self.mark.unreadable.push(Unreadable::Record { root, back: self.back, key: *key });
         }
         Ok(())
     }
@@ -366,7 +373,10 @@ impl<R: ReadRows> Walk<'_, R> {
         let bytes = read_verified(&self.source.heads, &self.source.chunks, &list.digest)?;
         let Some(listed) = bytes.and_then(|bytes| Listed::decode(list.kind, &bytes)) else {
             match self.root.clone() {
-                Some(root) => self.mark.unreadable.push(Unreadable::List { root, digest: list.digest }),
+                Some(root) => {
+                    let (back, digest) = (self.back, list.digest);
+                    self.mark.unreadable.push(Unreadable::List { root, back, digest });
+                }
                 None => {
                     // Unseen: a root may lead here yet.
                     self.mark.seen.remove(&(list.kind, list.digest));

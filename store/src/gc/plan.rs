@@ -208,7 +208,7 @@ impl<R: ReadRows> Planning<'_, R> {
     fn versions(&mut self, versions: &[RootVersion]) -> Result<()> {
         versions.iter().try_for_each(|version| {
             let keeper = keeper_of(&version.name);
-            let mut walk = self.mark.begin(self.graph, &self.source, keeper);
+            let mut walk = self.mark.begin(self.graph, &self.source, keeper).back(version.back);
             walk.output(version.root.kind, &version.root.target)
         })
     }
@@ -218,7 +218,7 @@ impl<R: ReadRows> Planning<'_, R> {
         let (now, grace) = (unix_ms_now(), self.policy.grace);
         let mut walk = self.mark.begin(self.graph, &self.source, Keeper::Young);
         let is_young = |unix_ms| is_within(unix_ms, now, grace);
-        arrivals::since(&self.view.table(Table::Arrivals)?, 0, is_young, &mut |arrival| {
+        arrivals::of(&self.view.table(Table::Arrivals)?, 0..u64::MAX, is_young, &mut |arrival| {
             // What cannot be read says nothing; it is forgotten with what is old.
             let Some(arrival) = arrival else { return Ok(()) };
             for start in arrival.blobs {

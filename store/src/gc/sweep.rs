@@ -72,7 +72,8 @@ impl GcReport {
 /// Executes a plan.
 pub(super) fn execute(core: &Core, plan: GcPlan) -> Result<GcReport> {
     let _collecting = core.locks.collection(&core.options)?;
-    tally::fold(core)?;
+    // Nothing depends on it, and a disk that is full must not keep room from being made.
+    drop(tally::fold(core));
     if plan.missing > 0 || !plan.unreadable.is_empty() {
         // Looks that are remembered from before would hide from the next build what it has to make again.
         let change = committer::begin(core)?;
@@ -107,7 +108,7 @@ fn unreadable_error(core: &Core, first: &Unreadable, count: usize) -> Error {
         more => format!(" (and {more} more like it)"),
     };
     let message = format!("{first}{more}: what else is needed is not known, so nothing was collected");
-    let hint = format!("build again what the root `{}` stands for, then collect again", first.root());
+    let hint = format!("{}, then collect again", first.remedy());
     Error::corrupt(message).at(core.db.path()).hint(hint)
 }
 
@@ -224,7 +225,10 @@ impl Sweep<'_> {
         for table in [Table::Roots, Table::History] {
             roots::each(&change.table(table)?, &mut |name, root| match root {
                 Some(root) if mark.has(graph, root.kind, &root.target) => Ok(()),
-                Some(root) => mark.begin(graph, &source, keeper_of(name)).output(root.kind, &root.target),
+                Some(root) => {
+                    let back = usize::from(table == Table::History);
+                    mark.begin(graph, &source, keeper_of(name)).back(back).output(root.kind, &root.target)
+                }
                 // Of what a root was before, what cannot be read stands for nothing.
                 None if table == Table::History => Ok(()),
                 None => {
@@ -248,12 +252,17 @@ impl Sweep<'_> {
             mark.begin(graph, source, Keeper::Young).output(kind, &digest)?;
         }
         let path = self.core.db.path();
-        arrivals::since(arrivals, *arrived, |_| true, &mut |arrival| {
+        // What claims to have come later than the last commit is damaged, and nothing new.
+        let next = arrivals::next(counters)?;
+        if next < *arrived {
+            return Err(unreadable_arrival(path));
+        }
+        arrivals::of(arrivals, *arrived..next, |_| true, &mut |arrival| {
             let arrival = arrival.ok_or_else(|| unreadable_arrival(path))?;
             let mut walk = mark.begin(graph, source, Keeper::Young);
             arrival.actions.iter().try_for_each(|key| walk.written(key))
         })?;
-        *arrived = arrivals::next(counters)?;
+        *arrived = next;
         Ok(())
     }
 
