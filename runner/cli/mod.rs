@@ -48,12 +48,13 @@ mod validate;
 mod verify;
 mod watch_simulator;
 
+use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
 use clap::{Args, Parser, Subcommand};
 
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::{external, policy};
 use invocation::{Invocation, Refused};
 use ui::Ui;
@@ -142,13 +143,6 @@ enum Command {
     Serve(serve::ServeArgs),
     Plugin(plugin::PluginArgs),
     Policy(policy_compare::PolicyArgs),
-    #[command(name = policy::COMMAND, hide = true)]
-    PolicyHost {
-        /// Process that started this one.
-        parent: u32,
-    },
-    #[command(name = external::COMMAND, hide = true)]
-    WatchSimulator,
 }
 
 fn version() -> String {
@@ -163,6 +157,9 @@ pub fn main() -> ExitCode {
             tell(panic);
         }
     }));
+    if let Some(served) = serve_this_program(std::env::args_os()) {
+        return served.map_or_else(|e| failed(&Ui::new(false, false, false), &e), |()| ExitCode::SUCCESS);
+    }
     let Invocation { cli, stands_in, ignored } =
         Invocation::of(std::env::args_os()).unwrap_or_else(|Refused { error, ignored }| {
             let ui = Ui::new(false, !error.use_stderr(), false);
@@ -175,11 +172,27 @@ pub fn main() -> ExitCode {
     ignored.iter().for_each(|ignored| ui.warn(ignored));
     match run(&ui, cli, stands_in) {
         Ok(code) => code,
-        Err(e) => {
+        Err(e) if says_what_it_finds => {
             ui.error(&e);
-            if says_what_it_finds { verify::UNVERIFIED.into() } else { e.kind().exit_code().into() }
+            verify::UNVERIFIED.into()
         }
+        Err(e) => failed(&ui, &e),
     }
+}
+
+/// Does what this program starts itself for. No command of clap's, because completions and suggestions name hidden ones too.
+fn serve_this_program(arguments: impl IntoIterator<Item = OsString>) -> Option<Result<()>> {
+    let mut arguments = arguments.into_iter().skip(1).map(|argument| argument.into_string().ok());
+    match arguments.next()??.as_str() {
+        policy::COMMAND => Some(policy_host::run(arguments.next()??.parse().ok()?)),
+        external::COMMAND => Some(watch_simulator::run()),
+        _ => None,
+    }
+}
+
+fn failed(ui: &Ui, error: &Error) -> ExitCode {
+    ui.error(error);
+    error.kind().exit_code().into()
 }
 
 fn run(ui: &Ui, cli: Cli, stands_in: bool) -> Result<ExitCode> {
@@ -213,8 +226,6 @@ fn run(ui: &Ui, cli: Cli, stands_in: bool) -> Result<ExitCode> {
         Command::Serve(args) => serve::run(ui, global, &args),
         Command::Plugin(args) => plugin::run(ui, global, &args),
         Command::Policy(args) => policy_compare::run(ui, global, &args),
-        Command::PolicyHost { parent } => policy_host::run(parent),
-        Command::WatchSimulator => watch_simulator::run(),
     }?;
     Ok(ExitCode::SUCCESS)
 }

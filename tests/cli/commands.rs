@@ -1,10 +1,11 @@
 //! Every other command: what it prints, as text and as JSON.
 
 use std::collections::BTreeMap;
+use std::process::Command;
 
 use serde_json::{Value, json};
 
-use crate::sandbox::Sandbox;
+use crate::sandbox::{Sandbox, finish, skipped};
 use crate::study::{ONE_ALL_REDUCE, RING_OF_4, SWEEP_OF_20, with};
 
 fn built(recipe: &str) -> Sandbox {
@@ -195,6 +196,48 @@ fn completions_name_every_command() {
         }
     }
     sandbox.run("completions tcsh").exits(2).says(&["tcsh", "bash", "zsh", "fish"]);
+}
+
+#[test]
+fn bash_completes_commands_their_options_and_their_values() {
+    if !Command::new("bash").arg("--version").output().is_ok_and(|output| output.status.success()) {
+        return skipped("no bash: its completion was not tried");
+    }
+    let sandbox = Sandbox::new();
+    let script = sandbox.run("completions bash").succeeds();
+    sandbox.write("completions.bash", script.text());
+    let completed = |words: &str| {
+        // As bash calls it for the last of the words.
+        let call = r#"source ./completions.bash
+            COMP_WORDS=("$@") COMP_CWORD=$(($# - 1)) of=$(complete -p astra-store)
+            [[ $of =~ " -F "([^ ]+) ]] && "${BASH_REMATCH[1]}" "$1" "${@: -1}" "${@: -2:1}"
+            echo "${COMPREPLY[*]}""#;
+        let mut bash = Command::new("bash");
+        bash.args(["--norc", "-c", call, "bash", "astra-store"]).args(words.split(' '));
+        let printed = finish(bash.current_dir(sandbox.path(""))).succeeds();
+        printed.text().split_whitespace().map(str::to_owned).collect::<Vec<_>>()
+    };
+    assert_eq!(completed("comp"), ["completions"]);
+    assert_eq!(completed("build --la"), ["--layout"]);
+    assert_eq!(completed("build --layout a"), ["astra-cache"]);
+    assert_eq!(completed("et conv"), ["convert"]);
+    assert_eq!(completed("et convert --fa"), ["--faithful"]);
+    assert_eq!(completed("__"), Vec::<String>::new());
+}
+
+#[test]
+fn what_the_program_starts_itself_for_is_neither_completed_nor_suggested() {
+    let sandbox = Sandbox::new();
+    for shell in ["bash", "elvish", "fish", "powershell", "zsh"] {
+        let script = sandbox.run(&format!("completions {shell}")).succeeds();
+        for helper in ["policy-host", "watch-simulator", "policy__host", "watch__simulator"] {
+            assert!(!script.text().contains(helper), "{shell}: {helper}");
+        }
+    }
+    for mistaken in ["was", "__policy-hos", "__policy-host", "__policy-host x"] {
+        let refused = sandbox.run(mistaken).exits(2);
+        assert!(!refused.stderr.contains("exists: '__"), "{}", refused.stderr);
+    }
 }
 
 #[test]
