@@ -21,6 +21,12 @@ use super::ui::Ui;
 
 /// Policies: the plugins that choose the algorithm of a collective.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  astra-store plugin new by-size && make -C by-size
+  astra-store plugin check by-size/by-size.so
+  astra-store plugin add by-size/by-size.so     # recipes can say \"plugin\": \"by-size\"
+  astra-store plugin ls")]
 pub(super) struct PluginArgs {
     #[command(subcommand)]
     command: Command,

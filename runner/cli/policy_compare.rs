@@ -20,6 +20,7 @@ use super::{Global, locate};
 
 /// What policies decide.
 #[derive(Debug, Args)]
+#[command(after_help = "Example:\n  astra-store policy compare recipe.json --policies topology,best")]
 pub(super) struct PolicyArgs {
     #[command(subcommand)]
     command: Command,

@@ -22,6 +22,11 @@ use super::ui::Ui;
 
 /// Make execution traces from graphs, check traces and look at them.
 #[derive(Debug, Args)]
+#[command(after_help = "\
+Examples:
+  astra-store et convert graph.json --out traces
+  astra-store et lint traces --groups traces/comm_groups.json
+  astra-store et diff before/llm after/llm")]
 pub(super) struct EtArgs {
     #[command(subcommand)]
     command: EtCommand,
