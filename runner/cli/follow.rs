@@ -55,7 +55,12 @@ impl TraceArgs {
             require_links("--trace-links", simulation)?;
         }
         let all = Selection::ALL_NODES;
-        let ranks = self.ranks.as_deref().map(RankSet::parse).transpose().map_err(|e| e.key("--ranks"))?;
+        let ranks = |text| {
+            let ranks = RankSet::parse(text)?;
+            ranks.check(simulation.workload.trace_of_rank.len() as u32)?;
+            Ok(ranks)
+        };
+        let ranks = self.ranks.as_deref().map(ranks).transpose().map_err(|e: Error| e.key("--ranks"))?;
         let selection = Selection {
             ranks,
             from: time("--from", self.from.as_deref(), all.from)?,
@@ -63,7 +68,7 @@ impl TraceArgs {
             chunks: self.trace_chunks,
             links: self.trace_links,
         };
-        selection.check(simulation.workload.trace_of_rank.len() as u32)?;
+        selection.check_times()?;
         Ok(selection)
     }
 }

@@ -121,7 +121,7 @@ fn what_makes_no_sense_is_refused_and_writes_nothing() {
         sandbox.run(&format!("show pipeline {arguments}")).exits(2).says(says);
         assert!(!sandbox.path("t.json").exists(), "{arguments}");
     };
-    refused("--trace t.json --ranks 1,4", &["there is no rank 4: the ranks are 0 to 3"]);
+    refused("--trace t.json --ranks 1,4", &["--ranks: there is no rank 4: the ranks are 0 to 3"]);
     refused("--trace t.json --ranks 2-1", &["--ranks: the range `2-1` ends before it begins", "write 1-2"]);
     refused("--trace t.json --ranks all", &["`all` is neither a rank nor a range of ranks", "0-3,8"]);
     refused("--trace t.json --from 2us --to 1us", &["from 2.000 us to 1.000 us ends before it begins"]);
@@ -129,7 +129,7 @@ fn what_makes_no_sense_is_refused_and_writes_nothing() {
     refused("--ranks 1", &["--trace <FILE>"]);
     sandbox.run("show pipelin --trace t.json").exits(2).says(&["did you mean `pipeline`?"]);
     sandbox.run("show 00 --trace t.json").exits(2);
-    sim(&sandbox, "pipeline", "--trace t.json --ranks 9").exits(2).says(&["there is no rank 9"]);
+    sim(&sandbox, "pipeline", "--trace t.json --ranks 9").exits(2).says(&["--ranks: there is no rank 9"]);
     sim(&sandbox, "pipeline", "--trace hardware.yaml/t.json")
         .exits(6)
         .says(&["hardware.yaml/t.json: cannot be written"]);

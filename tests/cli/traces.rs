@@ -336,5 +336,8 @@ fn ranks_are_drawn_as_dot_and_as_svg() {
     assert_eq!((svg.text().matches("<rect").count(), svg.text().matches("lightsalmon").count()), (2, 1));
     let cut = sandbox.run("et svg before --limit 1").succeeds().says(&["1 node left out"]);
     assert_eq!(cut.text().matches("<rect").count(), 1);
-    sandbox.run("et dot before --rank 3").exits(3).says(&["there is no rank 3, the last is 2"]);
+    sandbox
+        .run("et dot before --rank 3")
+        .exits(3)
+        .says(&["before/p: --rank: there is no rank 3, the last is 2"]);
 }

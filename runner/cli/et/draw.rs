@@ -69,6 +69,7 @@ fn drawing(ui: &Ui, args: &PictureArgs) -> Result<Drawing> {
             let last = bundle.file_of_rank.len().saturating_sub(1);
             Error::input(format!("there is no rank {rank}, the last is {last}"))
                 .in_file(bundle.names.prefix())
+                .key("--rank")
         })?;
         if traces.iter().all(|trace| trace.rank != rank) {
             let name = bundle.names.of_rank(rank);

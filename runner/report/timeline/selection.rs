@@ -70,17 +70,17 @@ impl Selection {
     pub const ALL_NODES: Self =
         Self { ranks: None, from: Nanos(0), to: Nanos(u64::MAX), chunks: false, links: false };
 
-    /// Sees whether there can be anything to show of a simulation of so many ranks.
+    /// Sees whether there is a time at which there can be anything to show.
     ///
     /// # Errors
-    /// Times that leave nothing, ranks that are not there.
-    pub fn check(&self, ranks: u32) -> Result<()> {
+    /// Times that leave nothing.
+    pub fn check_times(&self) -> Result<()> {
         if self.from > self.to {
             let (from, to) = (format_nanos(self.from.0), format_nanos(self.to.0));
             let message = format!("a timeline from {from} to {to} ends before it begins");
             return Err(Error::new(ErrorKind::Usage, message));
         }
-        self.ranks.as_ref().map_or(Ok(()), |set| set.check(ranks))
+        Ok(())
     }
 
     pub(super) fn has_rank(&self, rank: Rank) -> bool {

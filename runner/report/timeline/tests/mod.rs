@@ -340,7 +340,7 @@ fn ranks_and_times_that_make_no_sense_are_refused() {
     assert_eq!(unknown("0,7"), "there is no rank 7: the ranks are 0 to 3");
     let backwards = Selection { from: Nanos(2000), to: Nanos(1999), ..Selection::ALL_NODES };
     assert_eq!(
-        backwards.check(4).unwrap_err().message(),
+        backwards.check_times().unwrap_err().message(),
         "a timeline from 2.000 us to 1.999 us ends before it begins"
     );
 }
