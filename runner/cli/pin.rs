@@ -5,6 +5,7 @@ use clap::Args;
 
 use crate::error::{Error, ErrorKind, Result};
 use crate::exec::KnownRecipe;
+use crate::steps::is_plugin_pin;
 
 use super::ui::Ui;
 use super::{Global, locate};
@@ -41,6 +42,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PinArgs) -> Result<()> {
     let store = locate::open_existing(ui, global)?;
     let (what, default_name) = target(&store, &args.what)?;
     let name = args.name.as_ref().unwrap_or(&default_name);
+    check_name(name)?;
     if store.pins()?.iter().any(|(taken, _)| taken == name) {
         return Err(Error::new(ErrorKind::Usage, format!("there is a pin `{name}` already"))
             .hint(format!("choose another --name, or `astra-store unpin {name}` first")));
@@ -48,6 +50,20 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PinArgs) -> Result<()> {
     store.pin(name, what, &args.reason)?;
     ui.say(format!("pinned {} as {name}", args.what));
     Ok(())
+}
+
+/// # Errors
+/// No name; one of those by which plugins are found.
+fn check_name(name: &str) -> Result<()> {
+    let error = match () {
+        () if name.is_empty() => Error::new(ErrorKind::Usage, "a pin needs a name"),
+        () if is_plugin_pin(name) => {
+            Error::new(ErrorKind::Usage, format!("`{name}` would be the pin of a plugin"))
+                .hint("choose another name; `astra-store plugin add` pins plugins")
+        }
+        () => return Ok(()),
+    };
+    Err(error.key("--name"))
 }
 
 /// What is to be pinned, and how the pin is called when nothing else is said.

@@ -53,6 +53,11 @@ pub fn added_plugins(store: &Store) -> Result<Vec<AddedPlugin>> {
     Ok(added)
 }
 
+/// Whether a pin of this name holds a plugin.
+pub fn is_plugin_pin(pin: &str) -> bool {
+    [MAY_RUN, CAME].iter().any(|prefix| pin.starts_with(prefix))
+}
+
 /// The name under which a pin comes that another store has: who let a plugin run there has not let it run here.
 pub fn plugin_pin_when_received(pin: &str) -> String {
     pin.strip_prefix(MAY_RUN).map_or_else(|| pin.to_owned(), |name| format!("{CAME}{name}"))

@@ -38,7 +38,7 @@ use crate::derivation::{Preimage, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::recipe::Point;
 
-pub use added::{AddedPlugin, Origin, add_plugin, added_plugins, plugin_pin_when_received};
+pub use added::{AddedPlugin, Origin, add_plugin, added_plugins, is_plugin_pin, plugin_pin_when_received};
 pub use again::make_again;
 pub use check::check;
 pub use context::{Context, Finish, provenance};

@@ -2,7 +2,7 @@
 
 use serde_json::Value;
 
-use crate::sandbox::{Finished, Sandbox};
+use crate::sandbox::{Finished, Sandbox, finish};
 use crate::study::{ONE_ALL_REDUCE, RING_OF_4, with};
 
 fn built() -> Sandbox {
@@ -87,6 +87,14 @@ fn what_is_pinned_stays_until_it_is_unpinned() {
     let sandbox = built();
     sandbox.run("pin one-all-reduce --name paper --reason submitted").succeeds();
     sandbox.run("pin one-all-reduce --name paper").exits(2).says(&["there is a pin `paper` already"]);
+    let mut nameless = sandbox.command("pin one-all-reduce --name");
+    finish(nameless.arg("")).exits(2).says(&["--name: a pin needs a name"]);
+    for of_plugins in ["plugin/", "plugin/paper", "received-plugin/paper"] {
+        sandbox.run(&format!("pin one-all-reduce --name {of_plugins}")).exits(2).says(&[
+            &format!("--name: `{of_plugins}` would be the pin of a plugin"),
+            "astra-store plugin add",
+        ]);
+    }
     sandbox.run("pin nonsense").exits(2).says(&["no recipe `nonsense`"]);
     sandbox.write("recipe.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
     sandbox.build("");
