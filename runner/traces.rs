@@ -4,6 +4,7 @@
 
 use artifact_store::SharedBytes;
 use std::collections::{BTreeMap, BTreeSet};
+use std::io;
 use std::path::{Path, PathBuf};
 
 use crate::error::{Error, Result};
@@ -144,7 +145,10 @@ fn with_prefix(prefix: &Path) -> Result<(String, Ranks)> {
 /// The bundles that a directory has files of.
 fn bundles(directory: &Path) -> Result<BTreeMap<String, Ranks>> {
     let mut bundles: BTreeMap<String, Ranks> = BTreeMap::new();
-    for (prefix, rank, path) in trace_files(directory)? {
+    let unreadable = |e: io::Error| {
+        Error::input(format!("the directory cannot be read: {e}")).in_file(directory.display())
+    };
+    for (prefix, rank, path) in trace_files(directory).map_err(unreadable)? {
         let ranks = bundles.entry(prefix).or_default();
         let file = ranks.entry(rank).or_insert_with(|| path.clone());
         // Of a file that is there twice the one that every simulator can read counts.
@@ -156,13 +160,10 @@ fn bundles(directory: &Path) -> Result<BTreeMap<String, Ranks>> {
 }
 
 /// The files in a directory that are called like traces, with prefix and rank.
-fn trace_files(directory: &Path) -> Result<Vec<(String, u32, PathBuf)>> {
-    let unreadable = |e: std::io::Error| {
-        Error::input(format!("the directory cannot be read: {e}")).in_file(directory.display())
-    };
+fn trace_files(directory: &Path) -> io::Result<Vec<(String, u32, PathBuf)>> {
     let mut found = Vec::new();
-    for entry in std::fs::read_dir(directory).map_err(unreadable)? {
-        let path = entry.map_err(unreadable)?.path();
+    for entry in std::fs::read_dir(directory)? {
+        let path = entry?.path();
         let named = path.file_name().and_then(|name| rank_of(name.to_str()?));
         if let Some((prefix, rank)) = named.map(|(prefix, rank)| (prefix.to_owned(), rank)) {
             found.push((prefix, rank, path));
@@ -175,13 +176,14 @@ fn trace_files(directory: &Path) -> Result<Vec<(String, u32, PathBuf)>> {
 /// its files: of a further rank, or compressed.
 ///
 /// # Errors
-/// The directory is there and cannot be read.
+/// The directory, which is to be written to, is there and cannot be read.
 pub fn left_over(directory: &Path, name: &str, ranks: u32) -> Result<Option<PathBuf>> {
-    if !directory.exists() {
-        return Ok(None);
-    }
+    let found = match trace_files(directory) {
+        Err(e) if e.kind() == io::ErrorKind::NotFound => return Ok(None),
+        found => found.map_err(|e| files::unwritable(directory, &e))?,
+    };
     let mut left_over: Option<(u32, PathBuf)> = None;
-    for (prefix, rank, path) in trace_files(directory)? {
+    for (prefix, rank, path) in found {
         let is_own = rank < ranks && path.extension().is_some_and(|extension| extension == "et");
         if prefix == name && !is_own && left_over.as_ref().is_none_or(|(first, _)| rank < *first) {
             left_over = Some((rank, path));

@@ -287,7 +287,7 @@ fn converting_by_hand_writes_what_a_build_writes() {
     sandbox.write("alone.json", alone.to_string());
     sandbox
         .run("et convert alone.json --out by-hand")
-        .exits(2)
+        .exits(6)
         .says(&["by-hand/comm_groups.json: is of another conversion"]);
     sandbox.run("et convert alone.json --keep-single-rank --out alone").succeeds();
     assert_eq!(sandbox.files("alone").len(), 2);
@@ -321,7 +321,7 @@ fn traces_of_another_conversion_are_not_mixed_with_those_of_this_one() {
     for left_over in ["llm_graph.7.et", "llm_graph.7.et.gz", "llm_graph.0.et.gz"] {
         sandbox.write(&format!("x/{left_over}"), "");
         let expected = format!("x/{left_over}: is of another conversion");
-        sandbox.run("et convert graph.json --out x").exits(2).says(&[&expected]);
+        sandbox.run("et convert graph.json --out x").exits(6).says(&[&expected]);
         std::fs::remove_file(sandbox.path(&format!("x/{left_over}"))).unwrap();
     }
     sandbox.run("et convert graph.json --out x").succeeds();
@@ -338,6 +338,10 @@ fn a_conversion_that_was_cut_short_leaves_no_manifest_behind() {
     sandbox.write("x/llm_graph.1.et/in-the-way", "");
     sandbox.run("et convert graph.json --faithful --out x").exits(6).says(&["x/llm_graph.1.et: "]);
     assert!(!sandbox.path("x/manifest.json").exists());
+    for no_directory in ["graph.json", "graph.json/below", "/dev/null"] {
+        let expected = format!("{no_directory}: cannot be written: ");
+        sandbox.run(&format!("et convert graph.json --out {no_directory}")).exits(6).says(&[&expected]);
+    }
 }
 
 #[test]

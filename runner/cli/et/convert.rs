@@ -209,7 +209,7 @@ fn write(args: &ConvertArgs, converted: &Converted, jobs: NonZeroUsize) -> Resul
 /// Files of another conversion, which this one would not replace, would be taken for its own.
 fn other_conversion(path: &Path) -> Error {
     let message = "is of another conversion, and this one has no such file";
-    Error::new(ErrorKind::Usage, message)
+    Error::new(ErrorKind::System, message)
         .in_file(path.display())
         .hint("give a directory without traces, or remove them first")
 }
