@@ -82,12 +82,18 @@ pub struct ReadCache {
 /// Reads a file.
 ///
 /// # Errors
-/// It is not there, or no such file.
+/// It is not there, or no such file: it holds something, and none of it is an entry.
 pub fn read(file: &Path) -> Result<ReadCache> {
     let blob = Blob::new(files::read(file)?);
     // Where it lies decides what its relative paths mean.
     let place = std::fs::canonicalize(file).unwrap_or_else(|_| file.to_owned());
-    Ok(ReadCache { cache: LegacyCache::parse(&place, &blob)?, blob })
+    let members = members(&place, &blob)?;
+    // Only here: what was kept once is not judged again.
+    if !members.is_empty() && !members.values().any(LegacyEntry::is_one) {
+        let message = "nothing in it is an entry, which is an object with the list `per_node_sec`";
+        return Err(no_cache(&place, message));
+    }
+    Ok(ReadCache { cache: LegacyCache::of(&place, &blob, members), blob })
 }
 
 /// Keeps a file as it is. Keeping it again changes nothing.
@@ -118,29 +124,37 @@ pub fn imported(store: &Store) -> Result<Vec<LegacyCache>> {
             Error::new(ErrorKind::Store, format!("blob {} is damaged or gone", root.target))
                 .hint("import the file again")
         })?;
-        caches.push(LegacyCache::parse(Path::new(&root.note), &Blob::new(bytes))?);
+        let (file, blob) = (Path::new(&root.note), Blob::new(bytes));
+        caches.push(LegacyCache::of(file, &blob, members(file, &blob)?));
     }
     Ok(caches)
 }
 
+/// What the object in a file holds.
+fn members(file: &Path, blob: &Blob) -> Result<Map<String, Value>> {
+    match serde_json::from_slice(blob.bytes()).map_err(|e| no_cache(file, e.to_string()))? {
+        Value::Object(members) => Ok(members),
+        _ => Err(no_cache(file, "this is no JSON object")),
+    }
+}
+
+fn no_cache(file: &Path, why: impl Into<String>) -> Error {
+    Error::input(why)
+        .in_file(file.display())
+        .hint("expected the cache.json of DeepFlow: an object of entries by key")
+}
+
 impl LegacyCache {
-    fn parse(file: &Path, blob: &Blob) -> Result<Self> {
-        let wrong = |e: String| {
-            Error::input(e)
-                .in_file(file.display())
-                .hint("expected the cache.json of DeepFlow: an object of entries by key")
-        };
-        let json: Value = serde_json::from_slice(blob.bytes()).map_err(|e| wrong(e.to_string()))?;
-        let Value::Object(json) = json else { return Err(wrong("this is no JSON object".to_owned())) };
+    fn of(file: &Path, blob: &Blob, members: Map<String, Value>) -> Self {
         let mut cache =
             Self { file: file.to_owned(), digest: blob.digest(), entries: Vec::new(), left_out: Vec::new() };
-        for (key, value) in json {
+        for (key, value) in members {
             match LegacyEntry::parse(&key, &value) {
                 Ok(entry) => cache.entries.push(entry),
                 Err(why) => cache.left_out.push((key, why)),
             }
         }
-        Ok(cache)
+        cache
     }
 
     /// Simulates the files that an entry names, as far as they are still there, and compares. What is simulated is kept like
@@ -209,6 +223,11 @@ impl LegacyCache {
 }
 
 impl LegacyEntry {
+    /// Whether this was meant to be an entry, readable or not.
+    fn is_one(value: &Value) -> bool {
+        value.get("per_node_sec").is_some()
+    }
+
     /// Reads an entry; the error is a fragment.
     fn parse(key: &str, value: &Value) -> Result<Self, String> {
         let entry = value.as_object().ok_or("it is no object")?;

@@ -211,7 +211,12 @@ fn times_in_the_order_in_which_ranks_finish_are_recognised() {
 fn what_is_no_cache_is_refused() {
     let sandbox = sandbox(SIZES);
     sandbox.run("show --legacy").exits(4).says(&["there is no store here"]);
-    for (text, says) in [("[]", "no JSON object"), ("{\"a\": ", "EOF"), ("\u{0}", "expected value")] {
+    for (text, says) in [
+        ("[]", "no JSON object"),
+        ("{\"a\": ", "EOF"),
+        ("\u{0}", "expected value"),
+        (SIZES, "nothing in it is an entry, which is an object with the list `per_node_sec`"),
+    ] {
         sandbox.write("cache.json", text);
         sandbox.run("import --cache-json cache.json").exits(3).says(&[
             "cache.json: ",
@@ -223,6 +228,8 @@ fn what_is_no_cache_is_refused() {
     sandbox.run("show --legacy").exits(4).says(&["there is no store here"]);
     sandbox.run("build recipe.json").succeeds();
     sandbox.run("show --legacy").exits(2).says(&["no cache.json was imported"]);
+    sandbox.write("cache.json", "{}");
+    sandbox.run("import --cache-json cache.json").succeeds().says(&["kept 0 entries"]);
 }
 
 #[test]
