@@ -3,6 +3,7 @@
 //! `docs/interop.md` describes the lines. Depends on the steps and on runs of given files. Knows nothing of where lines come
 //! from and go to, and of no environment.
 
+mod fields;
 mod hardware;
 mod request;
 mod server;

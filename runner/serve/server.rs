@@ -46,7 +46,7 @@ impl Server {
         let (id, answer) = match serde_json::from_slice::<Value>(line) {
             Ok(Value::Object(mut request)) => {
                 let id = request.remove("id").unwrap_or_default();
-                (id, Request::parse(request.into()).and_then(|request| self.execute(request)))
+                (id, Request::parse(&request.into()).and_then(|request| self.execute(request)))
             }
             Ok(_) => (Value::Null, Err(Error::new(ErrorKind::Usage, "a request is a JSON object"))),
             Err(e) => (Value::Null, Err(Error::new(ErrorKind::Usage, format!("the line is no JSON: {e}")))),
@@ -69,7 +69,7 @@ impl Server {
 
     fn execute(&mut self, request: Request) -> Result<Value> {
         match request {
-            Request::Hello {} => Ok(self.hello()),
+            Request::Hello => Ok(self.hello()),
             Request::Simulate(files) => self.simulate(&files),
             Request::Point(point) => self.point(&point),
             Request::Configs(configs) => hardware::write(&configs),
@@ -113,7 +113,9 @@ impl Server {
         }
         let settings = point.engine.settings()?;
         let used = match &point.workload {
-            Workload::Collective { collective: name, .. } => vec![collective(name)?],
+            Workload::Collective { collective: name, .. } => {
+                vec![collective(name).map_err(|e| e.under("workload"))?]
+            }
             Workload::Transfer { .. } | Workload::Et { .. } => Vec::new(),
         };
         let Configuration { files, notices, .. } =

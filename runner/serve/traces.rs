@@ -89,7 +89,8 @@ pub(super) fn write(request: &Traces) -> Result<Value> {
     }
     let bundle = match content {
         Content::Collective { collective, name, size_bytes } => {
-            in_memory("", single(collective, name, *size_bytes, *ranks, NodeIds::Rank)?)
+            let made = single(collective, name, *size_bytes, *ranks, NodeIds::Rank);
+            in_memory("", made.map_err(|e| e.under("content"))?)
         }
         Content::Transfer { size_bytes } => in_memory("", transfer(*size_bytes)?),
         Content::Sequence { items } => TraceFiles {
@@ -110,18 +111,17 @@ pub(super) fn write(request: &Traces) -> Result<Value> {
 fn sequence(items: &[Item]) -> Result<Vec<u8>> {
     let mut nodes: Vec<Node> = Vec::new();
     for (position, item) in items.iter().enumerate() {
-        let kind = engine_type(collective(&item.collective)?);
-        let size = i64::try_from(item.size_bytes).map_err(|_| {
-            let message = format!("{} bytes are more than a trace can express", item.size_bytes);
-            Error::new(ErrorKind::Usage, message).key("size_bytes")
-        })?;
+        let kind =
+            collective(&item.collective).map_err(|e| e.under(&format!("content.items[{position}]")))?;
         let delay = item.delay_us.map(|delay_us| {
             let id = nodes.len() as u64;
             nodes.push(Node::compute(id, format!("delay_{position}_{delay_us}us"), delay_us));
             id
         });
         let name = format!("{}_{position}", item.name);
-        nodes.push(Node::collective(nodes.len() as u64, name, kind, size, None).after(delay));
+        // A request has no larger one.
+        let size = item.size_bytes as i64;
+        nodes.push(Node::collective(nodes.len() as u64, name, engine_type(kind), size, None).after(delay));
     }
     let metadata = Metadata { version: SCHEMA_VERSION.to_owned(), ..Metadata::default() };
     Ok(Writer::file(&metadata, &nodes))

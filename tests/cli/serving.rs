@@ -198,7 +198,7 @@ fn what_is_wrong_with_a_request_is_said() {
     let mut server = Server::start(&sandbox, "");
     let mut misspelt = all_reduce(1 << 20);
     misspelt["flaten_2d"] = true.into();
-    assert!(server.error(&misspelt).contains("unknown field `flaten_2d`"));
+    assert!(server.error(&misspelt).starts_with("flaten_2d: unknown key, expected one of "));
     let with = |path: &str, value: Value| {
         let mut point = all_reduce(1 << 20);
         *point.pointer_mut(path).unwrap() = value;
@@ -228,6 +228,56 @@ fn what_is_wrong_with_a_request_is_said() {
         let said = server.error(&request);
         assert!(said.contains(says), "{said}");
     }
+    server.end();
+}
+
+#[test]
+fn a_value_of_the_wrong_kind_is_named_by_its_key_with_what_is_expected() {
+    let sandbox = Sandbox::new();
+    let mut server = Server::start(&sandbox, "");
+    let sizes = "expected a whole number from 0 to 9223372036854775807";
+    let mut said = |path: &str, key: &str, value: Value| {
+        let mut point = all_reduce(1 << 20);
+        point.pointer_mut(path).unwrap()[key] = value;
+        server.error(&point)
+    };
+    for value in ["-1", "1.5", "9223372036854775808"] {
+        let found = said("/workload", "size_bytes", serde_json::from_str(value).unwrap());
+        assert_eq!(found, format!("workload.size_bytes: {sizes}, found `{value}`"));
+    }
+    assert_eq!(
+        said("", "ranks", json!(1e300)),
+        "ranks: expected a whole number from 0 to 4294967295, found `1e+300`"
+    );
+    assert_eq!(said("", "ranks", Value::Null), "ranks: missing required key");
+    assert_eq!(said("", "axes", json!(["tp", 4])), "axes[1]: expected text, found `4`");
+    assert_eq!(said("", "workload", json!([1])), "workload: expected an object, found a list");
+    assert_eq!(
+        said("", "engine", json!({ "queues_per_dimension": 0 })),
+        "engine.queues_per_dimension: expected a whole number from 1 to 1024, found `0`"
+    );
+    assert_eq!(
+        said("/workload", "kind", json!("colective")),
+        "workload.kind: unknown word `colective`, expected one of collective, transfer, et"
+    );
+    assert!(
+        said("/workload", "collective", json!("sum")).starts_with("workload.collective: unknown collective")
+    );
+    let mut item = |key: &str, value: Value| {
+        let mut item = json!({ "collective": "all_reduce", "name": "x", "size_bytes": 1024 });
+        item[key] = value;
+        let content = json!({ "kind": "sequence", "items": [item] });
+        server.error(&json!({ "do": "traces", "prefix": "et/x", "ranks": 4, "content": content }))
+    };
+    assert_eq!(
+        item("delay_us", json!(-1)),
+        "content.items[0].delay_us: expected a whole number from 0 to 18446744073709551615, found `-1`"
+    );
+    assert_eq!(
+        item("size_bytes", json!("1 MiB")),
+        format!("content.items[0].size_bytes: {sizes}, found the text `1 MiB`")
+    );
+    assert!(item("collective", json!("sum")).starts_with("content.items[0].collective: unknown collective"));
     server.end();
 }
 
