@@ -46,6 +46,11 @@ _SYNTHETIC = "synthetic2"
 _RECORD = ".astrasim_store.json"
 _VISUALISED_RANKS = 20
 
+_MOST_RANKS = (1 << 32) - 1
+_MOST_BYTES = (1 << 63) - 1
+# What a system file takes.
+_MOST_OF_OPTION = (1 << 31) - 1
+
 
 class AstraStoreError(RuntimeError):
     """What astra-store says is wrong."""
@@ -76,8 +81,8 @@ def run_cache_astrasim(
     if isinstance(hw_obj, (str, os.PathLike)):
         raise TypeError("run_cache_astrasim expects a parsed HWConfig object, not a path")
     comm = str(comm).lower()
-    npus_count = _count("npus_count", npus_count, (1 << 32) - 1)
-    size_bytes = _count("size_bytes", size_bytes, (1 << 63) - 1)
+    npus_count = _count("npus_count", npus_count, _MOST_RANKS)
+    size_bytes = _count("size_bytes", size_bytes, _MOST_BYTES)
     document = _hardware(hw_obj)
     part = _part(npus_count, axes_filter, transform_2d_to_1d)
     if not workload_prefix and manifest_json_path:
@@ -131,12 +136,14 @@ def run_astrasim_analytical(
 def generate_workload_et(comm, npus_count, size_bytes, astra_config_dir="./astra_cache"):
     """Writes the traces of a collective or a transfer under the names the library knows, and gives their prefix."""
     lower = comm.lower()
+    npus_count = _count("npus_count", npus_count, _MOST_RANKS)
+    size_bytes = _count("size_bytes", size_bytes, _MOST_BYTES)
     prefix = _workload_prefix(lower, npus_count, size_bytes, astra_config_dir)
     if lower == _PAIR:
-        content = {"kind": "transfer", "size_bytes": int(size_bytes)}
+        content = {"kind": "transfer", "size_bytes": size_bytes}
     elif lower in _COLLECTIVES:
         name = os.path.basename(prefix)
-        content = {"kind": "collective", "collective": lower, "name": name, "size_bytes": int(size_bytes)}
+        content = {"kind": "collective", "collective": lower, "name": name, "size_bytes": size_bytes}
     else:
         raise ValueError(f"Unsupported comm type: {comm}")
     _write_traces(prefix, npus_count, content)
@@ -146,13 +153,15 @@ def generate_workload_et(comm, npus_count, size_bytes, astra_config_dir="./astra
 def generate_concurrent_collectives_et(npus_count, collectives, prefix_path):
     """Writes traces in which collectives `(name, bytes, delay in ns)` start after delays, and gives their prefix."""
     items = []
-    for name, size_bytes, delay_ns in collectives:
+    for position, (name, size_bytes, delay_ns) in enumerate(collectives):
         if name not in _COLLECTIVES:
             raise ValueError(f"Unsupported collective: {name}")
-        item = {"collective": name, "name": name, "size_bytes": int(size_bytes)}
-        if delay_ns > 0:
+        size_bytes = _count(f"collectives[{position}]: the size", size_bytes, _MOST_BYTES)
+        item = {"collective": name, "name": name, "size_bytes": size_bytes}
+        # What is not a number is not at most 0 either.
+        if not delay_ns <= 0:
             if not isinstance(delay_ns, int):
-                raise TypeError(f"a delay is a whole number of ns, not {delay_ns!r}")
+                raise TypeError(f"collectives[{position}]: the delay is {delay_ns!r}, expected a whole number of ns")
             item["delay_us"] = delay_ns // 1000
         items.append(item)
     _write_traces(prefix_path, npus_count, {"kind": "sequence", "items": items})
@@ -219,12 +228,28 @@ def _hardware(hw_obj, faulty_links=None):
         faulty_links = getattr(layout, "faulty_links", None) or ()
     network = {"dimensions": [_dimension(dimension) for dimension in dimensions]}
     if faulty_links:
-        network["faulty_links"] = [[int(a), int(b), float(weight)] for a, b, weight in faulty_links]
+        network["faulty_links"] = [_faulty_link(position, link) for position, link in enumerate(faulty_links)]
     document = {"parallelism": _degrees(hw_obj), "network": network}
     astra = getattr(getattr(hw_obj, "execution_backend", None), "astra", None)
     if astra:
         document["execution_backend"] = {"model": "astra", "astra": _backend(astra, hw_obj)}
     return document
+
+
+def _faulty_link(position, link):
+    name = f"faulty_links[{position}]"
+    try:
+        source, destination, weight = link
+    except (TypeError, ValueError):
+        raise ValueError(f"{name} is {link!r}, expected two ranks and a weight") from None
+    try:
+        share = float(weight)
+    except (TypeError, ValueError, OverflowError):
+        share = math.nan
+    if not 0 <= share <= 1:
+        raise ValueError(f"{name}: the weight is {weight!r}, expected a number from 0 (dead) to 1")
+    ranks = [_count(f"{name}: a rank", rank, _MOST_RANKS) for rank in (source, destination)]
+    return [*ranks, share]
 
 
 def _dimension(dimension):
@@ -234,7 +259,7 @@ def _dimension(dimension):
         raise ValueError("Invalid intra-node IB/LL computed from HW config")
     size = getattr(dimension, "size_2d", None)
     described = {
-        "size": [int(side) for side in size] if size else "auto",
+        "size": [_count("size_2d", side, _MOST_RANKS) for side in size] if size else "auto",
         "topology": {"type": str(dimension.topology_type), "bandwidth": bandwidth, "latency": latency},
         "parallelisms": [_axis(axis) for axis in getattr(dimension, "parallelisms", None) or ()],
     }
@@ -262,7 +287,8 @@ def _degrees(hw_obj):
     for axis, names in (("tp", ("tp",)), ("cp", ("cp",)), ("lp", ("lp", "pp")), ("dp", ("dp",)), ("ep", ("ep",))):
         found = [active[name] for name in names if name in active]
         found += [getattr(of, name) for of in (schedule, training) for name in names if hasattr(of, name)]
-        degrees[axis] = int(found[0]) if found and found[0] is not None else 1
+        given = found[0] if found and found[0] is not None else 1
+        degrees[axis] = _count(f"the degree of {axis}", given, _MOST_RANKS)
     if degrees.pop("ep") > 1:
         raise ValueError("expert parallelism (ep > 1) is not simulated by astra-store")
     return degrees
@@ -278,9 +304,9 @@ def _backend(astra, hw_obj):
     # The newer library, which knows its pipeline axis as `pp`, has other defaults.
     usual = 4 if hasattr(getattr(hw_obj, "sch_config", None), "pp") else None
     found = {
-        "endpoint_delay": _number(getattr(options, "endpoint_delay", None)),
-        "active_chunks_per_dimension": _number(getattr(options, "active_chunks_per_dimension", None), usual),
-        "preferred_dataset_splits": _number(getattr(options, "preferred_dataset_splits", None), usual),
+        "endpoint_delay": _option(options, "endpoint_delay"),
+        "active_chunks_per_dimension": _option(options, "active_chunks_per_dimension", usual),
+        "preferred_dataset_splits": _option(options, "preferred_dataset_splits", usual),
     }
     found = {name: value for name, value in found.items() if value is not None}
     if found:
@@ -289,21 +315,26 @@ def _backend(astra, hw_obj):
 
 
 def _count(name, value, most):
-    count = int(value)
+    """A whole number; a fraction is cut off, as the library does."""
+    try:
+        count = int(value)
+    except (TypeError, ValueError, OverflowError):
+        count = -1
     if not 0 <= count <= most:
-        raise ValueError(f"{name} is {count}, expected a whole number from 0 to {most}")
+        raise ValueError(f"{name} is {value!r}, expected a whole number from 0 to {most}")
     return count
 
 
-def _number(value, default=None):
+def _option(options, name, default=None):
+    value = getattr(options, name, None)
     if isinstance(value, (list, tuple)):
         value = value[0] if value else 1
-    return default if value is None else int(value)
+    return default if value is None else _count(name, value, _MOST_OF_OPTION)
 
 
 def _part(npus_count, axes_filter, flatten, preferred_axes=None):
     """Which part of the hardware is used."""
-    part = {"ranks": int(npus_count)}
+    part = {"ranks": _count("npus_count", npus_count, _MOST_RANKS)}
     axes = [_axis(axis) for axis in axes_filter or ()]
     if axes and set(axes) == {_SYNTHETIC}:
         part["synthetic_pair"] = [_axis(axis) for axis in preferred_axes or () if str(axis).strip()]
@@ -382,12 +413,13 @@ def _size_label(size_bytes):
 
 
 def _workload_prefix(comm, npus_count, size_bytes, directory):
-    label = _size_label(int(size_bytes))
+    label = _size_label(size_bytes)
     return os.path.join(directory, "workload", comm, f"{npus_count}npus_{label}", f"{comm}_{label}")
 
 
 def _write_traces(prefix, npus_count, content):
-    request = {"do": "traces", "prefix": os.path.abspath(prefix), "ranks": int(npus_count), "content": content}
+    ranks = _count("npus_count", npus_count, _MOST_RANKS)
+    request = {"do": "traces", "prefix": os.path.abspath(prefix), "ranks": ranks, "content": content}
     return _ask(request, engine=False)["files"]
 
 

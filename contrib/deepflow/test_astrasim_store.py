@@ -164,6 +164,15 @@ class Results(Case):
             all_reduce(-1)
         with self.assertRaisesRegex(ValueError, "npus_count is -4, expected"):
             astrasim_store.run_cache_astrasim(hardware(), "all_reduce", -4, MIB)
+        for count in (float("nan"), float("inf"), "four", None):
+            with self.assertRaisesRegex(ValueError, f"^npus_count is {count!r}, expected a whole number from 0 to"):
+                astrasim_store.run_cache_astrasim(hardware(), "all_reduce", count, MIB)
+            with self.assertRaisesRegex(ValueError, f"^size_bytes is {count!r}, expected a whole number from 0 to"):
+                all_reduce(count)
+        with self.assertRaisesRegex(ValueError, "^the degree of tp is nan, expected a whole number"):
+            all_reduce(hw=hardware(tp=float("nan")))
+        with self.assertRaisesRegex(ValueError, "^endpoint_delay is 2147483648, expected .* to 2147483647$"):
+            all_reduce(hw=hardware(sys_options={"endpoint_delay": 1 << 31}))
         with self.assertRaisesRegex(ValueError, "5 ranks are no product"):
             astrasim_store.run_cache_astrasim(hardware(), "all_reduce", 5, MIB)
         with self.assertRaisesRegex(ValueError, "did you mean"):
@@ -246,6 +255,35 @@ class Files(Case):
         files = astrasim_store.generate_astrasim_configs_from_hw(hardware(), "out", 4, **arguments)
         with open(files["network_yaml"], encoding="utf-8") as network:
             self.assertIn("faulty_links: [[0, 1, 0.5]]", network.read())
+
+    def test_what_cannot_be_written_names_the_argument(self):
+        for npus_count, size, says in (
+            (-4, 5, "npus_count is -4, expected a whole number from 0 to 4294967295"),
+            (float("nan"), 5, "npus_count is nan, expected"),
+            (4, -5, "size_bytes is -5, expected a whole number from 0 to 9223372036854775807"),
+            (4, "5 MB", "size_bytes is '5 MB', expected"),
+        ):
+            with self.assertRaisesRegex(ValueError, f"^{says}"):
+                astrasim_store.generate_workload_et("all_reduce", npus_count, size, "out")
+        with self.assertRaisesRegex(ValueError, "^npus_count is -4, expected"):
+            astrasim_store.generate_astrasim_configs_from_hw(hardware(), "out", -4)
+        with self.assertRaisesRegex(ValueError, "^npus_count is -4, expected"):
+            astrasim_store.generate_concurrent_collectives_et(-4, [], "out/seq")
+        for item, says in (
+            (("all_reduce", -1, 0), r"collectives\[1\]: the size is -1, expected a whole number"),
+            (("all_reduce", 1, float("nan")), r"collectives\[1\]: the delay is nan, expected a whole number of ns"),
+        ):
+            with self.assertRaisesRegex((ValueError, TypeError), f"^{says}"):
+                astrasim_store.generate_concurrent_collectives_et(4, [("all_reduce", MIB, 0), item], "out/seq")
+        for link, says in (
+            ((0, 1, float("nan")), r"faulty_links\[0\]: the weight is nan, expected a number from 0 \(dead\) to 1"),
+            ((0, 1, "half"), r"faulty_links\[0\]: the weight is 'half', expected a number"),
+            ((-1, 1, 0.5), r"faulty_links\[0\]: a rank is -1, expected a whole number"),
+            ((0, 1), r"faulty_links\[0\] is \(0, 1\), expected two ranks and a weight"),
+        ):
+            with self.assertRaisesRegex(ValueError, f"^{says}"):
+                astrasim_store.generate_astrasim_configs_from_hw(hardware(), "out", 4, faulty_links_override=[link])
+        self.assertFalse(os.path.exists("out"))
 
     def test_the_traces_are_those_that_the_library_writes(self):
         reference = os.environ.get("REFERENCE_DATA") or self.skipTest("no reference data")
