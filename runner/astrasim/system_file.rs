@@ -9,7 +9,7 @@ use astra_policy::Collective;
 use serde_json::{Map, Value as Json};
 
 use super::custom_files::CustomFiles;
-use super::system_keys::{SCHEDULING_POLICIES, algorithm_key, key_names};
+use super::system_keys::{MAX_INTEGER, SCHEDULING_POLICIES, algorithm_key, bus_time, key_names};
 use crate::algorithm;
 use crate::error::closest;
 use crate::{Error, Notice, Result};
@@ -172,19 +172,20 @@ fn read(keys: &Keys<'_>) -> Result<SystemFile> {
     })
 }
 
-/// The parameters of the shared bus, if it is on: only exactly 1 is. Times lose their fraction after they went
-/// through a float of 32 bits, and the gap per byte keeps what is left of it there.
+/// The parameters of the shared bus, if it is on: only exactly 1 is. The gap per byte keeps what is left of it in a
+/// float of 32 bits.
 fn shared_bus(keys: &Keys<'_>) -> Result<Option<SharedBus>> {
-    let float = |key| -> Result<f32> { Ok(keys.number(key)?.unwrap_or(0.0) as f32) };
-    let nanos = |key| match float(key)? {
-        value if value < i32::MAX as f32 => Ok(Nanos(value as u64)),
-        value => Err(Error::input(format!("expected nanoseconds below 2^31, found {value}")).key(key)),
+    let number = |key| -> Result<f64> { Ok(keys.number(key)?.unwrap_or(0.0)) };
+    let nanos = |key| {
+        let value = number(key)?;
+        let wrong = || Error::input(format!("expected nanoseconds below 2^31, found {value}")).key(key);
+        bus_time(value).map(Nanos).ok_or_else(wrong)
     };
     let bus = SharedBus {
         latency: nanos("L")?,
         overhead: nanos("o")?,
         gap: nanos("g")?,
-        gap_per_byte_ns: f64::from(float("G")?),
+        gap_per_byte_ns: f64::from(number("G")? as f32),
         local_reduction_delay: Nanos(keys.integer("local-reduction-delay")?.unwrap_or(1).into()),
     };
     Ok((keys.integer("model-shared-bus")? == Some(1)).then_some(bus))
@@ -212,9 +213,8 @@ impl Keys<'_> {
     fn integer(&self, key: &str) -> Result<Option<u32>> {
         let Some(value) = self.0.get(key) else { return Ok(None) };
         match value.as_f64().map(f64::trunc) {
-            // `i32::MAX` is what the simulator's integers hold.
-            Some(number) if (0.0..=f64::from(i32::MAX)).contains(&number) => Ok(Some(number as u32)),
-            _ => self.wrong(key, "an integer from 0 to 2147483647", value),
+            Some(number) if (0.0..=MAX_INTEGER.into()).contains(&number) => Ok(Some(number as u32)),
+            _ => self.wrong(key, &format!("an integer from 0 to {MAX_INTEGER}"), value),
         }
     }
 

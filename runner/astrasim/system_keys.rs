@@ -9,8 +9,10 @@ use crate::{Error, Result};
 /// What a key takes.
 #[derive(Clone, Copy)]
 enum Kind {
-    /// A whole number of at least this.
+    /// A whole number from this to [`MAX_INTEGER`].
     Integer(u64),
+    /// Nanoseconds of the shared bus.
+    BusTime,
     /// A number of at least 0.
     Number,
     /// 0 or 1, or a boolean.
@@ -24,6 +26,9 @@ enum Kind {
     /// Files by path, which a recipe cannot name: its steps are keyed by content.
     Paths,
 }
+
+/// The largest that the simulator's integers hold.
+pub(super) const MAX_INTEGER: u32 = i32::MAX as u32;
 
 pub(super) const SCHEDULING_POLICIES: &[&str] = &["LIFO", "FIFO", "EXPLICIT"];
 
@@ -55,9 +60,9 @@ const KEYS: [(&str, Kind); 30] = [
     ("inter-dimension-scheduling", Kind::Text),
     ("model-shared-bus", Kind::Switch),
     ("local-reduction-delay", Kind::Integer(0)),
-    ("L", Kind::Number),
-    ("o", Kind::Number),
-    ("g", Kind::Number),
+    ("L", Kind::BusTime),
+    ("o", Kind::BusTime),
+    ("g", Kind::BusTime),
     ("G", Kind::Number),
 ];
 
@@ -97,9 +102,13 @@ impl SystemOverrides {
     ///
     /// A key the system file does not have (with a suggestion), or a value of the wrong kind; the key path begins
     /// with `system`.
-    pub fn new(overrides: Map<String, Json>) -> Result<Self> {
-        for (key, value) in &overrides {
+    pub fn new(mut overrides: Map<String, Json>) -> Result<Self> {
+        for (key, value) in &mut overrides {
             check(key, value).map_err(|error| error.key(key).under("system"))?;
+            // In a system file every boolean turns a switch on, `false` as well.
+            if let Json::Bool(on) = *value {
+                *value = u8::from(on).into();
+            }
         }
         Ok(Self(overrides))
     }
@@ -116,6 +125,12 @@ impl SystemOverrides {
     }
 }
 
+/// A time of the shared bus in whole nanoseconds: it goes through a float of 32 bits, then loses its fraction.
+pub(super) fn bus_time(nanos: f64) -> Option<u64> {
+    let float = nanos as f32;
+    (0.0..i32::MAX as f32).contains(&float).then_some(float as u64)
+}
+
 fn check(key: &str, value: &Json) -> Result<()> {
     let Some((_, kind)) = KEYS.iter().find(|(name, _)| *name == key) else {
         let error = Error::input("unknown key of the system file").suggest(key, key_names());
@@ -123,10 +138,14 @@ fn check(key: &str, value: &Json) -> Result<()> {
     };
     let expected = |what: &str| Err(Error::input(format!("expected {what}, found {value}")));
     match kind {
-        Kind::Integer(least) if value.as_u64().is_some_and(|n| n >= *least && u32::try_from(n).is_ok()) => {
+        Kind::Integer(least)
+            if value.as_u64().is_some_and(|n| (*least..=MAX_INTEGER.into()).contains(&n)) =>
+        {
             Ok(())
         }
-        Kind::Integer(least) => expected(&format!("an integer from {least} to 4294967295")),
+        Kind::Integer(least) => expected(&format!("an integer from {least} to {MAX_INTEGER}")),
+        Kind::BusTime if value.as_f64().is_some_and(|number| bus_time(number).is_some()) => Ok(()),
+        Kind::BusTime => expected("nanoseconds from 0 to below 2^31"),
         Kind::Number if value.as_f64().is_some_and(|number| number >= 0.0) => Ok(()),
         Kind::Number => expected("a number ≥ 0"),
         Kind::Switch if value.is_boolean() || value.as_u64().is_some_and(|number| number <= 1) => Ok(()),
@@ -159,6 +178,7 @@ fn check(key: &str, value: &Json) -> Result<()> {
 #[cfg(test)]
 mod tests {
     use super::*;
+    use crate::astrasim::SystemFile;
     use serde_json::json;
 
     fn new(value: Json) -> Result<SystemOverrides> {
@@ -178,6 +198,7 @@ mod tests {
             json!({"endpoint-delay": 0, "local-mem-bw": 3350.5, "roofline-enabled": true}),
             json!({"all-reduce-implementation": ["ring", "direct4"]}),
             json!({"scheduling-policy": "FIFO", "collective-optimization": "baseline"}),
+            json!({"model-shared-bus": true, "L": 2_147_483_000, "o": 0.5}),
         ] {
             assert!(new(good.clone()).is_ok(), "{good}");
         }
@@ -186,6 +207,8 @@ mod tests {
             json!({"endpoint-delay": "5"}),
             json!({"preferred-dataset-splits": 0}),
             json!({"active-chunks-per-dimension": 1.5}),
+            json!({"L": 2_147_483_647}),
+            json!({"g": -1}),
             json!({"scheduling-policy": "lifo"}),
             json!({"all-reduce-implementation": "ring"}),
             json!({"all-reduce-implementation": ["rong"]}),
@@ -195,5 +218,31 @@ mod tests {
         ] {
             assert!(new(bad.clone()).is_err(), "{bad}");
         }
+    }
+
+    #[test]
+    fn what_is_accepted_is_what_a_system_file_may_say() {
+        for (key, kind) in KEYS {
+            let Kind::Integer(least) = kind else { continue };
+            let most = u64::from(MAX_INTEGER);
+            for (number, is_good) in [(least, true), (most, true), (most + 1, false), (u64::MAX, false)] {
+                let overrides = new(json!({ key: number }));
+                assert_eq!(overrides.is_ok(), is_good, "{key}: {number}");
+                let Ok(overrides) = overrides else { continue };
+                let text = json!(overrides.entries()).to_string();
+                assert!(SystemFile::parse(text.as_bytes(), "s.json").is_ok(), "{text}");
+            }
+        }
+        let error = new(json!({"preferred-dataset-splits": 2_147_483_648_u32})).unwrap_err();
+        assert_eq!(
+            error.to_string(),
+            "system.preferred-dataset-splits: expected an integer from 1 to 2147483647, found 2147483648"
+        );
+    }
+
+    #[test]
+    fn a_boolean_is_written_as_the_number_that_means_it() {
+        let overrides = new(json!({"roofline-enabled": false, "model-shared-bus": true})).unwrap();
+        assert_eq!(json!(overrides.entries()), json!({"roofline-enabled": 0, "model-shared-bus": 1}));
     }
 }

@@ -3,13 +3,15 @@
 use super::dimension::choices;
 use super::spec::{CollectiveChoices, SysOptions};
 use crate::yaml::Node;
-use crate::yaml::{Section, integer, text};
+use crate::yaml::{Section, integer_to, text};
 use crate::{Notice, Result};
 
 const BACKEND: [&str; 2] = ["model", "astra"];
 /// `backend` has no effect anywhere; `mode` says which graphs are simulated, not on what.
 const ASTRA: [&str; 4] = ["backend", "mode", "collectives", "sys_options"];
 const SYS_OPTIONS: [&str; 3] = ["endpoint_delay", "active_chunks_per_dimension", "preferred_dataset_splits"];
+/// The largest that ASTRA-sim's system file takes.
+const MAX_OPTION: u32 = i32::MAX as u32;
 const MODELS: [&str; 2] = ["analytical", "astra"];
 
 /// Reads the section. Its `astra` block is used whatever the model says; when DeepFlow would not have, that is a notice.
@@ -51,7 +53,7 @@ fn astra_block(node: &Node) -> Result<(CollectiveChoices, SysOptions)> {
 
 fn sys_options(node: &Node) -> Result<SysOptions> {
     let section = Section::open(node, &SYS_OPTIONS)?;
-    let option = |key: &str, least: u32| section.read(key, |node| integer(node, least));
+    let option = |key: &str, least: u32| section.read(key, |node| integer_to(MAX_OPTION, node, least));
     Ok(SysOptions {
         endpoint_delay_ns: option("endpoint_delay", 0)?,
         active_chunks_per_dimension: option("active_chunks_per_dimension", 1)?,

@@ -225,6 +225,12 @@ fn a_patch_of_what_is_not_there_names_how_far_the_path_exists() {
         error.to_string(),
         "hw.yaml: parallelism.tp: expected an integer from 1 to 4294967295, found `many`"
     );
+    let delay = "execution_backend.astra.sys_options.endpoint_delay";
+    let error = document.network_spec(&[(delay.to_owned(), json!(2_147_483_648_u32))]).unwrap_err();
+    assert_eq!(
+        error.to_string(),
+        format!("hw.yaml: {delay}: expected an integer from 0 to 2147483647, found `2147483648`")
+    );
 }
 
 #[test]

@@ -8,4 +8,4 @@ mod section;
 
 pub use node::{Entry, Node, Value};
 pub use parse::parse;
-pub(crate) use section::{Section, boolean, integer, list, number, text};
+pub(crate) use section::{Section, boolean, integer, integer_to, list, number, text};

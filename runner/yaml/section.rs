@@ -58,9 +58,14 @@ impl<'a> Section<'a> {
 
 /// An integer from `least` to 2^32 - 1.
 pub(crate) fn integer(node: &Node, least: u32) -> Result<u32> {
-    let value = node.integer().and_then(|value| u32::try_from(value).ok()).filter(|value| *value >= least);
-    value.ok_or_else(|| {
-        node.error(format!("expected an integer from {least} to {}, found {}", u32::MAX, node.found()))
+    integer_to(u32::MAX, node, least)
+}
+
+/// An integer from `least` to `most`.
+pub(crate) fn integer_to(most: u32, node: &Node, least: u32) -> Result<u32> {
+    let value = node.integer().and_then(|value| u32::try_from(value).ok());
+    value.filter(|value| (least..=most).contains(value)).ok_or_else(|| {
+        node.error(format!("expected an integer from {least} to {most}, found {}", node.found()))
     })
 }
 

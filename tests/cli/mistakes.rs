@@ -89,6 +89,18 @@ fn a_misspelt_system_key_is_refused() {
 }
 
 #[test]
+fn a_number_that_no_system_file_takes_is_refused_where_it_stands_in_the_recipe() {
+    let range = |least| format!("expected an integer from {least} to 2147483647, found 2147483648");
+    for (key, number, least) in [("preferred-dataset-splits", 4, 1), ("endpoint-delay", 10, 0)] {
+        build_with_recipe(
+            &format!("\"{key}\": {number}"),
+            &format!("\"{key}\": 2147483648"),
+            &["wrong.json:6:", &format!("system.{key}: {}", range(least))],
+        );
+    }
+}
+
+#[test]
 fn an_unknown_unit_in_a_recipe_is_refused_with_those_that_are_known() {
     build_with_recipe("1 MiB", "1 MeB", &["wrong.json:5:", "workload.size: unknown unit `MeB`", "MiB, GiB"]);
 }
