@@ -73,10 +73,10 @@ pub fn edit(bundle: &Bundle, edits: &[Edit]) -> Result<Bundle> {
             let mut trace = Reader::from_bytes(&name, &bundle.files[file as usize])?;
             let mut nodes = trace.by_ref().collect::<Result<Vec<Node>>>()?;
             for index in concerned {
-                used[index] |= edits[index]
-                    .change
-                    .apply(&mut nodes)
-                    .map_err(|e| e.key(key(index, "")).in_file(&name))?;
+                used[index] |= edits[index].change.apply(&mut nodes).map_err(|e| {
+                    // The trace is no file that anybody has: its name would say nothing.
+                    Error::input(format!("rank {rank}: {}", e.message())).key(key(index, ""))
+                })?;
             }
             let bytes = Writer::file(trace.metadata(), &nodes);
             edited.summaries.push(Summary::of_file(&name, &bytes)?);
@@ -246,7 +246,10 @@ mod tests {
         };
         assert_eq!([size(2.0), size(0.5), size(1e-9)], [202, 51, 1]);
         let error = edit(&before, &[of_all(Change::ScaleSizes(1e30))]).unwrap_err().to_string();
-        assert!(error.contains("workload.edits[0]: node 1 `sum`: its size would be larger"), "{error}");
+        assert!(
+            error.contains("workload.edits[0]: rank 0: node 1 `sum`: its size would be larger"),
+            "{error}"
+        );
     }
 
     #[test]

@@ -101,6 +101,13 @@ fn a_number_that_no_system_file_takes_is_refused_where_it_stands_in_the_recipe()
 }
 
 #[test]
+fn an_edit_that_makes_a_size_too_large_is_named_with_the_recipe_and_the_rank() {
+    let twice = r#""size": "1 GiB", "edits": [{ "scale_sizes": 1e6 }, { "scale_sizes": 1e6 }]"#;
+    let says = "wrong.json: workload.edits[1]: rank 0: node 0 `all_reduce`: its size would be larger";
+    build_with_recipe("\"size\": \"1 MiB\"", twice, &[says]);
+}
+
+#[test]
 fn an_unknown_unit_in_a_recipe_is_refused_with_those_that_are_known() {
     build_with_recipe("1 MiB", "1 MeB", &["wrong.json:5:", "workload.size: unknown unit `MeB`", "MiB, GiB"]);
 }
