@@ -93,8 +93,11 @@ pub(super) fn execute(
         Ok(result) => return Ok((result, log.compressed())),
         Err(failure) => failure,
     };
-    let opinion =
-        if failure.may_be_the_input() { Some(Opinion::on(context, simulation, cancel)?) } else { None };
+    let opinion = if failure.may_be_the_input() {
+        Some(Opinion::on(context, point, simulation, cancel)?)
+    } else {
+        None
+    };
     Err(explained(&failure, attempts, &log, opinion).in_file(order.executable.path.display()))
 }
 
@@ -168,7 +171,7 @@ enum Opinion {
 }
 
 impl Opinion {
-    fn on(context: &Context, simulation: Simulation<'_>, cancel: &AtomicBool) -> Result<Self> {
+    fn on(context: &Context, point: &Point, simulation: Simulation<'_>, cancel: &AtomicBool) -> Result<Self> {
         let Simulation { network, system, workload } = simulation;
         // What is linted before a run has passed.
         if !context.lints()
@@ -176,7 +179,7 @@ impl Opinion {
         {
             return Ok(Self::Breaks(error));
         }
-        match simulation.run(cancel) {
+        match simulation.run(point, cancel) {
             Ok(result) => Ok(Self::Fine(result.finish_ns)),
             Err(e) if e.kind() == ErrorKind::Interrupted => Err(e),
             Err(error) => Ok(Self::Fails(error)),

@@ -108,7 +108,7 @@ pub(super) fn execute(
     }
     let simulation = Simulation { network: &network, system: &system, workload: &workload };
     let (result, log) = match point.engine.kind {
-        EngineKind::Builtin => (simulation.run(cancel)?, Vec::new()),
+        EngineKind::Builtin => (simulation.run(point, cancel)?, Vec::new()),
         EngineKind::AstraSim => external::execute(context, point, inputs, simulation, cancel, progress)?,
     };
     let produced = Produced { log, ..produced(&result) };
@@ -147,10 +147,14 @@ pub(super) struct Simulation<'a> {
 
 impl Simulation<'_> {
     /// Simulates with the built-in engine.
-    pub(super) fn run(self, cancel: &AtomicBool) -> Result<RunResult> {
+    pub(super) fn run(self, point: &Point, cancel: &AtomicBool) -> Result<RunResult> {
         let Self { network, system, workload } = self;
         let report =
-            astra_engine::simulate_until(network, system, workload, cancel).map_err(simulation_error)?;
+            astra_engine::simulate_until(network, system, workload, cancel).map_err(|e| match e {
+                // No rank or node is to blame, but all of them.
+                astra_engine::Error::ClockRange => point.blame(simulation_error(e).key("workload")),
+                e => simulation_error(e),
+            })?;
         RunResult::from_engine(&report)
     }
 }
@@ -263,6 +267,9 @@ pub fn simulation_error(e: astra_engine::Error) -> Error {
     match e {
         astra_engine::Error::Interrupted => Error::new(ErrorKind::Interrupted, e.to_string()),
         astra_engine::Error::Stalled(stall) => Error::stalled(*stall),
+        astra_engine::Error::ClockRange => Error::failed(e.to_string()).hint(
+            "a size, duration or delay of the workload is larger than meant, or a bandwidth of the network smaller",
+        ),
         e => Error::failed(e.to_string()),
     }
 }

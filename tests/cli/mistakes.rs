@@ -108,6 +108,16 @@ fn an_edit_that_makes_a_size_too_large_is_named_with_the_recipe_and_the_rank() {
 }
 
 #[test]
+fn a_run_beyond_the_clock_names_the_workload_and_says_what_to_look_for() {
+    let sandbox = sandbox();
+    sandbox.write("wrong.json", with(ONE_ALL_REDUCE, "\"1 MiB\"", "4611686018427387904"));
+    sandbox.run("build wrong.json").exits(1).says(&[
+        "error: wrong.json: workload: the simulated time exceeds 2^53 ns (104 days)",
+        "hint: a size, duration or delay of the workload is larger than meant",
+    ]);
+}
+
+#[test]
 fn an_unknown_unit_in_a_recipe_is_refused_with_those_that_are_known() {
     build_with_recipe("1 MiB", "1 MeB", &["wrong.json:5:", "workload.size: unknown unit `MeB`", "MiB, GiB"]);
 }
