@@ -9,6 +9,7 @@ mod failure;
 mod log;
 mod printed;
 mod process;
+mod processes;
 mod supervise;
 mod wire;
 

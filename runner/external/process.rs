@@ -15,11 +15,12 @@ use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::thread::{self, JoinHandle};
 use std::time::{Duration, Instant};
 
-use rustix::process::{Pid, Signal, kill_process_group};
+use rustix::process::{Pid, Signal, kill_process, kill_process_group};
 
 use super::executable::Executable;
 use super::log::Log;
 use super::printed::{Figures, LONGEST};
+use super::processes;
 use super::wire::{self, COMMAND, Start, Told};
 
 /// What a simulator finds in its environment as it is in that of the build. Everything else it finds is the same for all:
@@ -91,7 +92,7 @@ pub(super) fn run(order: &Order<'_>, directory: &Path, cancel: &AtomicBool, prog
     let captured = Captured { figures: Figures::new(order.ranks), log: Log::default() };
     let captured = Arc::new(Mutex::new(captured));
     let how = match Watched::start(order, directory, &captured) {
-        Ok(watched) => watched.wait(order.limits.time, cancel, progress),
+        Ok(watched) => watched.wait(order.limits.time, directory, cancel, progress),
         Err(e) => How::Lost(format!("{} cannot be started: {e}", order.watcher.display())),
     };
     let captured = lock(&captured);
@@ -150,7 +151,13 @@ impl Watched {
         Ok(watched)
     }
 
-    fn wait(mut self, limit: Option<Duration>, cancel: &AtomicBool, progress: &dyn Fn(u32)) -> How {
+    fn wait(
+        mut self,
+        limit: Option<Duration>,
+        directory: &Path,
+        cancel: &AtomicBool,
+        progress: &dyn Fn(u32),
+    ) -> How {
         let started = Instant::now();
         let mut finished = 0;
         let mut stopped = None;
@@ -162,7 +169,7 @@ impl Watched {
                     return stopped.unwrap_or(How::Told(told));
                 }
                 Err(RecvTimeoutError::Disconnected) => {
-                    self.end_leader();
+                    self.end_unwatched(directory);
                     return stopped
                         .unwrap_or_else(|| How::Lost("its watcher ended before it did".to_owned()));
                 }
@@ -187,16 +194,28 @@ impl Watched {
 
     /// Waits until everything printed has been read, but not for a process that escaped with a pipe.
     fn last_words(&self) {
-        let deadline = Instant::now() + LAST_WORDS;
-        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
-            thread::sleep(Duration::from_millis(1));
-        }
+        self.read_on(|| ());
     }
 
-    /// Without its watcher nobody else ends the simulator.
-    fn end_leader(&self) {
+    /// Without its watcher nobody else ends the simulator. When the watcher did not get to say which process that is, it
+    /// is one that works in the directory of the run.
+    fn end_unwatched(&self, directory: &Path) {
         if let Some(leader) = self.leader {
             let _ = kill_process_group(leader, Signal::KILL);
+        }
+        self.read_on(|| {
+            for pid in processes::working_in(directory) {
+                let _ = kill_process(pid, Signal::KILL);
+            }
+        });
+    }
+
+    /// Until everything printed has been read, or long enough.
+    fn read_on(&self, meanwhile: impl Fn()) {
+        let deadline = Instant::now() + LAST_WORDS;
+        while !self.readers.iter().all(JoinHandle::is_finished) && Instant::now() < deadline {
+            meanwhile();
+            thread::sleep(Duration::from_millis(1));
         }
     }
 }

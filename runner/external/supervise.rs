@@ -116,11 +116,12 @@ fn ended(status: ExitStatus) -> Told {
 /// What a simulator has started and left, once it is gone itself.
 #[cfg(target_os = "linux")]
 mod descendants {
-    use std::fs;
     use std::thread;
     use std::time::{Duration, Instant};
 
-    use rustix::process::{self, Pid, Signal, WaitOptions, kill_process};
+    use rustix::process::{self, Signal, WaitOptions, kill_process};
+
+    use super::super::processes::children;
 
     /// A process that the kernel holds back ends no sooner for being waited for.
     const PATIENCE: Duration = Duration::from_secs(5);
@@ -141,19 +142,6 @@ mod descendants {
                 Ok(None) | Err(_) => return,
             }
         }
-    }
-
-    fn children() -> Vec<Pid> {
-        let this = process::getpid().as_raw_pid().to_string();
-        let Ok(entries) = fs::read_dir("/proc") else { return Vec::new() };
-        let pid = |entry: fs::DirEntry| {
-            let pid: i32 = entry.file_name().to_str()?.parse().ok()?;
-            let stat = fs::read_to_string(entry.path().join("stat")).ok()?;
-            // `PID (NAME) STATE PARENT …`, and a name may hold anything.
-            let parent = stat.rsplit_once(')')?.1.split_whitespace().nth(1)?;
-            if parent == this { Pid::from_raw(pid) } else { None }
-        };
-        entries.filter_map(|entry| pid(entry.ok()?)).collect()
     }
 }
 

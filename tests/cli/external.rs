@@ -316,6 +316,15 @@ fn a_simulator_whose_watcher_is_killed_is_ended_and_run_again() {
 }
 
 #[test]
+fn a_simulator_whose_watcher_is_killed_at_once_is_ended_too() {
+    let fake = Fake::new("unwatch\nhang");
+    fake.run("build recipe.json")
+        .exits(1)
+        .says(&["its watcher ended before it did", "the last of 5 attempts"]);
+    fake.assert_nothing_is_left_soon();
+}
+
+#[test]
 fn a_gigabyte_of_output_is_read_and_cut() {
     let fake = Fake::new("flood 1000");
     let built = fake.run("build recipe.json --json").succeeds().build();

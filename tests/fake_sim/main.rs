@@ -15,7 +15,7 @@ use std::time::Duration;
 use astra_engine::{Dialect, Nanos, NetworkModel, Options, RankReport};
 use astra_store::astrasim::{RankLine, Said, SystemOptions};
 use astra_store::sim::{SimFiles, SimPaths, SimSettings, comm_groups_named};
-use rustix::process::{Signal, getpid, kill_process, setsid};
+use rustix::process::{Signal, getpid, getppid, kill_process, setsid};
 
 const CYCLE: Duration = Duration::from_millis(5);
 
@@ -139,6 +139,9 @@ impl Simulator {
         }
         if self.is_to("ignore").is_some() {
             ctrlc::set_handler(|| ()).unwrap();
+        }
+        if self.is_to("unwatch").is_some() {
+            kill_process(getppid().unwrap(), Signal::KILL).unwrap();
         }
         if self.is_to("hang").is_some() {
             File::create(self.directory.join("hangs")).unwrap();
