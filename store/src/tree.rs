@@ -9,6 +9,9 @@ use crate::error::{Error, Result};
 
 const MAGIC: Magic = Magic { letters: b"tree", version: 1, what: "a tree" };
 
+/// Longest name in bytes: no system opens a longer path.
+const MAX_NAME_BYTES: usize = 4096;
+
 /// One named blob of a tree.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct TreeEntry {
@@ -45,11 +48,8 @@ impl Tree {
 
     /// The entry of that name.
     pub fn get(&self, name: &str) -> Option<&TreeEntry> {
-        self.position(name).map(|i| &self.entries[i])
-    }
-
-    fn position(&self, name: &str) -> Option<usize> {
-        self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name)).ok()
+        let found = self.entries.binary_search_by(|entry| entry.name.as_str().cmp(name));
+        found.ok().map(|i| &self.entries[i])
     }
 
     /// The one encoding of this tree.
@@ -92,17 +92,19 @@ impl Tree {
                 return Err(Error::invalid(format!("the name `{}` occurs twice in a tree", pair[0].name)));
             }
         }
-        for entry in &self.entries {
-            check_name(&entry.name)?;
-            for (at, _) in entry.name.match_indices('/') {
-                let parent = &entry.name[..at];
-                if self.position(parent).is_some() {
-                    let name = &entry.name;
-                    return Err(Error::invalid(format!(
-                        "a tree cannot hold both a file `{parent}` and `{name}` below it"
-                    )));
-                }
+        // The names that this one begins with, each of which the next begins with. One that a name does not begin with is the
+        // beginning of none that follow.
+        let mut beginnings: Vec<&str> = Vec::new();
+        for TreeEntry { name, .. } in &self.entries {
+            check_name(name)?;
+            while beginnings.pop_if(|beginning| !name.starts_with(*beginning)).is_some() {}
+            // Of a shorter beginning the longest, which begins with it too, has told.
+            if let Some(file) = beginnings.last().filter(|file| name.as_bytes()[file.len()] == b'/') {
+                return Err(Error::invalid(format!(
+                    "a tree cannot hold both a file `{file}` and `{name}` below it"
+                )));
             }
+            beginnings.push(name);
         }
         Ok(())
     }
@@ -110,6 +112,12 @@ impl Tree {
 
 /// Refuses whatever could leave the directory that a tree is written to, on any system.
 fn check_name(name: &str) -> Result<()> {
+    if name.len() > MAX_NAME_BYTES {
+        let len = name.len();
+        return Err(Error::invalid(format!(
+            "a name in a tree has {len} bytes; expected at most {MAX_NAME_BYTES}"
+        )));
+    }
     let bad_component = name.split('/').any(|part| matches!(part, "" | "." | ".."));
     let bad_character = name.contains(|c: char| c == '\\' || c == ':' || c.is_control());
     if bad_component || bad_character {
@@ -151,6 +159,24 @@ mod tests {
         assert!(Tree::new(vec![entry("a"), entry("a")]).is_err());
         assert!(Tree::new(vec![entry("a"), entry("a-b"), entry("a/b")]).is_err());
         assert!(Tree::new(vec![entry("a"), entry("a-b"), entry("a.b")]).is_ok());
+        // Between a directory's file and what is below it lie names that begin like both, and one another.
+        let files = ["a", "a!", "a!!", "a!b", "a-", "a-b/c", "a.b", "a0", "b"].map(entry);
+        assert!(Tree::new(files.to_vec()).is_ok());
+        for below in ["a/b", "a!/b", "a!!/x", "a-/x/y", "a-b/c/d", "a.b/c", "b/b"] {
+            let error = Tree::new([&files[..], &[entry(below)]].concat()).unwrap_err().to_string();
+            assert!(error.contains(&format!("`{below}` below it")), "{error}");
+        }
+    }
+
+    #[test]
+    fn a_name_is_no_longer_than_a_path_and_many_of_them_are_checked_in_no_time() {
+        let longest = format!("{}b", "a/".repeat(2047));
+        assert!(Tree::new(vec![entry(&longest)]).is_ok());
+        let error = Tree::new(vec![entry(&format!("{longest}bb"))]).unwrap_err().to_string();
+        assert!(error.contains("has 4097 bytes; expected at most 4096"), "{error}");
+        // Each as deep as can be; compared with all others at every level it would take minutes.
+        let many = (0..10_000).map(|n| entry(&format!("{}{n:05}", "a/".repeat(2045))));
+        assert!(Tree::new(many.collect()).is_ok());
     }
 
     #[test]
