@@ -53,6 +53,14 @@ impl Encoder {
     }
 }
 
+/// Refuses text that would do something else to a terminal than appear on it.
+pub(crate) fn check_text(text: &str) -> Result<()> {
+    match text.contains(char::is_control) {
+        true => Err(Error::invalid(format!("the name {text:?} has control characters"))),
+        false => Ok(()),
+    }
+}
+
 /// Takes fields from untrusted bytes.
 pub(crate) struct Decoder<'a> {
     rest: &'a [u8],
@@ -121,9 +129,12 @@ impl<'a> Decoder<'a> {
         self.take(len)
     }
 
+    /// Text for people, which is shown on terminals.
     pub(crate) fn text(&mut self) -> Result<&'a str> {
         let bytes = self.bytes()?;
-        std::str::from_utf8(bytes).map_err(|_| self.wrong("a name is not UTF-8"))
+        let text = std::str::from_utf8(bytes).map_err(|_| self.wrong("a name is not UTF-8"))?;
+        check_text(text).map_err(|e| self.wrong(e.message()))?;
+        Ok(text)
     }
 
     /// Checks that nothing is left.

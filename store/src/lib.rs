@@ -49,6 +49,7 @@ mod root;
 mod roots;
 mod shared_bytes;
 mod sharing;
+mod spool;
 mod staged;
 mod store;
 mod tally;

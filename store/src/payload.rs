@@ -115,6 +115,15 @@ impl Payload {
         };
         compressed + self.head.len()
     }
+
+    /// All memory this holds, where nobody else holds the bytes it was made from.
+    pub(crate) fn memory_bytes(&self) -> usize {
+        let plain = match &self.stored {
+            Stored::Plain(bytes) => bytes.len(),
+            Stored::Compressed(_) => 0,
+        };
+        plain + self.own_bytes()
+    }
 }
 
 pub(crate) fn chunk_key(owner: &Id, number: u32) -> [u8; CHUNK_KEY_BYTES] {

@@ -7,10 +7,11 @@ use crate::blob::Blob;
 use crate::claim::Claim;
 use crate::committer::{Item, Queue};
 use crate::digest::ActionKey;
+use crate::encoding::check_text;
 use crate::error::Result;
 use crate::lease::Session;
 use crate::payload::Payload;
-use crate::record::{ActionRecord, Provenance};
+use crate::record::{ActionRecord, Output, Provenance};
 use crate::root::Root;
 use crate::trust::Signature;
 use std::fmt;
@@ -68,9 +69,10 @@ impl NewAction {
         &self.key
     }
 
-    /// What it gave.
-    pub(crate) fn record(&self) -> &ActionRecord {
-        &self.record
+    /// Refuses text that could not be read again.
+    fn check_text(&self) -> Result<()> {
+        let host = self.provenance.iter().map(|provenance| &provenance.host);
+        self.record.outputs.keys().chain(host).try_for_each(|text| check_text(text))
     }
 }
 
@@ -107,6 +109,7 @@ impl Prepared {
     ) -> Result<Self> {
         let Publication { blobs, action, roots, claim } = publication;
         roots.iter().try_for_each(|(name, root)| root.check_text(name))?;
+        action.iter().try_for_each(NewAction::check_text)?;
         let mut prepared = Vec::with_capacity(blobs.len());
         for blob in blobs {
             if !is_known(&blob)? {
@@ -126,7 +129,11 @@ impl Prepared {
 
     pub(crate) fn memory_bytes(&self) -> usize {
         let blobs: usize = self.blobs.iter().map(|b| b.blob.bytes().len() + b.payload.own_bytes()).sum();
-        blobs + self.action.as_ref().map_or(0, |action| action.preimage.own_bytes())
+        let of_action = |action: &PreparedAction| {
+            let outputs = action.record.outputs.keys().map(|name| name.len() + size_of::<Output>());
+            action.preimage.memory_bytes() + outputs.sum::<usize>()
+        };
+        blobs + self.action.as_ref().map_or(0, of_action)
     }
 }
 

@@ -1,7 +1,10 @@
 //! What is published together appears together, in order, and once.
 
 use crate::harness::{Place, noise, only_blobs, plain_step};
-use artifact_store::{ActionKey, Blob, Digest, HexPrefix, Options, OutputKind, Publication, Root};
+use artifact_store::{
+    ActionKey, ActionRecord, Blob, Digest, HexPrefix, NewAction, Options, Output, OutputKind, Provenance,
+    Publication, Root,
+};
 use std::sync::atomic::{AtomicUsize, Ordering};
 
 #[test]
@@ -175,4 +178,21 @@ fn the_latest_of_several_records_counts_even_before_it_is_committed() {
     store.flush().unwrap();
     assert_eq!(latest(), Digest::of(&19u64.to_le_bytes()));
     assert_eq!(place.notices(), vec![artifact_store::Notice::RecordChanged(key); 19]);
+}
+
+#[test]
+fn text_that_would_control_a_terminal_is_refused_before_it_is_stored() {
+    let place = Place::new();
+    let store = place.open();
+    let output = |name: &str| {
+        let output = Output { digest: Digest::of(b""), len: 0, kind: OutputKind::Blob };
+        ActionRecord { outputs: [(name.to_owned(), output)].into() }
+    };
+    let host = |host: &str| Provenance { host: host.to_owned(), ..Provenance::default() };
+    for (record, provenance) in [(output("a\x1b[2J"), host("here")), (output("a"), host("he\nre"))] {
+        let action = Some(NewAction::new(b"step".to_vec(), record, provenance));
+        let error = store.publish(Publication { action, ..Publication::default() }).wait().unwrap_err();
+        assert!(error.to_string().contains("has control characters"), "{error}");
+    }
+    assert_eq!(store.list_actions(&HexPrefix::ALL).unwrap(), []);
 }

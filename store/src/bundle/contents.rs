@@ -1,16 +1,14 @@
 //! What there is: in a bundle, in a store. So that the next bundle can leave it out.
 
-use super::item::{Item, MOST_ITEM_BYTES};
 use super::stream::Source;
-use super::{Header, ImportOptions};
+use super::{Header, ImportOptions, body};
 use crate::closure::Closure;
-use crate::digest::{Digest, HexPrefix};
+use crate::digest::HexPrefix;
 use crate::error::Result;
 use crate::store::Store;
 use std::io::Read;
 
-/// The actions and blobs in a bundle. Reads all of it and checks that it is whole, but not that the bytes of blobs are
-/// what their names say.
+/// The actions and blobs in a bundle, which is read to its end and checked.
 ///
 /// # Errors
 /// The bundle cannot be read, is damaged or of another format.
@@ -18,18 +16,14 @@ pub fn contents(input: impl Read) -> Result<Closure> {
     let mut source = Source::new(input)?;
     let header = Header::read(&mut source)?;
     let (mut actions, mut blobs) = (Vec::new(), Vec::new());
-    for _ in 0..header.blobs {
-        let digest = Digest::from_bytes(source.array()?);
-        let len = source.u64()?;
-        let most = ImportOptions::default().most_blob_bytes;
-        source.bytes(len, most, &format_args!("blob {digest}"))?;
-        blobs.push(digest);
-    }
-    for number in 0..header.actions {
-        let len = source.u64()?;
-        let bytes = source.bytes(len, MOST_ITEM_BYTES, &format_args!("action {}", number + 1))?;
-        actions.push(*Item::decode(&bytes).map_err(|e| source.wrong(e.message()))?.entry.key());
-    }
+    body::blobs(&mut source, &header, ImportOptions::default().most_blob_bytes, &mut |blob| {
+        blobs.push(blob.digest());
+        Ok(())
+    })?;
+    body::actions(&mut source, &header, &mut |_, key| {
+        actions.push(key);
+        Ok(())
+    })?;
     source.finish()?;
     Ok(Closure::new(actions, blobs))
 }

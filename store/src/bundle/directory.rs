@@ -1,11 +1,10 @@
 //! Merging another store's directory: what both have built is here afterwards.
 
-use crate::closure::Closure;
+use crate::digest::Digest;
 use crate::error::{Error, Result};
 use crate::options::Options;
 use crate::publish::Publication;
-use crate::record::OutputKind;
-use crate::remote::{Progress, PullOptions, PullReport, Selection, StoreRemote, pull};
+use crate::remote::{Progress, PullOptions, PullReport, Selection, StoreRemote, needs_of_outputs, pull};
 use crate::root::{PIN_PREFIX, Root};
 use crate::store::Store;
 use std::path::Path;
@@ -71,18 +70,15 @@ pub fn import_dir(
 
 /// Whether everything that a root names and lists is here.
 fn is_whole(store: &Store, root: &Root) -> Result<bool> {
-    if !store.missing(&[root.target])?.is_empty() {
+    let (needs, unknown) = needs_of_outputs(&[(root.kind, root.target)], &|digest| store.get(digest))?;
+    let blobs: Vec<Digest> = needs.blobs.into_keys().collect();
+    if !unknown.is_empty() || !store.missing(&blobs)?.is_empty() {
         return Ok(false);
     }
-    if root.kind != OutputKind::Closure {
-        return Ok(true);
-    }
-    let list = store.get(&root.target)?;
-    let Some(closure) = list.and_then(|bytes| Closure::decode(&bytes).ok()) else { return Ok(false) };
-    for key in closure.actions() {
+    for key in &needs.actions {
         if store.hit(key)?.is_none() {
             return Ok(false);
         }
     }
-    Ok(store.missing(closure.blobs())?.is_empty())
+    Ok(true)
 }

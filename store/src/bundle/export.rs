@@ -7,6 +7,7 @@ use crate::closure::Closure;
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::inspect::Found;
+use crate::record::OutputKind;
 use crate::remote::{
     ActionEntry, Lacking, Listing, Meter, Needs, Progress, Refusal, Selection, in_order, needs,
     needs_of_outputs,
@@ -62,7 +63,7 @@ pub fn export(
         actions: BTreeSet::new(),
         left_out: Vec::new(),
     };
-    gather.run(selection)?;
+    let selection = gather.run(selection)?;
     let mut meter = Meter::new(progress);
     meter.progress.actions_known = gather.actions.len() as u64;
     write(gather, selection, out, options, &mut meter)
@@ -70,18 +71,19 @@ pub fn export(
 
 fn write(
     gather: Gather<'_>,
-    selection: &Selection,
+    selection: Selection,
     out: impl Write,
     options: &ExportOptions<'_>,
     meter: &mut Meter<'_>,
 ) -> Result<ExportReport> {
     let Gather { store, blobs, actions, left_out, .. } = gather;
     let header = Header {
-        selection: selection.clone().sorted(),
+        selection: selection.sorted(),
         blobs: blobs.len() as u64,
         bytes: blobs.values().sum(),
         actions: actions.len() as u64,
     };
+    header.check()?;
     let mut sink = Sink::new(out)?;
     header.write(&mut sink)?;
     for (digest, len) in &blobs {
@@ -131,15 +133,21 @@ struct Gather<'a> {
 }
 
 impl Gather<'_> {
-    fn run(&mut self, selection: &Selection) -> Result<()> {
-        let (loose, unknown) = needs_of_outputs(&selection.outputs, &|digest| self.store.get(digest))?;
-        for (digest, lacking) in unknown {
-            self.leave_out(Found::Blob(digest), lacking.to_string());
-        }
+    /// Gives the selection as far as it is whole.
+    fn run(&mut self, selection: &Selection) -> Result<Selection> {
         let mut to_do = selection.actions.clone();
-        to_do.extend(&loose.actions);
-        if let Some(lacking) = self.take(&loose)? {
-            self.leave_out(Found::Blob(lacking), "it is missing".to_owned());
+        let mut taken = Vec::new();
+        for output in &selection.outputs {
+            let read = |digest: &Digest| self.store.get(digest);
+            let (needs, unknown) = needs_of_outputs(std::slice::from_ref(output), &read)?;
+            if let Some((digest, lacking)) = unknown.first() {
+                self.leave_out(Found::Blob(*digest), lacking.to_string());
+            } else if let Some(lacking) = self.take(&needs)? {
+                self.leave_out(Found::Blob(lacking), "it is missing".to_owned());
+            } else {
+                to_do.extend(&needs.actions);
+                taken.push((*output, needs));
+            }
         }
         let mut seen = HashSet::new();
         let mut lists = Vec::new();
@@ -155,7 +163,30 @@ impl Gather<'_> {
                 self.accept(key, &needs)?;
             }
         }
-        self.listing(lists)
+        self.listing(lists)?;
+        Ok(self.whole(&selection.actions, taken))
+    }
+
+    /// What of a selection comes whole. Of a closure that does not, what it lists and comes.
+    fn whole(&self, actions: &[ActionKey], taken: Vec<((OutputKind, Digest), Needs)>) -> Selection {
+        let coming =
+            |keys: &[ActionKey]| keys.iter().filter(|key| self.comes(key)).copied().collect::<Vec<_>>();
+        let mut whole = Selection::actions(coming(actions));
+        for (output, needs) in taken {
+            let listed = coming(&needs.actions);
+            if listed.len() == needs.actions.len() {
+                whole.outputs.push(output);
+            } else {
+                whole.actions.extend(listed);
+                whole.outputs.extend(needs.blobs.into_keys().map(|digest| (OutputKind::Blob, digest)));
+            }
+        }
+        whole
+    }
+
+    /// Whether an action is in the bundle, or on the other side.
+    fn comes(&self, key: &ActionKey) -> bool {
+        self.actions.contains(key) || self.have_actions.contains(key)
     }
 
     fn needs_of(&mut self, key: &ActionKey) -> Result<Option<Needs>> {
@@ -171,9 +202,7 @@ impl Gather<'_> {
     fn listing(&mut self, lists: Vec<Listing<Needs>>) -> Result<()> {
         let (ordered, circles) = in_order(lists);
         for Listing { key, actions, of } in ordered {
-            let comes =
-                |listed: &ActionKey| self.actions.contains(listed) || self.have_actions.contains(listed);
-            match actions.iter().find(|listed| **listed != key && !comes(listed)) {
+            match actions.iter().find(|listed| **listed != key && !self.comes(listed)) {
                 None => self.accept(key, &of)?,
                 Some(lacking) => {
                     self.leave_out(

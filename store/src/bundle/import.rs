@@ -3,27 +3,27 @@
 //! A bundle that is refused leaves at most blobs that nothing names. Actions wait in a temporary file beside the store's
 //! (or in memory, if they are few), so memory is bounded by the largest blob that is allowed.
 
-use super::item::{Item, MOST_ITEM_BYTES};
+use super::item::Item;
 use super::stream::Source;
-use super::{Header, item};
-use crate::blob::Blob;
+use super::{Header, body};
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::inspect::Found;
 use crate::publish::NewAction;
-use crate::remote::{Disagreement, Landing, Listing, Meter, Progress, Refusal, Selection, in_order, needs};
+use crate::remote::{
+    Disagreement, Landing, Listing, Meter, Needs, Progress, Refusal, Selection, in_order, needs,
+    needs_of_outputs,
+};
+use crate::spool::{Place, Spool};
 use crate::store::Store;
 use crate::trust::TrustPolicy;
 use std::collections::HashSet;
-use std::io::{Read, Seek, SeekFrom, Write};
-use tempfile::SpooledTempFile;
+use std::fmt::Display;
+use std::io::Read;
 
 /// Blobs are published in batches of about so many bytes, or so many.
 const BATCH_BYTES: u64 = 32 << 20;
 const BATCH_BLOBS: usize = 4096;
-
-/// Actions of up to so many bytes in all wait in memory.
-const SPOOL_BYTES: usize = 16 << 20;
 
 /// How to import.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -104,76 +104,39 @@ fn blobs(
     meter: &mut Meter<'_>,
 ) -> Result<()> {
     let mut batch = Vec::new();
-    let (mut batch_bytes, mut all_bytes) = (0, 0u64);
-    let mut last: Option<Digest> = None;
-    for _ in 0..header.blobs {
-        let digest = Digest::from_bytes(source.array()?);
-        let len = source.u64()?;
-        if last.is_some_and(|last| last >= digest) {
-            return Err(source.wrong(&format!("blob {digest} is not in ascending order")));
-        }
-        let most = options.most_blob_bytes.min(header.bytes.saturating_sub(all_bytes));
-        let blob = Blob::new(source.bytes(len, most, &format_args!("blob {digest}"))?);
-        if blob.digest() != digest {
-            return Err(source.wrong(&format!("the bytes of blob {digest} hash to {}", blob.digest())));
-        }
-        (last, all_bytes, batch_bytes) = (Some(digest), all_bytes + len, batch_bytes + len);
+    let mut batch_bytes = 0;
+    body::blobs(source, header, options.most_blob_bytes, &mut |blob| {
+        batch_bytes += blob.len();
         batch.push(blob);
         if batch_bytes >= BATCH_BYTES || batch.len() >= BATCH_BLOBS {
-            meter.moved(batch.len() as u64, batch_bytes);
-            landing.blobs(std::mem::take(&mut batch));
-            batch_bytes = 0;
+            meter.moved(batch.len() as u64, std::mem::take(&mut batch_bytes));
+            landing.blobs(std::mem::take(&mut batch))?;
         }
-    }
-    if all_bytes != header.bytes {
-        let said = header.bytes;
-        return Err(source.wrong(&format!("its blobs have {all_bytes} bytes and not {said} as it says")));
-    }
+        Ok(())
+    })?;
     meter.moved(batch.len() as u64, batch_bytes);
-    landing.blobs(batch);
-    Ok(())
+    landing.blobs(batch)
 }
 
 /// The actions of a bundle, not yet believed.
 struct Waiting {
-    spool: SpooledTempFile,
-    /// Where each begins, and how long it is.
-    places: Vec<(u64, u64)>,
+    spool: Spool,
+    places: Vec<Place>,
 }
 
 impl Waiting {
     fn read(store: &Store, source: &mut Source<impl Read>, header: &Header) -> Result<Self> {
-        let mut spool = tempfile::spooled_tempfile_in(SPOOL_BYTES, store.directory());
-        let mut places = Vec::new();
-        let mut at = 0;
-        let mut last: Option<ActionKey> = None;
-        for number in 0..header.actions {
-            let len = source.u64()?;
-            let bytes = source.bytes(len, MOST_ITEM_BYTES, &format_args!("action {}", number + 1))?;
-            let item = Item::decode(&bytes).map_err(|e| source.wrong(e.message()))?;
-            if last.is_some_and(|last| last >= *item.entry.key()) {
-                return Err(source.wrong(&format!("action {} is not in ascending order", item.entry.key())));
-            }
-            last = Some(*item.entry.key());
-            spool.write_all(&bytes).map_err(|e| spool_failed(store, &e))?;
-            places.push((at, len));
-            at += len;
-        }
-        Ok(Self { spool, places })
+        let mut waiting = Self { spool: Spool::new(store), places: Vec::new() };
+        body::actions(source, header, &mut |bytes, _| {
+            waiting.places.push(waiting.spool.put(bytes)?);
+            Ok(())
+        })?;
+        Ok(waiting)
     }
 
-    fn get(&mut self, store: &Store, i: usize) -> Result<Item> {
-        let (at, len) = self.places[i];
-        // Fits: so many bytes were in memory before.
-        let mut bytes = vec![0; usize::try_from(len).unwrap_or(usize::MAX)];
-        let read = self.spool.seek(SeekFrom::Start(at)).and_then(|_| self.spool.read_exact(&mut bytes));
-        read.map_err(|e| spool_failed(store, &e))?;
-        item::Item::decode(&bytes)
+    fn get(&mut self, i: usize) -> Result<Item> {
+        Item::decode(&self.spool.get(self.places[i])?)
     }
-}
-
-fn spool_failed(store: &Store, e: &std::io::Error) -> Error {
-    Error::io("keep the actions of a bundle in a temporary file", store.directory(), e)
 }
 
 struct Import<'a> {
@@ -190,7 +153,7 @@ impl Import<'_> {
         // All is checked before anything is published.
         let order = self.check()?;
         for i in order {
-            let item = self.waiting.get(self.store, i)?;
+            let item = self.waiting.get(i)?;
             self.publish(item)?;
         }
         self.meter.tell();
@@ -204,7 +167,7 @@ impl Import<'_> {
         let mut lists = Vec::new();
         let (mut accepted, mut refused) = (HashSet::new(), HashSet::new());
         for i in 0..self.waiting.places.len() {
-            let entry = self.waiting.get(self.store, i)?;
+            let entry = self.waiting.get(i)?;
             let key = *entry.entry.key();
             if let Err(why) = self.trusted(&entry) {
                 refused.insert(key);
@@ -212,14 +175,9 @@ impl Import<'_> {
                 continue;
             }
             let needs = needs(entry.entry.record(), &|digest| self.landing.list(digest))?;
-            let needs = needs.map_err(|lacking| not_whole(&key, &lacking.to_string()))?;
-            let digests: Vec<Digest> = needs.blobs.keys().copied().collect();
-            if let Some(missing) = self.landing.missing(&digests)?.first() {
-                return Err(not_whole(&key, &format!("it needs blob {missing}, which is not there")));
-            }
-            if let Some(lie) = self.landing.lie(&needs)? {
-                return Err(not_whole(&key, &lie));
-            }
+            let because = &format_args!("action {key}");
+            let needs = needs.map_err(|lacking| not_whole(because, &lacking.to_string()))?;
+            self.check_blobs(because, &needs)?;
             if needs.lists {
                 lists.push(Listing { key, actions: needs.actions, of: i });
             } else {
@@ -229,10 +187,13 @@ impl Import<'_> {
         }
         let (ordered, circles) = in_order(lists);
         if let Some(circle) = circles.first() {
-            return Err(not_whole(&circle.key, "it lists an action that lists it, or one that does"));
+            let because = &format_args!("action {}", circle.key);
+            return Err(not_whole(because, "it lists an action that lists it, or one that does"));
         }
         for Listing { key, actions, of: i } in ordered {
-            match self.listed(&key, &actions, &accepted, &refused)? {
+            let because = &format_args!("action {key}");
+            let others: Vec<ActionKey> = actions.into_iter().filter(|listed| *listed != key).collect();
+            match self.listed(because, &others, &accepted, &refused)? {
                 None => {
                     accepted.insert(key);
                     order.push(i);
@@ -243,7 +204,32 @@ impl Import<'_> {
                 }
             }
         }
+        self.check_selection(&accepted, &refused)?;
         Ok(order)
+    }
+
+    /// Checks that what the bundle was made of is here and is what the bundle says.
+    fn check_selection(&self, accepted: &HashSet<ActionKey>, refused: &HashSet<ActionKey>) -> Result<()> {
+        let because = &"what it is said to be made of";
+        let Selection { actions, outputs } = &self.report.selection;
+        let (needs, unknown) = needs_of_outputs(outputs, &|digest| self.landing.list(digest))?;
+        if let Some((_, lacking)) = unknown.first() {
+            return Err(not_whole(because, &lacking.to_string()));
+        }
+        self.check_blobs(because, &needs)?;
+        self.listed(because, actions, accepted, refused)?;
+        self.listed(because, &needs.actions, accepted, refused).map(drop)
+    }
+
+    fn check_blobs(&self, because: &dyn Display, needs: &Needs) -> Result<()> {
+        let digests: Vec<Digest> = needs.blobs.keys().copied().collect();
+        if let Some(missing) = self.landing.missing(&digests)?.first() {
+            return Err(not_whole(because, &format!("it needs blob {missing}, which is not there")));
+        }
+        match self.landing.lie(needs)? {
+            Some(lie) => Err(not_whole(because, &lie)),
+            None => Ok(()),
+        }
     }
 
     fn trusted(&self, item: &Item) -> Result<(), String> {
@@ -254,21 +240,22 @@ impl Import<'_> {
     /// The first of the actions listed that is not used; an error when one is nowhere.
     fn listed(
         &self,
-        key: &ActionKey,
+        because: &dyn Display,
         actions: &[ActionKey],
         accepted: &HashSet<ActionKey>,
         refused: &HashSet<ActionKey>,
     ) -> Result<Option<ActionKey>> {
-        for listed in actions.iter().filter(|listed| *listed != key && !accepted.contains(*listed)) {
+        let mut left_out = None;
+        for listed in actions.iter().filter(|listed| !accepted.contains(*listed)) {
             if self.store.hit(listed)?.is_some() {
                 continue;
             }
-            if refused.contains(listed) {
-                return Ok(Some(*listed));
+            if !refused.contains(listed) {
+                return Err(not_whole(because, &format!("it lists action {listed}, which is not there")));
             }
-            return Err(not_whole(key, &format!("it lists action {listed}, which is not there")));
+            left_out.get_or_insert(*listed);
         }
-        Ok(None)
+        Ok(left_out)
     }
 
     fn publish(&mut self, item: Item) -> Result<()> {
@@ -307,8 +294,8 @@ impl Import<'_> {
     }
 }
 
-fn not_whole(key: &ActionKey, why: &str) -> Error {
-    Error::invalid(format!("the bundle is refused because of action {key}: {why}")).hint(
+fn not_whole(because: &dyn Display, why: &str) -> Error {
+    Error::invalid(format!("the bundle is refused because of {because}: {why}")).hint(
         "nothing of it is used; if it was made to leave out what another store has, import it there, else export it again",
     )
 }

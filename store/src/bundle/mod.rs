@@ -4,6 +4,7 @@
 //! byte has been checked. Equal content gives equal bytes. Depends on the store and on what moves between stores; the
 //! format is described in `docs/bundle-format.md`.
 
+mod body;
 mod contents;
 mod directory;
 mod export;
@@ -18,7 +19,7 @@ pub use import::{ImportOptions, ImportReport, import};
 
 use crate::digest::{ActionKey, Digest};
 use crate::encoding::Magic;
-use crate::error::Result;
+use crate::error::{Error, Result};
 use crate::record::OutputKind;
 use crate::remote::Selection;
 use std::io::{Read, Write};
@@ -26,6 +27,9 @@ use stream::{Sink, Source};
 
 /// What a bundle begins with. What follows the version is one zstd frame.
 const MAGIC: Magic = Magic { letters: b"bndl", version: 1, what: "a bundle" };
+
+/// No bundle is made of more actions, or of more outputs: they are held in memory, and wherever it is read.
+const MOST_SELECTED: u64 = 1 << 22;
 
 /// What a bundle says of itself before anything else.
 #[derive(Debug, Default)]
@@ -39,6 +43,18 @@ struct Header {
 }
 
 impl Header {
+    /// Refuses what no reader would take.
+    fn check(&self) -> Result<()> {
+        let selected = self.selection.actions.len().max(self.selection.outputs.len());
+        if selected as u64 > MOST_SELECTED {
+            return Err(Error::invalid(format!(
+                "{selected} actions or outputs were asked for; at most {MOST_SELECTED} are taken"
+            ))
+            .hint("export a part, or closures that list them"));
+        }
+        Ok(())
+    }
+
     fn write(&self, out: &mut Sink<impl Write>) -> Result<()> {
         out.u64(self.selection.actions.len() as u64)?;
         self.selection.actions.iter().try_for_each(|key| out.write(key.as_bytes()))?;
@@ -53,27 +69,36 @@ impl Header {
     }
 
     fn read(input: &mut Source<impl Read>) -> Result<Self> {
-        let mut header = Self::default();
-        // Read one by one: a count that lies runs into the end before it takes memory.
-        for _ in 0..input.u64()? {
-            header.selection.actions.push(ActionKey::from_bytes(input.array()?));
-        }
-        for _ in 0..input.u64()? {
+        let actions = selected(input, |input| Ok(ActionKey::from_bytes(input.array()?)))?;
+        let outputs = selected(input, |input| {
             let [code] = input.array()?;
-            let kind = match code {
-                0 => OutputKind::Blob,
-                1 => OutputKind::Tree,
-                2 => OutputKind::Closure,
-                _ => return Err(input.wrong(&format!("{code} is not a kind of output"))),
-            };
-            header.selection.outputs.push((kind, Digest::from_bytes(input.array()?)));
-        }
-        if header.selection.clone().sorted() != header.selection {
+            let kind = OutputKind::of_code(code)
+                .ok_or_else(|| input.wrong(&format!("{code} is not a kind of output")))?;
+            Ok((kind, Digest::from_bytes(input.array()?)))
+        })?;
+        let selection = Selection { actions, outputs };
+        Ok(Self { selection, blobs: input.u64()?, bytes: input.u64()?, actions: input.u64()? })
+    }
+}
+
+/// Reads one part of a selection. One by one: a count that lies runs into the end before it takes memory.
+fn selected<R: Read, T: Ord>(
+    input: &mut Source<R>,
+    one: impl Fn(&mut Source<R>) -> Result<T>,
+) -> Result<Vec<T>> {
+    let count = input.u64()?;
+    if count > MOST_SELECTED {
+        return Err(input.wrong(&format!(
+            "it is said to be made of {count} actions or outputs; at most {MOST_SELECTED} are taken"
+        )));
+    }
+    let mut list = Vec::new();
+    for _ in 0..count {
+        let next = one(input)?;
+        if list.last().is_some_and(|last| *last >= next) {
             return Err(input.wrong("what it was asked for is not in ascending order"));
         }
-        header.blobs = input.u64()?;
-        header.bytes = input.u64()?;
-        header.actions = input.u64()?;
-        Ok(header)
+        list.push(next);
     }
+    Ok(list)
 }

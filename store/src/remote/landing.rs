@@ -1,18 +1,23 @@
 //! Where goes what comes: into a store, or nowhere, to find out what would come.
 //!
-//! Of what goes nowhere the names are remembered, and the bytes of lists, which say what else belongs to it.
+//! Of what goes nowhere the names are remembered; the bytes of lists, which say what else belongs to it, wait in a
+//! temporary file.
 
 use crate::blob::Blob;
 use crate::closure::Closure;
-use crate::digest::{ActionKey, Digest};
-use crate::error::Result;
+use crate::digest::Digest;
+use crate::error::{Error, ErrorKind, Result};
 use crate::publish::{NewAction, Publication};
-use crate::record::ActionRecord;
 use crate::remote::Needs;
 use crate::shared_bytes::SharedBytes;
+use crate::spool::{Place, Spool};
 use crate::store::Store;
 use crate::tree::Tree;
+use std::cell::RefCell;
 use std::collections::HashMap;
+
+/// What repeats itself in a list must not fill the disk.
+const LEVEL: i32 = 1;
 
 /// Where goes what comes.
 pub(crate) struct Landing<'s> {
@@ -23,17 +28,28 @@ pub(crate) struct Landing<'s> {
 }
 
 /// What would be in the store.
-#[derive(Default)]
 struct Planned {
-    /// With the bytes where it is a list.
-    blobs: HashMap<Digest, Option<SharedBytes>>,
-    actions: HashMap<ActionKey, ActionRecord>,
+    blobs: HashMap<Digest, Bytes>,
+    lists: RefCell<Spool>,
+}
+
+/// What is known of the bytes of a blob.
+#[derive(Clone, Copy)]
+enum Bytes {
+    /// They are a list, compressed here.
+    List(Place),
+    /// They are no list.
+    NoList,
+    /// They did not come.
+    Unseen,
 }
 
 impl<'s> Landing<'s> {
     /// Into this store; of a dry run nowhere, beside what the store has.
     pub(crate) fn new(store: &'s Store, dry_run: bool) -> Self {
-        Self { store, planned: dry_run.then(Planned::default), lens: HashMap::new() }
+        let planned =
+            dry_run.then(|| Planned { blobs: HashMap::new(), lists: RefCell::new(Spool::new(store)) });
+        Self { store, planned, lens: HashMap::new() }
     }
 
     /// Whether nothing is to be changed.
@@ -52,9 +68,13 @@ impl<'s> Landing<'s> {
 
     /// The bytes of a list.
     pub(crate) fn list(&self, digest: &Digest) -> Result<Option<SharedBytes>> {
-        match self.planned.as_ref().and_then(|planned| planned.blobs.get(digest)) {
-            Some(bytes) => Ok(bytes.clone()),
+        let Some(planned) = &self.planned else { return self.store.get(digest) };
+        match planned.blobs.get(digest) {
             None => self.store.get(digest),
+            Some(Bytes::Unseen) => Ok(None),
+            // As good as any other bytes that are none.
+            Some(Bytes::NoList) => Ok(Some(Vec::new().into())),
+            Some(Bytes::List(place)) => planned.list(*place, self.lens[digest]).map(Some),
         }
     }
 
@@ -73,36 +93,57 @@ impl<'s> Landing<'s> {
         Ok(needs.blobs.iter().find_map(lies))
     }
 
-    /// Takes blobs. A failure is told by the next flush of the store.
-    pub(crate) fn blobs(&mut self, blobs: Vec<Blob>) {
+    /// Takes blobs. A failure of the store is told by its next flush.
+    ///
+    /// # Errors
+    /// Of a dry run: a list cannot be kept.
+    pub(crate) fn blobs(&mut self, blobs: Vec<Blob>) -> Result<()> {
         self.lens.extend(blobs.iter().map(|blob| (blob.digest(), blob.len())));
         match &mut self.planned {
-            Some(planned) => planned.blobs.extend(blobs.iter().map(|blob| {
-                let is_list = Tree::decode(blob.bytes()).is_ok() || Closure::decode(blob.bytes()).is_ok();
-                (blob.digest(), is_list.then(|| blob.bytes().clone()))
-            })),
+            Some(planned) => blobs.iter().try_for_each(|blob| planned.take(blob))?,
             None if blobs.is_empty() => {}
             None => drop(self.store.publish(Publication { blobs, ..Publication::default() })),
         }
+        Ok(())
     }
 
     /// Of a dry run: this blob, which is no list, would come.
     pub(crate) fn would_take(&mut self, digest: Digest) {
         if let Some(planned) = &mut self.planned {
-            planned.blobs.insert(digest, None);
+            planned.blobs.insert(digest, Bytes::Unseen);
         }
     }
 
     /// Takes an action. A failure is told by the next flush of the store.
-    pub(crate) fn action(&mut self, action: NewAction) {
-        match &mut self.planned {
-            Some(planned) => drop(planned.actions.insert(*action.key(), action.record().clone())),
-            None => drop(self.store.publish(Publication { action: Some(action), ..Publication::default() })),
+    pub(crate) fn action(&self, action: NewAction) {
+        if !self.is_dry() {
+            drop(self.store.publish(Publication { action: Some(action), ..Publication::default() }));
         }
     }
+}
 
-    /// The actions that would have come.
-    pub(crate) fn into_planned(self) -> HashMap<ActionKey, ActionRecord> {
-        self.planned.map(|planned| planned.actions).unwrap_or_default()
+impl Planned {
+    fn take(&mut self, blob: &Blob) -> Result<()> {
+        let is_list = Tree::decode(blob.bytes()).is_ok() || Closure::decode(blob.bytes()).is_ok();
+        let bytes = if is_list {
+            let frame = zstd::bulk::compress(blob.bytes(), LEVEL).map_err(compressor)?;
+            Bytes::List(self.lists.get_mut().put(&frame)?)
+        } else {
+            Bytes::NoList
+        };
+        self.blobs.insert(blob.digest(), bytes);
+        Ok(())
     }
+
+    /// A list of so many bytes.
+    fn list(&self, place: Place, len: u64) -> Result<SharedBytes> {
+        let frame = self.lists.borrow_mut().get(place)?;
+        // Fits: it was in memory before.
+        let len = usize::try_from(len).unwrap_or(usize::MAX);
+        Ok(zstd::bulk::decompress(&frame, len).map_err(compressor)?.into())
+    }
+}
+
+fn compressor(e: std::io::Error) -> Error {
+    Error::new(ErrorKind::Io, format!("cannot compress a list: {e}"))
 }

@@ -3,8 +3,8 @@
 //!
 //! Nothing that a remote says is believed before it is checked, and what fails the check is left out with a reason: the
 //! rest is still of use. What is published is whole at every moment, so a pull that was interrupted goes on where it
-//! stopped. Memory holds a batch of entries, about 32 MiB of blobs (or one that is larger), and the names of what is
-//! known to be here.
+//! stopped. Memory holds about 32 MiB of entries and of blobs (or one that is larger), and the names of what is known to
+//! be here; entries with lists, which come last, wait in a temporary file.
 
 use crate::blob::Blob;
 use crate::digest::{ActionKey, Digest};
@@ -18,14 +18,15 @@ use crate::remote::{
     ActionEntry, Disagreement, Lacking, Landing, Listing, Needs, Progress, Refusal, Remote, Selection,
     Wanted, in_order, needs, needs_of_outputs,
 };
+use crate::spool::{Place, Spool};
 use crate::store::Store;
 use crate::trust::{Signature, TrustPolicy};
 use std::collections::{BTreeMap, HashMap, HashSet};
 
-/// So many entries are held at a time.
+/// So many entries are held at a time, if they are short.
 const BATCH_ACTIONS: usize = 512;
 
-/// Blobs are published in batches of about so many bytes.
+/// Entries are held, and blobs published, in batches of about so many bytes.
 const BATCH_BYTES: u64 = 32 << 20;
 
 /// How to pull.
@@ -78,8 +79,11 @@ pub fn pull(
     options: &PullOptions,
     progress: &mut dyn FnMut(&Progress),
 ) -> Result<PullReport> {
-    pull_planned(store, selection, remote, options, progress).map(|(report, _)| report)
+    run(store, selection, remote, options, None, progress).map(|(report, _)| report)
 }
+
+/// The records that would have come in a dry run.
+type Planned = HashMap<ActionKey, ActionRecord>;
 
 /// The same, with the records that would have come in a dry run.
 pub(super) fn pull_planned(
@@ -87,8 +91,19 @@ pub(super) fn pull_planned(
     selection: &Selection,
     remote: &dyn Remote,
     options: &PullOptions,
+) -> Result<(PullReport, Planned)> {
+    let planned = options.dry_run.then(Planned::new);
+    run(store, selection, remote, options, planned, &mut |_| {})
+}
+
+fn run(
+    store: &Store,
+    selection: &Selection,
+    remote: &dyn Remote,
+    options: &PullOptions,
+    planned: Option<Planned>,
     progress: &mut dyn FnMut(&Progress),
-) -> Result<(PullReport, HashMap<ActionKey, ActionRecord>)> {
+) -> Result<(PullReport, Planned)> {
     if !options.dry_run {
         store.check_writable()?;
     }
@@ -104,13 +119,15 @@ pub(super) fn pull_planned(
         report: PullReport::default(),
         here: HashSet::new(),
         refused: HashMap::new(),
+        waiting: Spool::new(store),
+        planned,
     };
     let pulled = pull.run(selection);
     // Also after a failure: what came is whole.
     store.flush()?;
     pulled?;
     pull.meter.tell();
-    Ok((pull.report, pull.landing.into_planned()))
+    Ok((pull.report, pull.planned.unwrap_or_default()))
 }
 
 struct Pull<'a> {
@@ -124,6 +141,17 @@ struct Pull<'a> {
     here: HashSet<ActionKey>,
     /// Blobs that did not, and why.
     refused: HashMap<Digest, String>,
+    /// Entries with lists.
+    waiting: Spool,
+    /// Where somebody wants to know.
+    planned: Option<Planned>,
+}
+
+/// An entry with lists that may be used, once what it lists has come.
+struct Waiting {
+    entry: Place,
+    signatures: Vec<Signature>,
+    needs: Needs,
 }
 
 /// An entry that may be used, if all that belongs to it can be had.
@@ -166,12 +194,24 @@ impl Pull<'_> {
     }
 
     /// Brings actions. Those with lists come back, and what they list is added to what is to do.
-    fn actions(
+    fn actions(&mut self, keys: Vec<ActionKey>, to_do: &mut Vec<ActionKey>) -> Result<Vec<Listing<Waiting>>> {
+        let mut listing = Vec::new();
+        let mut wanted = self.wanted(keys)?;
+        while !wanted.is_empty() {
+            let (promises, rest) = self.promises(&wanted)?;
+            self.keep(promises, to_do, &mut listing)?;
+            wanted = rest;
+        }
+        Ok(listing)
+    }
+
+    /// Brings what belongs to promises and publishes them, except those with lists.
+    fn keep(
         &mut self,
-        keys: Vec<ActionKey>,
+        promises: Vec<Promise>,
         to_do: &mut Vec<ActionKey>,
-    ) -> Result<Vec<Listing<(Promise, Needs)>>> {
-        let promises = self.promises(keys)?;
+        listing: &mut Vec<Listing<Waiting>>,
+    ) -> Result<()> {
         let lists_of = |promise: &Promise| {
             let outputs = promise.entry.record().outputs.values();
             let lists = outputs.filter(|output| output.kind != OutputKind::Blob);
@@ -179,24 +219,24 @@ impl Pull<'_> {
         };
         self.fetch(promises.iter().flat_map(lists_of).collect())?;
         let mut plain = Vec::new();
-        let mut listing = Vec::new();
         for promise in promises {
             match needs(promise.entry.record(), &|digest| self.landing.list(digest))? {
                 Err(lacking) => self.leave_out(Found::Action(*promise.entry.key()), self.reason(&lacking)),
                 Ok(needs) if needs.lists => {
                     to_do.extend(&needs.actions);
-                    let (key, actions) = (*promise.entry.key(), needs.actions.clone());
-                    listing.push(Listing { key, actions, of: (promise, needs) });
+                    let Promise { entry, signatures } = promise;
+                    let (key, actions) = (*entry.key(), needs.actions.clone());
+                    let entry = self.waiting.put(&entry.encode())?;
+                    listing.push(Listing { key, actions, of: Waiting { entry, signatures, needs } });
                 }
                 Ok(needs) => plain.push((promise, needs)),
             }
         }
-        self.finish(plain)?;
-        Ok(listing)
+        self.finish(plain)
     }
 
-    /// Asks for the entries of those actions that are not here, and keeps what may be used.
-    fn promises(&mut self, keys: Vec<ActionKey>) -> Result<Vec<Promise>> {
+    /// Those actions that are not here, or are to be compared.
+    fn wanted(&mut self, keys: Vec<ActionKey>) -> Result<Vec<ActionKey>> {
         let mut wanted = Vec::new();
         for key in keys {
             if self.store.hit(&key)?.is_some() {
@@ -208,10 +248,14 @@ impl Pull<'_> {
                 wanted.push(key);
             }
         }
+        Ok(wanted)
+    }
+
+    /// Asks for entries and keeps what may be used; as many as are held at a time. The second are still to be asked for.
+    fn promises(&mut self, wanted: &[ActionKey]) -> Result<(Vec<Promise>, Vec<ActionKey>)> {
         let mut replies = Vec::with_capacity(wanted.len());
-        checked::get_actions(self.remote, &wanted, &mut |key, entry| {
+        let rest = checked::get_actions(self.remote, wanted, BATCH_BYTES, &mut |key, entry| {
             replies.push((*key, entry));
-            Ok(())
         })?;
         let mut promises = Vec::new();
         for (key, reply) in replies {
@@ -222,7 +266,7 @@ impl Pull<'_> {
                 Err(why) => self.leave_out(Found::Action(key), why),
             }
         }
-        Ok(promises)
+        Ok((promises, rest))
     }
 
     /// Whether an entry may be used, as far as it and its signatures alone can tell.
@@ -262,11 +306,15 @@ impl Pull<'_> {
     }
 
     /// Brings actions with lists, each after those that it lists.
-    fn listing(&mut self, lists: Vec<Listing<(Promise, Needs)>>) -> Result<()> {
+    fn listing(&mut self, lists: Vec<Listing<Waiting>>) -> Result<()> {
         let (ordered, circles) = in_order(lists);
         for Listing { key, actions, of } in ordered {
             match actions.iter().find(|listed| **listed != key && !self.here.contains(listed)) {
-                None => self.finish(vec![of])?,
+                None => {
+                    let Waiting { entry, signatures, needs } = of;
+                    let entry = ActionEntry::decode(&key, &self.waiting.get(entry)?)?;
+                    self.finish(vec![(Promise { entry, signatures }, needs)])?;
+                }
                 Some(lacking) => {
                     let why = format!("it lists action {lacking}, which did not come");
                     self.leave_out(Found::Action(key), why);
@@ -317,6 +365,9 @@ impl Pull<'_> {
     fn publish(&mut self, promise: Promise) -> Result<()> {
         let key = *promise.entry.key();
         let (preimage, record) = promise.entry.into_parts();
+        if let Some(planned) = &mut self.planned {
+            planned.insert(key, record.clone());
+        }
         let action = NewAction::received(preimage, record)
             .with_provenance(self.remote.provenance(&key)?)
             .with_signatures(promise.signatures);
@@ -383,12 +434,12 @@ impl Pull<'_> {
                 Err(why) => drop(self.refused.insert(wanted.digest, why)),
             }
             if bytes >= BATCH_BYTES {
-                let moved = land(landing, &mut batch, &mut bytes);
+                let moved = land(landing, &mut batch, &mut bytes)?;
                 self.meter.moved(moved.0, moved.1);
             }
             Ok(())
         })?;
-        let moved = land(&mut self.landing, &mut batch, &mut bytes);
+        let moved = land(&mut self.landing, &mut batch, &mut bytes)?;
         if moved.0 > 0 {
             self.meter.moved(moved.0, moved.1);
         }
@@ -402,8 +453,8 @@ impl Pull<'_> {
 }
 
 /// Lands a batch and says how many blobs and bytes that were.
-fn land(landing: &mut Landing<'_>, batch: &mut Vec<Blob>, bytes: &mut u64) -> (u64, u64) {
+fn land(landing: &mut Landing<'_>, batch: &mut Vec<Blob>, bytes: &mut u64) -> Result<(u64, u64)> {
     let moved = (batch.len() as u64, std::mem::take(bytes));
-    landing.blobs(std::mem::take(batch));
-    moved
+    landing.blobs(std::mem::take(batch))?;
+    Ok(moved)
 }

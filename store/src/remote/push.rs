@@ -191,19 +191,20 @@ impl Push<'_> {
     /// All that are there are marked so.
     fn compare(&mut self, keys: &[ActionKey]) -> Result<HashSet<ActionKey>> {
         let present = self.remote.has_actions(keys)?;
-        let present: Vec<ActionKey> =
+        let mut present: Vec<ActionKey> =
             keys.iter().zip(present).filter_map(|(key, there)| there.then_some(*key)).collect();
-        let mut entries = Vec::new();
-        super::checked::get_actions(self.remote, &present, &mut |key, entry| {
-            entries.push((*key, entry));
-            Ok(())
-        })?;
         let mut equal = HashSet::new();
-        for (key, entry) in entries {
-            // One that is damaged claims nothing, and is replaced.
-            let Ok(entry) = entry else { continue };
-            if self.is_there(&key, entry.record())? && self.bring_signatures(&key)? {
-                equal.insert(key);
+        while !present.is_empty() {
+            let mut entries = Vec::new();
+            present = super::checked::get_actions(self.remote, &present, BATCH_BYTES, &mut |key, entry| {
+                entries.push((*key, entry));
+            })?;
+            for (key, entry) in entries {
+                // One that is damaged claims nothing, and is replaced.
+                let Ok(entry) = entry else { continue };
+                if self.is_there(&key, entry.record())? && self.bring_signatures(&key)? {
+                    equal.insert(key);
+                }
             }
         }
         Ok(equal)

@@ -116,7 +116,7 @@ impl Upstream {
             return Ok(());
         }
         let selection = Selection::actions(there);
-        let pulled = pull_planned(store, &selection, remote, &self.options, &mut |_| {});
+        let pulled = pull_planned(store, &selection, remote, &self.options);
         // Whoever cannot publish cannot build either.
         store.flush().map_err(Failure::Store)?;
         let (report, planned) = pulled.map_err(Failure::Remote)?;

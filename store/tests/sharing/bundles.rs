@@ -6,7 +6,7 @@ use artifact_store::bundle::{
     ExportOptions, ExportReport, ImportOptions, ImportReport, contents, export, import,
 };
 use artifact_store::remote::Selection;
-use artifact_store::{ActionKey, Closure, Digest, Found, Result, Store};
+use artifact_store::{ActionKey, Blob, Closure, Digest, Found, OutputKind, Publication, Result, Store};
 
 pub(super) fn export_with(store: &Store, options: &ExportOptions<'_>) -> (Vec<u8>, ExportReport) {
     let mut bytes = Vec::new();
@@ -121,7 +121,32 @@ fn what_is_not_whole_is_left_out_of_a_bundle_and_named() {
     let left_out: Vec<Found> = report.left_out.iter().map(|refusal| refusal.what).collect();
     assert_eq!(left_out, [Found::Action(keys[0]), Found::Action(keys[2])]);
     let (_there, other) = fresh();
-    assert_eq!(import_all(&other, &bytes).unwrap().actions, 1);
+    let imported = import_all(&other, &bytes).unwrap();
+    assert_eq!((imported.actions, &imported.selection.actions[..]), (1, &keys[1..2]));
+}
+
+#[test]
+fn of_a_closure_that_is_not_whole_a_bundle_is_made_of_what_is() {
+    let (_here, store) = fresh();
+    store.publish(plain_step("step", b"words"));
+    let (step, nowhere) = (ActionKey::of_preimage(b"step"), ActionKey::of_preimage(b"nowhere"));
+    let list = |keys: &[ActionKey], blob: &[u8]| {
+        let list = Blob::new(Closure::new(keys.to_vec(), vec![Digest::of(blob)]).encode());
+        store.publish(Publication { blobs: vec![list.clone()], ..Publication::default() });
+        (OutputKind::Closure, list.digest())
+    };
+    let outputs = vec![list(&[step, nowhere], b"words"), list(&[step], b"words"), list(&[], b"lost")];
+    let selection = Selection { outputs: outputs.clone(), ..Selection::default() };
+    let mut bytes = Vec::new();
+    let report = export(&store, &selection, &mut bytes, &ExportOptions::default(), &mut |_| {}).unwrap();
+    let left_out: Vec<Found> = report.left_out.iter().map(|refusal| refusal.what).collect();
+    assert_eq!(left_out, [Found::Blob(Digest::of(b"lost")), Found::Action(nowhere)]);
+    let (_there, other) = fresh();
+    let imported = import_all(&other, &bytes).unwrap().selection;
+    assert_eq!(imported.actions, [step]);
+    assert!(imported.outputs.contains(&outputs[1]) && !imported.outputs.contains(&outputs[2]));
+    assert!(imported.outputs.contains(&(OutputKind::Blob, Digest::of(b"words"))));
+    assert!(!imported.outputs.contains(&outputs[0]));
 }
 
 #[test]

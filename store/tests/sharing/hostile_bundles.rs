@@ -5,7 +5,9 @@ use super::fresh;
 use crate::harness::{plain_step, publish_a_build};
 use artifact_store::bundle::{ImportOptions, contents, import};
 use artifact_store::remote::ActionEntry;
-use artifact_store::{ActionRecord, Blob, Digest, Error, ErrorKind, Output, OutputKind, Store};
+use artifact_store::{
+    ActionKey, ActionRecord, Blob, Closure, Digest, Error, ErrorKind, Output, OutputKind, Store,
+};
 use std::io::Read;
 
 fn small_bundle() -> Vec<u8> {
@@ -90,7 +92,8 @@ fn counts_and_lengths_that_lie_are_refused_without_taking_memory() {
     let good = blob(&word, 4, b"word");
     assert!(import_all(&store, &forge(&[header(1, 4, 0), good.clone()].concat())).is_ok());
     let lies = [
-        (forge(&u64::MAX.to_le_bytes()), "it ends too early"),
+        (forge(&u64::MAX.to_le_bytes()), "made of 18446744073709551615 actions or outputs; at most"),
+        (forge(&1000u64.to_le_bytes()), "it ends too early"),
         (forge(&header(u64::MAX, 0, 0)), "it ends too early"),
         (forge(&header(0, 0, u64::MAX)), "it ends too early"),
         (
@@ -158,6 +161,96 @@ fn one_bad_record_refuses_the_good_ones_with_it() {
     assert_refused(&store, &forge(&body), "which is not there");
     // What is left is a blob that nothing names.
     assert_eq!(store.missing(&[Digest::of(b"word")]).unwrap(), []);
+}
+
+/// A header with a selection.
+fn header_of(actions: &[ActionKey], outputs: &[(u8, Digest)], blobs: u64, bytes: u64, items: u64) -> Vec<u8> {
+    let mut header = (actions.len() as u64).to_le_bytes().to_vec();
+    actions.iter().for_each(|key| header.extend(key.as_bytes()));
+    header.extend((outputs.len() as u64).to_le_bytes());
+    for (kind, digest) in outputs {
+        header.push(*kind);
+        header.extend(digest.as_bytes());
+    }
+    [blobs, bytes, items].iter().for_each(|n: &u64| header.extend(n.to_le_bytes()));
+    header
+}
+
+#[test]
+fn a_selection_is_ascending_and_is_not_held_until_that_is_seen() {
+    let (_there, store) = fresh();
+    let most: u64 = 1 << 22;
+    // The first two are equal: what follows is not asked for.
+    let zeros = [&most.to_le_bytes()[..], &[0; 64]].concat();
+    assert_refused(&store, &forge(&zeros), "what it was asked for is not in ascending order");
+    assert_refused(&store, &forge(&(most + 1).to_le_bytes()), "at most 4194304 are taken");
+    assert!(contents(&forge(&zeros)[..]).unwrap_err().to_string().contains("ascending"));
+    let word = Digest::of(b"word");
+    let twice = header_of(&[], &[(0, word), (0, word)], 1, 4, 0);
+    assert_refused(&store, &forge(&[twice, blob(&word, 4, b"word")].concat()), "not in ascending order");
+}
+
+#[test]
+fn a_list_of_what_a_bundle_has_is_made_of_names_that_are_true() {
+    let word = Digest::of(b"word");
+    let wrong = forge(&[header(1, 4, 0), blob(&word, 4, b"w0rd")].concat());
+    assert!(contents(&wrong[..]).unwrap_err().to_string().contains("hash to"));
+    let twice = forge(&[header(2, 8, 0), blob(&word, 4, b"word"), blob(&word, 4, b"word")].concat());
+    assert!(contents(&twice[..]).unwrap_err().to_string().contains("not in ascending order"));
+}
+
+#[test]
+fn a_selection_that_is_nowhere_or_not_what_it_is_said_to_be_is_refused_before_anything_is_used() {
+    let (_there, store) = fresh();
+    let (word, nowhere) = (Digest::of(b"word"), Digest::of(b"nowhere"));
+    let step = entry(b"step", Output { digest: word, len: 4, kind: OutputKind::Blob });
+    let other = ActionKey::of_preimage(b"another step");
+    let lists = Closure::new(vec![other], vec![]).encode();
+    let forge_of = |actions: &[ActionKey], outputs: &[(u8, Digest)], content: &[u8]| {
+        let mut blobs = [b"word", content];
+        blobs.sort_by_key(|bytes| Digest::of(bytes));
+        let len = |bytes: &[u8]| bytes.len() as u64;
+        let header = header_of(actions, outputs, 2, blobs.iter().map(|bytes| len(bytes)).sum(), 1);
+        let blobs = blobs.map(|bytes| blob(&Digest::of(bytes), len(bytes), bytes)).concat();
+        forge(&[header, blobs, item(&step.encode())].concat())
+    };
+    let no_list = format!("needs blob {word} to be a list, which it is not");
+    let not_there = |what: &str| format!("{what}, which is not there");
+    let lies = [
+        (forge_of(&[], &[(1, word)], b""), no_list.clone()),
+        (forge_of(&[], &[(2, word)], b""), no_list),
+        (forge_of(&[], &[(0, nowhere)], b""), not_there(&format!("needs blob {nowhere}"))),
+        (forge_of(&[], &[(1, nowhere)], b""), format!("needs blob {nowhere}, which is missing")),
+        (forge_of(&[other], &[], b""), not_there(&format!("lists action {other}"))),
+        (forge_of(&[], &[(2, Digest::of(&lists))], &lists), not_there(&format!("lists action {other}"))),
+    ];
+    for (bundle, why) in &lies {
+        assert_refused(&store, bundle, why);
+        let options = ImportOptions { dry_run: true, ..ImportOptions::default() };
+        let error = import(&store, &bundle[..], &options, &mut |_| {}).unwrap_err();
+        assert!(error.to_string().contains(why), "{error}");
+    }
+    // What is not in the bundle may be here.
+    store.publish(plain_step("another step", b"words"));
+    assert!(import_all(&store, &lies[5].0).is_ok() && import_all(&store, &lies[4].0).is_ok());
+}
+
+#[test]
+fn names_and_hosts_that_would_control_a_terminal_are_refused() {
+    let (_there, store) = fresh();
+    let word = Output { digest: Digest::of(b"word"), len: 4, kind: OutputKind::Blob };
+    let start = [header(1, 4, 1), blob(&word.digest, 4, b"word")].concat();
+    let named = ActionRecord { outputs: [("a\x1b[2J".to_owned(), word.clone())].into() };
+    let bundle = forge(&[start.clone(), item(&ActionEntry::new(b"step".to_vec(), named).encode())].concat());
+    assert_refused(&store, &bundle, r#"the name "a\u{1b}[2J" has control characters"#);
+
+    let host = b"host\nerror: forged";
+    let provenance = [b"prov\x01", &[0; 16][..], &(host.len() as u64).to_le_bytes(), host].concat();
+    let entry = entry(b"step", word).encode();
+    let len = |bytes: &[u8]| (bytes.len() as u64).to_le_bytes();
+    let item = [b"item\x01", &len(&entry)[..], &entry, &[0; 8], &len(&provenance), &provenance].concat();
+    let bundle = forge(&[start, len(&item).to_vec(), item].concat());
+    assert_refused(&store, &bundle, r#"the name "host\nerror: forged" has control characters"#);
 }
 
 #[test]

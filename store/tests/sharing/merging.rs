@@ -4,7 +4,7 @@ use super::{assert_whole, fresh};
 use crate::harness::{Place, plain_step, publish_a_build, rooted};
 use artifact_store::bundle::import_dir;
 use artifact_store::remote::PullOptions;
-use artifact_store::{Blob, Digest, ErrorKind, OutputKind};
+use artifact_store::{Blob, Digest, ErrorKind, OutputKind, Publication, Root};
 
 #[test]
 fn what_both_have_built_is_here_afterwards_roots_and_provenance_included() {
@@ -68,4 +68,18 @@ fn a_store_of_an_older_format_is_refused_with_what_to_do_and_then_merged() {
     drop(other.open());
     assert_eq!(merge().unwrap().pulled.actions, 3);
     assert_whole(&store, &actions, &blobs);
+}
+
+#[test]
+fn a_root_that_says_tree_of_what_is_none_does_not_come() {
+    let ((_here, store), (there, other)) = (fresh(), fresh());
+    let blob = Blob::new(*b"words");
+    let root = Root::now(blob.digest(), OutputKind::Tree);
+    let roots = vec![("name".to_owned(), root)];
+    other.publish(Publication { blobs: vec![blob], roots, ..Publication::default() }).wait().unwrap();
+    drop(other);
+    let report =
+        import_dir(&store, &there.path(), &PullOptions::default(), &str::to_owned, &mut |_| {}).unwrap();
+    assert_eq!((report.roots.len(), report.pulled.left_out.len()), (0, 1));
+    assert_eq!(store.roots().unwrap(), []);
 }
