@@ -212,16 +212,12 @@ fn known(
             None => return Ok(None),
         },
     };
-    let [Some(report), Some(index), Some(closure)] = [REPORT, INDEX, CLOSURE].map(|n| record.outputs.get(n))
-    else {
-        return Ok(None);
-    };
+    let Some(targets) = Targets::of(&record) else { return Ok(None) };
     let [Some(report_bytes), Some(index_bytes)] =
-        [context.find(&report.digest)?, context.find(&index.digest)?]
+        [context.find(&targets.report)?, context.find(&targets.index)?]
     else {
         return Ok(None);
     };
-    let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
     let roots = latest::roots_of_complete(recipe, targets);
     if !is_dry && !latest::hold(store, &roots)? {
         store.publish(Publication { roots, ..Publication::default() }).wait()?;

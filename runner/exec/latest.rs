@@ -5,12 +5,13 @@
 
 use std::collections::BTreeSet;
 
-use artifact_store::{ActionKey, Closure, Digest, OutputKind, Root, Store};
+use artifact_store::{ActionKey, ActionRecord, Closure, Digest, OutputKind, Root, Store};
 
 use crate::derivation::{PerStep, StepKind};
 use crate::error::{Error, ErrorKind, Result};
 use crate::report::{Index, Report};
 
+use super::build::CLOSURE;
 use super::known::KnownRecipe;
 
 pub(super) const REPORT: &str = "report.json";
@@ -24,6 +25,21 @@ pub(super) struct Targets {
     pub(super) report: Digest,
     pub(super) index: Digest,
     pub(super) closure: Digest,
+}
+
+impl Targets {
+    /// Those of a record, if it is that of a whole build. Names alone do not make one: it may come from elsewhere.
+    pub(super) fn of(record: &ActionRecord) -> Option<Self> {
+        let target = |name, kind| {
+            let output = record.outputs.get(name)?;
+            (output.kind == kind).then_some(output.digest)
+        };
+        Some(Self {
+            report: target(REPORT, OutputKind::Blob)?,
+            index: target(INDEX, OutputKind::Blob)?,
+            closure: target(CLOSURE, OutputKind::Closure)?,
+        })
+    }
 }
 
 /// How far a build came.

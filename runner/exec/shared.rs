@@ -12,9 +12,9 @@ use crate::recipe::Recipe;
 use crate::report::Report;
 use crate::steps::{PluginPath, Sources};
 
-use super::build::{CLOSURE, derivation};
+use super::build::derivation;
 use super::known::KnownRecipe;
-use super::latest::{self, COMPLETE, INCOMPLETE, INDEX, REPORT, Targets};
+use super::latest::{self, COMPLETE, INCOMPLETE, Targets};
 
 /// What the roots of what came and is no build are called before the digest.
 const RECEIVED: &str = "received/";
@@ -130,15 +130,11 @@ pub(super) fn forget_stand_in(store: &Store, recipe: &KnownRecipe, key: &ActionK
 fn complete_build(store: &Store, key: &ActionKey) -> Result<Option<(String, Targets)>> {
     // A record is read without what belongs to it: most actions are no builds.
     let Some(record) = store.record(key)? else { return Ok(None) };
-    let [Some(report), Some(index), Some(closure)] = [REPORT, INDEX, CLOSURE].map(|n| record.outputs.get(n))
-    else {
-        return Ok(None);
-    };
+    let Some(targets) = Targets::of(&record) else { return Ok(None) };
     if store.hit(key)?.is_none() {
         return Ok(None);
     }
-    let targets = Targets { report: report.digest, index: index.digest, closure: closure.digest };
-    let report = store.get(&report.digest)?.and_then(|bytes| Report::decode(&bytes).ok());
+    let report = store.get(&targets.report)?.and_then(|bytes| Report::decode(&bytes).ok());
     // Whoever sent it may call a recipe what no recipe can be called.
     let name = report.map(|report| report.recipe).filter(|name| Recipe::is_name(name));
     Ok(name.map(|name| (name, targets)))
@@ -213,5 +209,28 @@ impl Loose {
             publication.blobs.push(list);
         }
         Ok(())
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use artifact_store::{ActionRecord, NewAction, Options, Output};
+
+    use super::super::build::CLOSURE;
+    use super::super::latest::{INDEX, REPORT};
+    use super::*;
+
+    #[test]
+    fn an_action_that_only_calls_its_outputs_like_those_of_a_build_is_none() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path().join("store"), &Options::default()).unwrap();
+        let blob = Blob::new(*b"words");
+        let output = Output { digest: blob.digest(), len: blob.len(), kind: OutputKind::Blob };
+        let outputs = [REPORT, INDEX, CLOSURE].map(|name| (name.to_owned(), output.clone())).into();
+        let action = NewAction::received(b"step".to_vec(), ActionRecord { outputs });
+        let key = *action.key();
+        store.publish(Publication { blobs: vec![blob], action: Some(action), ..Publication::default() });
+        let adopted = adopt(&store, &Selection::actions([key]), "elsewhere").unwrap();
+        assert_eq!((adopted.recipes.len(), adopted.roots), (0, 1));
     }
 }
