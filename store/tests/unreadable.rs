@@ -45,7 +45,9 @@ fn gc_deletes_nothing_when_a_list_cannot_be_read() {
         assert!(error.message().starts_with(&unreadable.to_string()), "{error}");
         assert_eq!(
             error.hint_text(),
-            Some("build again what the root `recipe` stands for, then collect again")
+            Some(
+                "build again what the root `recipe` stands for, or give it up with `roots --remove`, then collect again"
+            )
         );
         refused(&place.open(), &others);
 

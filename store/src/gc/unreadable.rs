@@ -57,7 +57,9 @@ impl Unreadable {
     pub fn remedy(&self) -> String {
         let root = self.root();
         match self.back() {
-            0 => format!("build again what the root `{root}` stands for"),
+            0 => {
+                format!("build again what the root `{root}` stands for, or give it up with `roots --remove`")
+            }
             back => format!(
                 "build again what the root `{root}` stood for, or give that up with `gc --keep-last {back}`"
             ),
