@@ -17,7 +17,7 @@ use crate::report::{Align, LinkReport, RunResult, Table, format_bytes, format_na
 use crate::steps::{RecordedRun, recorded_run};
 
 use super::follow::{Followed, TraceArgs, Wanted, follow};
-use super::ui::Ui;
+use super::ui::{Ui, shown};
 use super::{Global, dialect, legacy, locate, table};
 
 /// How many links a table shows.
@@ -121,7 +121,7 @@ fn show_log(ui: &Ui, store: &Store, what: &str) -> Result<()> {
     if ui.json() {
         return ui.json_line(&json!({ "run": key.to_string(), "log": String::from_utf8_lossy(&text) }));
     }
-    ui.data(|out| out.write_all(&text))
+    ui.data(|out| out.write_all(shown(&String::from_utf8_lossy(&text)).as_bytes()))
 }
 
 fn show_links(ui: &Ui, links: &LinkReport<'_>) -> Result<()> {
@@ -182,7 +182,7 @@ fn show_action(ui: &Ui, store: &Store, key: &ActionKey) -> Result<()> {
             writeln!(out, "took {took} on {}", if p.host.is_empty() { "an unnamed host" } else { &p.host })?;
         }
         if let Some(preimage) = preimage {
-            writeln!(out, "made of {}", serde_json::to_string_pretty(&preimage)?)?;
+            writeln!(out, "made of {}", shown(&serde_json::to_string_pretty(&preimage)?))?;
         }
         table.write(out)
     })
@@ -200,7 +200,7 @@ fn show_blob(ui: &Ui, store: &Store, digest: &Digest) -> Result<()> {
         return ui.json_line(&json!({ "blob": digest.to_string(), "bytes": bytes.len() }));
     }
     match std::str::from_utf8(&bytes) {
-        Ok(text) => ui.data(|out| writeln!(out, "{}", text.trim_end())),
+        Ok(text) => ui.data(|out| writeln!(out, "{}", shown(text.trim_end()))),
         Err(_) => ui.data(|out| {
             writeln!(
                 out,

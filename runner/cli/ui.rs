@@ -83,7 +83,30 @@ impl Ui {
     }
 }
 
+/// Text that somebody else wrote, for a terminal: what would do something else there than appear is escaped.
+pub(crate) fn shown(text: &str) -> String {
+    let mut shown = String::with_capacity(text.len());
+    for c in text.chars() {
+        match c {
+            '\n' | '\t' => shown.push(c),
+            c if c.is_control() => shown.extend(c.escape_debug()),
+            c => shown.push(c),
+        }
+    }
+    shown
+}
+
 /// A number of things: `1 point`, `2 points`.
 pub(crate) fn counted(number: usize, thing: &str) -> String {
     if number == 1 { format!("1 {thing}") } else { format!("{number} {thing}s") }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn text_that_would_control_a_terminal_is_escaped_and_lines_stay() {
+        assert_eq!(shown("a\tb\nö \u{1b}[2J\u{9b}\r"), "a\tb\nö \\u{1b}[2J\\u{9b}\\r");
+    }
 }

@@ -24,11 +24,16 @@ impl Table {
         Self { columns: columns.into_iter().map(|(h, a)| (h.into(), a)).collect(), cells: Vec::new() }
     }
 
-    /// Adds a row; missing cells are empty, surplus ones dropped.
+    /// Adds a row; missing cells are empty, surplus ones dropped. What would do something else to a terminal than appear
+    /// on it is escaped: names and labels come from elsewhere.
     pub fn row(&mut self, cells: impl IntoIterator<Item = String>) {
         let width = self.columns.len();
         let end = self.cells.len() + width;
-        self.cells.extend(cells.into_iter().take(width));
+        let shown = |cell: String| match cell.contains(char::is_control) {
+            true => cell.escape_debug().to_string(),
+            false => cell,
+        };
+        self.cells.extend(cells.into_iter().take(width).map(shown));
         self.cells.resize(end, String::new());
     }
 
@@ -80,5 +85,14 @@ mod tests {
         let mut out = Vec::new();
         table.write(&mut out).unwrap();
         assert_eq!(String::from_utf8(out).unwrap(), "size      finish\n1 KiB          9\n1024 KiB    1000\n");
+    }
+
+    #[test]
+    fn what_would_control_a_terminal_is_escaped() {
+        let mut table = Table::new([("name", Align::Left)]);
+        table.row(["a\u{1b}[2J\nforged".to_owned()]);
+        let mut out = Vec::new();
+        table.write(&mut out).unwrap();
+        assert_eq!(String::from_utf8(out).unwrap(), "name\na\\u{1b}[2J\\nforged\n");
     }
 }

@@ -263,7 +263,8 @@ pub fn provenance(took: Duration) -> Provenance {
     static HOST: OnceLock<String> = OnceLock::new();
     let host = HOST.get_or_init(|| {
         let named = std::fs::read_to_string("/proc/sys/kernel/hostname").ok();
-        named.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default().trim().to_owned()
+        let named = named.or_else(|| std::env::var("HOSTNAME").ok()).unwrap_or_default();
+        named.trim().replace(char::is_control, "?")
     });
     let now = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default();
     Provenance {
