@@ -2,7 +2,9 @@
 
 use super::{fresh, on_every_remote, pull_actions, push_all, two_builds};
 use crate::harness::{plain_step, publish_a_build, step};
-use artifact_store::remote::{ActionEntry, DirectoryRemote, MemoryRemote, Remote};
+use artifact_store::remote::{
+    ActionEntry, DirectoryRemote, MemoryRemote, PullOptions, Remote, Selection, pull,
+};
 use artifact_store::{
     ActionKey, ActionRecord, Blob, Closure, Digest, Found, HexPrefix, Output, OutputKind, Publication, Store,
 };
@@ -80,6 +82,50 @@ fn an_entry_with_any_byte_flipped_is_found_named_not_used_and_replaced_by_the_ne
         assert!(report.left_out[0].why.contains("damaged"), "{}", report.left_out[0]);
         assert_eq!(push_all(&store, &remote).actions, 1);
         assert_eq!(std::fs::read(&path).unwrap(), good);
+    }
+}
+
+/// Makes a file of a remote one that cannot be read.
+#[cfg(unix)]
+type Spoil<'s> = &'s dyn Fn(&Path);
+
+#[cfg(unix)]
+#[test]
+fn a_file_that_cannot_be_read_is_named_and_the_rest_comes() {
+    let (_here, store) = fresh();
+    for name in ["wanted", "other"] {
+        store.publish(plain_step(name, name.as_bytes()));
+    }
+    let [wanted, other] = ["wanted", "other"].map(|name| ActionKey::of_preimage(name.as_bytes()));
+    let blob = Digest::of(b"wanted").to_string();
+    let in_a_circle = |path: &Path| {
+        std::fs::remove_file(path).unwrap();
+        std::os::unix::fs::symlink(path, path).unwrap();
+    };
+    let no_directory = |path: &Path| {
+        let part = path.parent().unwrap();
+        std::fs::remove_dir_all(part).unwrap();
+        std::fs::write(part, "").unwrap();
+    };
+    // A dry run asks only whether blobs are there.
+    let cases: [(&str, &str, Spoil<'_>, u64); 3] = [
+        ("blobs/blake3", &blob, &in_a_circle, 2),
+        ("blobs/blake3", &blob, &no_directory, 1),
+        ("actions", &wanted.to_string(), &in_a_circle, 1),
+    ];
+    for (kind, name, spoil, planned) in cases {
+        let place = tempfile::tempdir().unwrap();
+        let remote = DirectoryRemote::create(place.path()).unwrap();
+        push_all(&store, &remote);
+        spoil(&path_of(&remote, kind, name));
+        for (dry_run, come) in [(true, planned), (false, 1)] {
+            let (_there, receiving) = fresh();
+            let options = PullOptions { dry_run, ..PullOptions::default() };
+            let both = Selection::actions([wanted, other]);
+            let report = pull(&receiving, &both, &remote, &options, &mut |_| {}).unwrap();
+            assert_eq!((report.actions, report.left_out.len() as u64), (come, 2 - come), "{kind}");
+            assert!(report.left_out.iter().all(|refusal| refusal.what == Found::Action(wanted)));
+        }
     }
 }
 

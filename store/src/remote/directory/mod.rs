@@ -84,6 +84,12 @@ fn failed(doing: &str, path: &Path, source: &io::Error) -> Error {
 }
 
 impl DirectoryRemote {
+    /// Reads a file of at most so many bytes. One that cannot be read says nothing about the others, as long as the remote
+    /// is there.
+    fn read(&self, path: &Path, most_bytes: u64) -> Result<Reply> {
+        read(path, most_bytes).or_else(|e| self.layout.check_format().map(|()| Reply::Unusable(e)))
+    }
+
     /// Writes the files of some of so many blobs, without names yet.
     fn write(&self, blobs: &[Blob], of: usize) -> Result<Batch<'_>> {
         let mut compressor = Compressor::new()?;
@@ -121,18 +127,22 @@ impl Remote for DirectoryRemote {
     }
 
     fn has_many(&self, digests: &[Digest]) -> Result<Vec<bool>> {
-        has(digests, Digest::as_bytes, &|part| self.layout.blobs_of(part), &|digest| self.layout.blob(digest))
+        let path_of = |digest: &Digest| self.layout.blob(digest);
+        // A blob in a part that cannot be looked into is none that can be had. Whoever puts it there learns why.
+        let unusable = |_| self.layout.check_format();
+        has(digests, Digest::as_bytes, &|part| self.layout.blobs_of(part), &path_of, &unusable)
     }
 
     fn has_actions(&self, keys: &[ActionKey]) -> Result<Vec<bool>> {
-        has(keys, ActionKey::as_bytes, &|part| self.layout.actions_of(part), &|key| self.layout.action(key))
+        let path_of = |key: &ActionKey| self.layout.action(key);
+        has(keys, ActionKey::as_bytes, &|part| self.layout.actions_of(part), &path_of, &Err)
     }
 
     fn get_many(&self, wanted: &[Wanted], deliver: &mut Deliver<'_, Wanted>) -> Result<()> {
         let mut decompressor = Decompressor::new()?;
         for wanted in wanted {
             let path = self.layout.blob(&wanted.digest);
-            let reply = match read(&path, frame::most_frame_bytes(wanted.most_bytes))? {
+            let reply = match self.read(&path, frame::most_frame_bytes(wanted.most_bytes))? {
                 Reply::Found(frame) => match decompressor.decompress(&frame, wanted.most_bytes) {
                     Ok(bytes) => Reply::Found(bytes),
                     Err(why) => Reply::Unusable(Error::new(ErrorKind::Remote, why).at(&path)),
@@ -145,7 +155,7 @@ impl Remote for DirectoryRemote {
     }
 
     fn get_actions(&self, keys: &[ActionKey], deliver: &mut Deliver<'_, ActionKey>) -> Result<()> {
-        keys.iter().try_for_each(|key| deliver(key, read(&self.layout.action(key), MOST_ENTRY_BYTES)?))
+        keys.iter().try_for_each(|key| deliver(key, self.read(&self.layout.action(key), MOST_ENTRY_BYTES)?))
     }
 
     fn put_many(&self, blobs: &[Blob]) -> Result<()> {
@@ -171,8 +181,10 @@ impl Remote for DirectoryRemote {
             }
             batch.write(&bytes, self.layout.action(entry.key()))?;
         }
-        batch.finish_new(&|i, path| match read(path, MOST_ENTRY_BYTES)? {
+        batch.finish_new(&|i, path| match self.read(path, MOST_ENTRY_BYTES)? {
             Reply::Found(bytes) if ActionEntry::decode(entries[i].key(), &bytes).is_ok() => Ok(Some(bytes)),
+            // What this user may not read may be one.
+            Reply::Unusable(error) if error.kind() == ErrorKind::Permission => Err(error),
             // What is no entry claims nothing; it is replaced.
             _ => Ok(None),
         })
@@ -181,7 +193,8 @@ impl Remote for DirectoryRemote {
     fn get_signatures(&self, key: &ActionKey, signers: &[PublicKey]) -> Result<Vec<Signature>> {
         let mut signatures = Vec::new();
         for signer in signers {
-            if let Reply::Found(bytes) = read(&self.layout.signature(key, signer), SIGNATURE_BYTES as u64)?
+            if let Reply::Found(bytes) =
+                self.read(&self.layout.signature(key, signer), SIGNATURE_BYTES as u64)?
                 && let Ok(bytes) = bytes.try_into()
             {
                 signatures.push(Signature::new(*signer, bytes));
@@ -214,30 +227,43 @@ impl Remote for DirectoryRemote {
     }
 }
 
-/// Which files are there: by listing the parts that much is asked of, by looking for each elsewhere.
+/// Which files are there: by listing the parts that much is asked of, by looking for each elsewhere. Of a part that cannot
+/// be looked into `unusable` is told; when that is no failure, none are there.
 fn has<N: ToString>(
     names: &[N],
     id: impl Fn(&N) -> &[u8; 32],
     directory_of: &dyn Fn(u8) -> std::path::PathBuf,
     path_of: &dyn Fn(&N) -> std::path::PathBuf,
+    unusable: &dyn Fn(Error) -> Result<()>,
 ) -> Result<Vec<bool>> {
     let mut parts: BTreeMap<u8, Vec<usize>> = BTreeMap::new();
     for (i, name) in names.iter().enumerate() {
         parts.entry(id(name)[0]).or_default().push(i);
     }
     let mut there = vec![false; names.len()];
-    for (part, asked) in parts {
+    let mut look = |part: u8, asked: &[usize]| {
         if asked.len() >= LIST_FROM {
             let listed: HashSet<String> = layout::list(&directory_of(part))?.into_iter().collect();
             asked.iter().for_each(|&i| there[i] = listed.contains(&names[i].to_string()));
         } else {
-            for i in asked {
+            for &i in asked {
                 let path = path_of(&names[i]);
-                there[i] = fs::exists(&path).map_err(|e| failed("look for the file", &path, &e))?;
+                there[i] = is_there(&path).map_err(|e| failed("look for the file", &path, &e))?;
             }
         }
-    }
+        Ok(())
+    };
+    parts.into_iter().try_for_each(|(part, asked)| look(part, &asked).or_else(unusable))?;
     Ok(there)
+}
+
+/// Whether something has this name, as a listing would say: whoever reads it learns whether it is of use.
+fn is_there(path: &Path) -> io::Result<bool> {
+    match fs::symlink_metadata(path) {
+        Ok(_) => Ok(true),
+        Err(e) if e.kind() == io::ErrorKind::NotFound => Ok(false),
+        Err(e) => Err(e),
+    }
 }
 
 /// Reads a file of at most so many bytes.
