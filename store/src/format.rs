@@ -17,6 +17,16 @@ const FILE: &str = "FORMAT";
 /// Where the file is written before it gets its name.
 const TEMPORARY: &str = "FORMAT.new";
 
+/// Refuses what is there and no directory.
+pub(crate) fn expect_directory(directory: &Path) -> Result<()> {
+    if fs::metadata(directory).is_ok_and(|found| !found.is_dir()) {
+        return Err(Error::new(ErrorKind::NotAStore, "this is a file, expected the directory of a store")
+            .at(directory)
+            .hint("name a store, an empty directory, or one that does not exist yet"));
+    }
+    Ok(())
+}
+
 /// The version that the file says, if it is there.
 ///
 /// # Errors

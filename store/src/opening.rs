@@ -54,11 +54,9 @@ impl Store {
                 return Self::open_unwritable(directory, options);
             }
         }
-        if !directory.is_dir() {
-            let create = |e| Error::io("create the directory", directory, &e);
-            std::fs::create_dir_all(directory).map_err(create)?;
-            sharing::as_its_directory(directory);
-        }
+        format::expect_directory(directory)?;
+        sharing::create_dir_all(directory, 0)
+            .map_err(|e| Error::io("create the directory", directory, &e))?;
         let found = format::check(directory)?;
         if found.is_none() {
             format::check_vacant(directory, OURS)?;
@@ -105,6 +103,7 @@ fn may_write(directory: &Path) -> bool {
 }
 
 fn check_readable(directory: &Path) -> Result<()> {
+    format::expect_directory(directory)?;
     let refused = match format::check(directory)? {
         Some(format::VERSION) => return Ok(()),
         Some(older) => Error::new(

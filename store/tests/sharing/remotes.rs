@@ -148,6 +148,12 @@ fn a_directory_that_is_something_else_is_refused_by_name() {
     for error in [DirectoryRemote::open(&store).unwrap_err(), DirectoryRemote::create(&store).unwrap_err()] {
         assert!(error.to_string().contains("this is a store and not a remote"), "{error}");
     }
+    let letter = place.path().join("letter");
+    std::fs::write(&letter, "to a friend").unwrap();
+    for error in [DirectoryRemote::open(&letter).unwrap_err(), DirectoryRemote::create(&letter).unwrap_err()]
+    {
+        assert!(error.to_string().ends_with("this is a file, expected the directory of a remote"), "{error}");
+    }
     let home = place.path().join("home");
     std::fs::create_dir(&home).unwrap();
     std::fs::write(home.join("letter.txt"), "").unwrap();

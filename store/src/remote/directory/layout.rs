@@ -4,6 +4,7 @@
 use super::failed;
 use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, ErrorKind, Result};
+use crate::sharing;
 use crate::trust::PublicKey;
 use std::fmt::Display;
 use std::fs;
@@ -62,10 +63,16 @@ impl Layout {
 
     /// Checks that the directory is a remote of this version.
     pub(super) fn check_format(&self) -> Result<()> {
+        self.expect_directory()?;
         let path = self.0.join(FORMAT);
         let first = match open(&path).and_then(first_line) {
             Ok(first) => first,
             Err(e) if e.kind() == io::ErrorKind::NotFound => {
+                if fs::read_dir(&self.0).is_ok_and(|mut entries| entries.next().is_none()) {
+                    return Err(Error::new(ErrorKind::Remote, "this is an empty directory and not a remote")
+                        .at(&self.0)
+                        .hint("check that what it is on is mounted; a push makes it a remote"));
+                }
                 return Err(Error::new(
                     ErrorKind::Remote,
                     format!("this is not a remote: it has no file {FORMAT}"),
@@ -97,9 +104,20 @@ impl Layout {
         }
     }
 
+    /// Refuses what is there and no directory.
+    fn expect_directory(&self) -> Result<()> {
+        if fs::metadata(&self.0).is_ok_and(|found| !found.is_dir()) {
+            return Err(Error::new(ErrorKind::Remote, "this is a file, expected the directory of a remote")
+                .at(&self.0)
+                .hint("name a remote, an empty directory, or one that does not exist yet"));
+        }
+        Ok(())
+    }
+
     /// Makes the directory a remote unless it is one. Refuses to do so among somebody else's files.
     pub(super) fn make(&self) -> Result<()> {
-        fs::create_dir_all(&self.0).map_err(|e| failed("create the directory", &self.0, &e))?;
+        self.expect_directory()?;
+        sharing::create_dir_all(&self.0, 0).map_err(|e| failed("create the directory", &self.0, &e))?;
         let path = self.0.join(FORMAT);
         if fs::exists(&path).map_err(|e| failed("look for the file", &path, &e))? {
             return self.check_format();
@@ -121,19 +139,51 @@ impl Layout {
         let written = tempfile::NamedTempFile::new_in(&self.0).and_then(|mut file| {
             writeln!(file, "remote {VERSION}\nmade by artifact-store {}", env!("CARGO_PKG_VERSION"))?;
             file.as_file().sync_all()?;
-            #[cfg(unix)]
-            readable_by_all(file.as_file())?;
+            readable(file.as_file())?;
             file.persist(&path).map_err(|e| e.error)
         });
         written.map(drop).map_err(|e| failed("write the file", &path, &e))
     }
 }
 
-/// A temporary file is private; what a remote has is for everybody who may enter its directory.
+/// What may be done with a file of a remote, whatever the umask: what a remote has is for everybody who may enter its
+/// directory, and for nobody to change.
 #[cfg(unix)]
-fn readable_by_all(file: &fs::File) -> io::Result<()> {
+const FILE: u32 = 0o444;
+
+/// What whoever may read a remote may do with the directories in it.
+const READING: u32 = 0o555;
+
+/// Makes a directory inside a remote, and those above it.
+pub(super) fn create_dir_all(directory: &Path) -> io::Result<()> {
+    sharing::create_dir_all(directory, READING)
+}
+
+/// Begins a file of a remote.
+pub(super) fn create(path: &Path) -> io::Result<fs::File> {
+    let mut options = fs::OpenOptions::new();
+    options.write(true).create_new(true);
+    // From the beginning nobody can change what it will be.
+    #[cfg(unix)]
+    std::os::unix::fs::OpenOptionsExt::mode(&mut options, FILE);
+    let file = options.open(path)?;
+    readable(&file)?;
+    Ok(file)
+}
+
+#[cfg(unix)]
+fn readable(file: &fs::File) -> io::Result<()> {
     use std::os::unix::fs::PermissionsExt;
-    file.set_permissions(fs::Permissions::from_mode(0o444))
+    match file.metadata()?.permissions().mode() & 0o777 {
+        FILE => Ok(()),
+        _ => file.set_permissions(fs::Permissions::from_mode(FILE)),
+    }
+}
+
+/// Elsewhere permissions are inherited.
+#[cfg(not(unix))]
+fn readable(_file: &fs::File) -> io::Result<()> {
+    Ok(())
 }
 
 /// Opens a file to read it, without waiting for anybody; `None` when it is something else, as a pipe.

@@ -5,11 +5,11 @@
 //! one removes.
 
 use super::failed;
-use super::layout::Layout;
+use super::layout::{self, Layout};
 use crate::error::{Error, ErrorKind, Result};
 use crate::remote::PutAction;
 use std::collections::BTreeSet;
-use std::fs::{self, File, OpenOptions};
+use std::fs::{self, File};
 use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::sync::atomic::{AtomicU64, Ordering};
@@ -55,7 +55,7 @@ impl Writer {
         })?;
         let all = self.layout.temporary();
         let own = all.join(format!("{:032x}", u128::from_be_bytes(name)));
-        fs::create_dir_all(&own).map_err(|e| failed("create the directory", &own, &e))?;
+        layout::create_dir_all(&own).map_err(|e| failed("create the directory", &own, &e))?;
         remove_stale(&all, &own);
         // Two threads may come here at once; the directory of the second stays empty and is removed as stale.
         Ok(self.temporary.get_or_init(|| own))
@@ -152,12 +152,7 @@ impl Batch<'_> {
     /// Writes the bytes of a file.
     pub(super) fn write(&mut self, bytes: &[u8], path: PathBuf) -> Result<()> {
         let temporary = self.directory.join(self.writer.next.fetch_add(1, Ordering::Relaxed).to_string());
-        let mut options = OpenOptions::new();
-        options.write(true).create_new(true);
-        // From the beginning nobody can change what it will be.
-        #[cfg(unix)]
-        std::os::unix::fs::OpenOptionsExt::mode(&mut options, 0o444);
-        let written = options.open(&temporary).and_then(|mut file| {
+        let written = layout::create(&temporary).and_then(|mut file| {
             file.write_all(bytes)?;
             if self.sync_each { file.sync_data() } else { Ok(()) }
         });
@@ -242,7 +237,7 @@ fn name_new(temporary: &Path, path: &Path) -> io::Result<bool> {
 fn in_directory<T>(path: &Path, run: impl Fn() -> io::Result<T>) -> Result<T> {
     let again = |e: io::Error| match (e.kind(), path.parent()) {
         (io::ErrorKind::NotFound, Some(directory)) => {
-            fs::create_dir_all(directory)?;
+            layout::create_dir_all(directory)?;
             run()
         }
         _ => Err(e),
