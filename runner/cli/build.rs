@@ -17,7 +17,7 @@ use crate::steps::RanksFinished;
 use super::cache::{CacheArgs, Workplace};
 use super::interrupt::stop_on_signal;
 use super::plugin::PluginDirs;
-use super::sharing::{SharingArgs, tell_upstream, upstream_json};
+use super::sharing::{SharingArgs, tell_upstream};
 use super::ui::{Ui, counted};
 use super::{Global, cross_check, table};
 
@@ -86,7 +86,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     let plugins = args.plugins.path()?;
     let workplace = Workplace::open(ui, global, args.cache.mode()?, args.dry_run)?;
     let store = &workplace.store;
-    let sharing = args.sharing.open(global, &workplace, args.dry_run)?;
+    let sharing = args.sharing.open(ui, global, &workplace, args.dry_run)?;
     let cancel =
         stop_on_signal(*ui, "stopping: what is finished is kept; press Ctrl-C again to leave at once")?;
     let watcher = this_program()?;
@@ -128,8 +128,8 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
     };
     if ui.json() {
         let mut summary = summary(&outcome);
-        if sharing.asks_others() {
-            summary["upstream"] = upstream_json(&outcome.upstream);
+        if let Some(upstream) = sharing.upstream_json(&outcome.upstream) {
+            summary["upstream"] = upstream;
         }
         if let Some(compared) = &compared {
             summary["cross_check"] = cross_check::json(compared);

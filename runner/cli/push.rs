@@ -7,11 +7,14 @@ use artifact_store::remote::{DryRun, MemoryRemote, PushOptions, Remote, Selectio
 use artifact_store::{Digest, Store};
 use clap::Args;
 
-use crate::error::Result;
+use crate::error::{Error, ErrorKind, Result};
+use crate::exec::KnownRecipe;
 
 use super::interrupt::leave_on_signal;
 use super::selected::selected;
-use super::transfer::{Bar, GOES_ON, Transfer, create_remote, failed, open_remote, require_place};
+use super::transfer::{
+    Bar, GOES_ON, Transfer, create_remote, failed, is_missing, open_remote, require_place,
+};
 use super::ui::Ui;
 use super::{Global, locate};
 
@@ -52,6 +55,9 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PushArgs) -> Result<()> {
     let dest = PathBuf::from(dest);
     require_place(&dest)?;
     let store = locate::open_existing(ui, global)?;
+    if what.is_empty() && is_missing(&dest) {
+        refuse_subject(&store, &args.what[0])?;
+    }
     // Nothing is to go between the choice and the push.
     let _session = store.session()?;
     let selection = selected(&store, what)?;
@@ -69,12 +75,25 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &PushArgs) -> Result<()> {
     transfer.verdict()
 }
 
+/// Refuses to make a remote of a name that is rather what to push.
+fn refuse_subject(store: &Store, name: &str) -> Result<()> {
+    let is_file = Path::new(name).extension().is_some_and(|extension| extension == "json");
+    if !is_file && KnownRecipe::find(store, name)?.is_none() {
+        return Ok(());
+    }
+    let looks_like = if is_file { "looks like the file of a recipe" } else { "is a recipe of this store" };
+    let message = format!("`{name}` {looks_like}, and there is no remote of that name");
+    Err(Error::new(ErrorKind::Usage, message).hint(format!(
+        "say where to push it: `astra-store push {name} DEST`; if it is to be a remote, make the directory first"
+    )))
+}
+
 /// The remote; where nothing is to be written, one that is only asked.
 fn destination(dest: &Path, dry_run: bool) -> Result<Box<dyn Remote>> {
-    Ok(match (dry_run, dest.exists()) {
+    Ok(match (dry_run, is_missing(dest)) {
         (false, _) => Box::new(create_remote(dest)?),
-        (true, true) => Box::new(DryRun::new(open_remote(dest)?)),
-        (true, false) => Box::new(DryRun::new(MemoryRemote::new())),
+        (true, false) => Box::new(DryRun::new(open_remote(dest)?)),
+        (true, true) => Box::new(DryRun::new(MemoryRemote::new())),
     })
 }
 

@@ -17,7 +17,7 @@ use super::Global;
 use super::cache::Workplace;
 use super::push::push_to;
 use super::transfer::{
-    Transfer, create_remote, disagreement_json, open_remote, refusal_json, tell_trouble, trust,
+    Transfer, create_remote, disagreement_json, find_remote, open_remote, refusal_json, tell_trouble, trust,
 };
 use super::ui::{Ui, counted};
 
@@ -26,7 +26,8 @@ use super::ui::{Ui, counted};
 #[command(next_help_heading = "Sharing")]
 pub(super) struct SharingArgs {
     /// Ask the remote in this directory before a step is executed; may be given several times. What is there is
-    /// checked and kept in this store; nothing is written there. With --dry-run it is only asked, and nothing kept.
+    /// checked and kept in this store; nothing is written there. One that is away is not asked, which is said. With
+    /// --dry-run it is only asked, and nothing kept.
     #[arg(long, value_name = "DIR")]
     upstream: Vec<PathBuf>,
     /// Use no record from upstream that no key of `astra-store trust` has signed.
@@ -44,13 +45,21 @@ pub(super) struct SharingArgs {
 pub(super) struct Sharing {
     upstream: Option<Upstream>,
     asks_others: bool,
+    /// Why remotes are not asked that are away.
+    away: Vec<Error>,
     key: Option<SecretKey>,
     push: Option<(PathBuf, DirectoryRemote)>,
 }
 
 impl SharingArgs {
-    /// Opens everything that the options name.
-    pub(super) fn open(&self, global: &Global, workplace: &Workplace, dry_run: bool) -> Result<Sharing> {
+    /// Opens everything that the options name, and says what is away.
+    pub(super) fn open(
+        &self,
+        ui: &Ui,
+        global: &Global,
+        workplace: &Workplace,
+        dry_run: bool,
+    ) -> Result<Sharing> {
         let store = &workplace.store;
         if global.read_only && !dry_run && (!self.upstream.is_empty() || self.sign.is_some()) {
             return Err(Error::new(
@@ -67,19 +76,31 @@ impl SharingArgs {
                 .key("--require-signed")
                 .hint("build with --cache CACHE_READWRITE"));
         }
-        let mut remotes: Vec<Arc<dyn Remote>> = workplace.cached.iter().cloned().collect();
-        for place in &self.upstream {
-            remotes.push(Arc::new(open_remote(place)?));
-        }
+        let found = self.upstream.iter().map(|place| find_remote(place)).collect::<Result<Vec<_>>>()?;
         let options =
             PullOptions { trust: trust(store, self.require_signed)?, dry_run, ..PullOptions::default() };
         let key = self.sign.as_deref().map(SecretKey::read).transpose();
+        let key = key.map_err(|e| Error::outside_store(&e))?;
         let push = self.push.clone().map(|place| create_remote(&place).map(|remote| (place, remote)));
+        let push = push.transpose()?;
+        let mut remotes: Vec<Arc<dyn Remote>> = workplace.cached.iter().cloned().collect();
+        let mut away = Vec::new();
+        for (place, found) in self.upstream.iter().zip(found) {
+            // Where this build pushes to there is a remote by now.
+            match found.or_else(|e| open_remote(place).map_err(|_| e)) {
+                Ok(remote) => remotes.push(Arc::new(remote)),
+                Err(e) => {
+                    ui.warn(format!("upstream {e}; it is not asked"));
+                    away.push(e);
+                }
+            }
+        }
         Ok(Sharing {
             asks_others: !self.upstream.is_empty(),
             upstream: (!remotes.is_empty()).then(|| Upstream::new(remotes, options)),
-            key: key.map_err(|e| Error::outside_store(&e))?,
-            push: push.transpose()?,
+            away,
+            key,
+            push,
         })
     }
 }
@@ -92,6 +113,20 @@ impl Sharing {
     /// Whether others are asked, not only what is stored here.
     pub(super) fn asks_others(&self) -> bool {
         self.asks_others
+    }
+
+    /// What came from upstream, for the summary of `--json`; nothing where nobody else is asked.
+    pub(super) fn upstream_json(&self, report: &UpstreamReport) -> Option<Value> {
+        self.asks_others.then(|| {
+            json!({
+                "actions": report.actions,
+                "blobs": report.blobs,
+                "bytes": report.bytes,
+                "left_out": report.left_out.iter().map(refusal_json).collect::<Vec<_>>(),
+                "disagreements": report.disagreements.iter().map(disagreement_json).collect::<Vec<_>>(),
+                "failed": self.away.iter().chain(&report.failed).map(ToString::to_string).collect::<Vec<_>>(),
+            })
+        })
     }
 
     /// Signs and pushes what a build has come to, as far as that is asked for.
@@ -150,16 +185,4 @@ pub(super) fn tell_upstream(ui: &Ui, report: &UpstreamReport, asks_others: bool,
         let came = if dry_run { "would come" } else { "came" };
         ui.say(format!("{actions} and {blobs} ({}) {came} from upstream", format_bytes(report.bytes)));
     }
-}
-
-/// What came from upstream, for the summary of `--json`.
-pub(super) fn upstream_json(report: &UpstreamReport) -> Value {
-    json!({
-        "actions": report.actions,
-        "blobs": report.blobs,
-        "bytes": report.bytes,
-        "left_out": report.left_out.iter().map(refusal_json).collect::<Vec<_>>(),
-        "disagreements": report.disagreements.iter().map(disagreement_json).collect::<Vec<_>>(),
-        "failed": report.failed.iter().map(ToString::to_string).collect::<Vec<_>>(),
-    })
 }

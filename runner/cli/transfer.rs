@@ -1,5 +1,6 @@
 //! What the commands that move things between stores have in common: the other side, progress, what is said in the end.
 
+use std::io;
 use std::path::Path;
 use std::time::Duration;
 
@@ -26,12 +27,30 @@ pub(super) const GOES_ON: &str = "what has arrived stays; the same command again
 /// The remote in a directory that exists.
 pub(super) fn open_remote(place: &Path) -> Result<DirectoryRemote> {
     refuse_address(place)?;
-    if !place.exists() {
+    if is_missing(place) {
         return Err(Error::input("there is no such directory")
             .in_file(place.display())
             .hint("`astra-store push` makes a remote; check the path, and that what it is on is mounted"));
     }
     DirectoryRemote::open(place).map_err(|e| Error::outside_store(&e))
+}
+
+/// The remote in a directory, or, when that is away, why it cannot be asked: there is no such directory, it is the empty one
+/// that something is mounted to, or the system cannot reach it. What is there and no remote is an error.
+pub(super) fn find_remote(place: &Path) -> Result<Result<DirectoryRemote>> {
+    let is_away = || match std::fs::read_dir(place) {
+        Ok(mut entries) => entries.next().is_none(),
+        Err(e) => !matches!(e.kind(), io::ErrorKind::NotADirectory | io::ErrorKind::PermissionDenied),
+    };
+    match open_remote(place) {
+        Err(e) if e.kind() == ErrorKind::Usage || !is_away() => Err(e),
+        found => Ok(found),
+    }
+}
+
+/// Whether there is nothing; not when that may not be looked at, of which whoever opens it says why.
+pub(super) fn is_missing(place: &Path) -> bool {
+    matches!(place.try_exists(), Ok(false))
 }
 
 /// The remote in a directory, which is made if the one above it is there.
@@ -44,7 +63,7 @@ pub(super) fn create_remote(place: &Path) -> Result<DirectoryRemote> {
 pub(super) fn require_place(place: &Path) -> Result<()> {
     refuse_address(place)?;
     let above = place.parent().filter(|above| !above.as_os_str().is_empty()).unwrap_or(Path::new("."));
-    if !place.exists() && !above.is_dir() {
+    if is_missing(place) && !above.is_dir() {
         return Err(Error::input("there is no such directory, and none above it to make it in")
             .in_file(place.display())
             .hint("check the path, and that what it is on is mounted; or make the directory first"));
@@ -56,7 +75,7 @@ pub(super) fn require_place(place: &Path) -> Result<()> {
 fn refuse_address(place: &Path) -> Result<()> {
     let text = place.to_string_lossy();
     let host = text.split_once(':').is_some_and(|(host, _)| host.len() > 1 && !host.contains('/'));
-    if host && !place.exists() {
+    if host && is_missing(place) {
         return Err(Error::new(ErrorKind::Usage, format!("`{text}` is an address; a remote is a directory"))
             .hint("mount it, or copy the directory of a remote with rsync; docs/sharing.md says how"));
     }
@@ -79,7 +98,9 @@ pub(super) fn failed(e: artifact_store::Error, store: &Store, other: &str) -> Er
     use artifact_store::ErrorKind as Of;
     let in_store = e.path().is_some_and(|path| path.starts_with(store.directory()));
     let by_kind = matches!(e.kind(), Of::Busy | Of::ReadOnly | Of::Corrupt);
-    if in_store || by_kind { e.into() } else { Error::outside_store(&e).in_file(other) }
+    // Also where it is the store itself, an argument is not the store's fault.
+    let is_argument = matches!(e.kind(), Of::Invalid | Of::Remote);
+    if (in_store && !is_argument) || by_kind { e.into() } else { Error::outside_store(&e).in_file(other) }
 }
 
 /// A line on a terminal that says how far a transfer has come.

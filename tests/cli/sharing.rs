@@ -236,6 +236,29 @@ fn an_upstream_that_cannot_be_used_is_said_once_and_the_build_goes_on() {
 }
 
 #[test]
+fn an_upstream_that_is_away_is_said_once_and_the_build_goes_on() {
+    let sandbox = Sandbox::new();
+    let [a, b] = ["a", "b"].map(|name| Machine::new(&sandbox, name, SWEEP_OF_20));
+    std::fs::create_dir(sandbox.path("mount")).unwrap();
+    let built = b.run("build recipe.json --json --upstream ../mount --upstream ../no/such/remote").succeeds();
+    let said = ["warning: upstream ../mount: this is an empty directory", "no/such/remote: there is no such"];
+    let built = built.says(&said);
+    assert_eq!(built.stderr.matches("warning: ").count(), 2, "{}", built.stderr);
+    assert_eq!(built.build().steps.executed, STEPS_OF_SWEEP_OF_20);
+    let summary: Value = serde_json::from_str(built.text().lines().last().unwrap()).unwrap();
+    let failed = summary["upstream"]["failed"].as_array().unwrap();
+    assert!(failed.len() == 2 && failed[0].as_str().unwrap().starts_with("../mount: "), "{failed:?}");
+    b.run("build recipe.json -n --upstream ../mount").succeeds().says(&["../mount: this is an empty"]);
+    assert!(sandbox.files("mount").is_empty() && !sandbox.path("no").exists());
+
+    // The first of those who push to it finds nothing there, and makes it.
+    let made = a.run("build recipe.json --upstream ../new --push ../new").succeeds();
+    assert!(!made.stderr.contains("warning: "), "{}", made.stderr);
+    let c = Machine::new(&sandbox, "c", SWEEP_OF_20);
+    assert_eq!(c.build("--upstream ../new").steps.executed, 0);
+}
+
+#[test]
 fn a_flipped_byte_in_a_bundle_is_found_and_nothing_of_it_used() {
     let sandbox = Sandbox::new();
     let [a, b] = pushed(&sandbox);
@@ -287,6 +310,7 @@ fn two_stores_become_one() {
     let again = b.run("import ../a/.astra-store").succeeds();
     assert!(again.text().starts_with("nothing imported from"), "{}", again.text());
     b.run("import .astra-store").exits(3).says(&["this is the store itself"]);
+    b.run("import ../a/.astra-store --store ../a/.astra-store").exits(3).says(&["this is the store itself"]);
 }
 
 #[test]
@@ -487,14 +511,22 @@ fn mistakes_are_told_before_anything_is_done() {
         ("push no/such/place", 3, "no/such/place: there is no such directory"),
         ("push sweep-of-2 ../remote", 2, "hint: did you mean `sweep-of-20`?"),
         ("push ../files", 3, "this is not a remote"),
-        ("push ../letter", 3, "letter: "),
+        ("push ../letter", 3, "letter: this is a file, expected the directory of a remote"),
+        ("push nofile.json", 2, "hint: say where to push it: `astra-store push nofile.json DEST`"),
+        ("push recipe.json -n", 3, "recipe.json: this is a file, expected the directory of a remote"),
+        ("push sweep-of-20", 2, "`sweep-of-20` is a recipe of this store"),
+        ("push sweep-of-20 -n", 2, "`sweep-of-20` is a recipe of this store"),
         ("push .astra-store", 3, "this is a store and not a remote"),
         ("push lab:/srv/results", 2, "hint: mount it, or copy"),
         ("push https://lab/results", 2, "is an address"),
         ("pull ../remotes", 3, "remotes: there is no such directory"),
         ("pull ../files", 3, "this is not a remote"),
         ("pull sweep-of-20 ../remote", 2, "a remote knows no names of recipes"),
-        ("build recipe.json --upstream ../remotes", 3, "remotes: there is no such directory"),
+        ("pull recipe.json", 3, "recipe.json: this is a file, expected the directory of a remote"),
+        ("build recipe.json --upstream ../letter", 3, "letter: this is a file, expected the directory"),
+        ("build recipe.json --upstream ../files", 3, "this is not a remote"),
+        ("build recipe.json --upstream .astra-store", 3, "this is a store and not a remote"),
+        ("build recipe.json --upstream lab:/srv/results", 2, "is an address"),
         ("build recipe.json --push no/such/place", 3, "no/such/place: "),
         ("build recipe.json --sign ../letter", 3, "this is not a secret key"),
         ("build recipe.json --require-signed", 2, "--upstream"),
@@ -509,6 +541,7 @@ fn mistakes_are_told_before_anything_is_done() {
         a.run(arguments).exits(code).says(&[said]);
     }
     assert!(!sandbox.path("a/no").exists() && !sandbox.path("x.bundle").exists());
+    assert!(!sandbox.path("a/nofile.json").exists() && !sandbox.path("a/sweep-of-20").exists());
     assert!(!sandbox.path("a/lab:").exists() && !sandbox.path("a/https:").exists());
     sandbox.write("b/recipe.json", with(SWEEP_OF_20, "\"200 GB\"", "\"300 GB\""));
     b.run("pull recipe.json ../remote").exits(3).says(&["no build of `recipe.json`", "--upstream ../remote"]);

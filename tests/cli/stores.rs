@@ -299,6 +299,75 @@ fn users_of_one_group_share_a_store_in_a_directory_for_it() {
 }
 
 #[test]
+fn users_of_one_group_push_to_one_remote_and_a_file_that_one_of_them_may_not_read_is_named() {
+    let sandbox = Sandbox::new();
+    sandbox.write("hardware.yaml", RING_OF_4);
+    sandbox.write("recipe.json", ONE_ALL_REDUCE);
+    sandbox.write("other.json", with(ONE_ALL_REDUCE, "1 MiB", "2 MiB"));
+    set_mode(&sandbox.path(""), 0o755);
+    for (directory, mode) in [("shared", 0o2775), ("of-the-second", 0o777)] {
+        std::fs::create_dir(sandbox.path(directory)).unwrap();
+        if std::os::unix::fs::chown(sandbox.path(directory), None, Some(65_534)).is_err() {
+            return skipped("no directory can be given to another group");
+        }
+        set_mode(&sandbox.path(directory), mode);
+    }
+    let first = |arguments: &str| finish(&mut careful(&sandbox.command(arguments)));
+    let second = |arguments: &str| {
+        as_somebody_else(&sandbox, &format!("{arguments} --store of-the-second/store"))
+            .map(|command| finish(&mut careful(&command)))
+    };
+    first("build recipe.json").succeeds();
+    finish(careful(&sandbox.command("push remote")).current_dir(sandbox.path("shared"))).succeeds();
+    let Some(finished) = second("build other.json --push shared/remote") else { return };
+    finished.succeeds();
+    first("build other.json --upstream shared/remote --push shared/remote").succeeds();
+    second("pull shared/remote").unwrap().succeeds();
+    for path in walk_with_directories(&sandbox.path("shared/remote")) {
+        let mode = std::fs::metadata(&path).unwrap().permissions().mode();
+        let wanted = if path.is_dir() { 0o2770 } else { 0o444 };
+        assert_eq!(mode & wanted, wanted, "{}: {mode:o}", path.display());
+    }
+    // What is for nobody else stays so.
+    first("push own").succeeds();
+    let mode = std::fs::metadata(sandbox.path("own")).unwrap().permissions().mode();
+    assert_eq!(mode & 0o077, 0, "{mode:o}");
+
+    let blobs = walk_with_directories(&sandbox.path("shared/remote/blobs"));
+    let blob = blobs.iter().find(|path| path.is_file()).unwrap();
+    set_mode(blob, 0o000);
+    // To a user who may read everything it is a blob like the others.
+    let name = blob.file_name().unwrap().to_str().unwrap();
+    let pulled = as_somebody_else(&sandbox, "pull shared/remote --store of-the-second/new --json");
+    let pulled = finish(&mut pulled.unwrap()).exits(1).says(&[name, "ermission denied"]).value();
+    assert!(pulled["actions"].as_u64() > Some(0), "{pulled}");
+}
+
+#[test]
+fn a_place_that_may_not_be_entered_is_not_called_missing() {
+    let sandbox = built();
+    set_mode(&sandbox.path(""), 0o777);
+    std::fs::create_dir_all(sandbox.path("closed/remote")).unwrap();
+    set_mode(&sandbox.path("closed"), 0o000);
+    for arguments in ["pull closed/remote", "build recipe.json --store own --upstream closed/remote"] {
+        let Some(mut command) = as_somebody_else(&sandbox, arguments) else { break };
+        finish(&mut command).exits(6).says(&["closed/remote", "ermission denied"]);
+    }
+    set_mode(&sandbox.path("closed"), 0o755);
+}
+
+#[test]
+fn a_file_where_a_store_is_expected_is_told() {
+    let sandbox = built();
+    for arguments in ["ls", "build recipe.json", "ls --read-only", "gc"] {
+        sandbox
+            .run(&format!("{arguments} --store recipe.json"))
+            .exits(4)
+            .says(&["recipe.json: this is a file, expected the directory of a store"]);
+    }
+}
+
+#[test]
 fn a_store_that_may_not_be_looked_into_is_told() {
     let sandbox = built();
     set_mode(&sandbox.path(""), 0o755);
