@@ -12,6 +12,9 @@ use std::str::FromStr;
 /// What the file of a secret key begins with.
 const FIRST_LINE: &str = "artifact-store secret key 1";
 
+/// What to do without the file of a key.
+const NAME_ONE: &str = "name a file that was made when a key was generated";
+
 /// A longer file is not that of a key.
 const MOST_FILE_BYTES: u64 = 1024;
 
@@ -117,10 +120,17 @@ impl SecretKey {
     /// # Errors
     /// The file cannot be read or is not that of a key.
     pub fn read(path: &Path) -> Result<Self> {
-        let mut text = String::new();
-        File::open(path)
-            .and_then(|file| file.take(MOST_FILE_BYTES).read_to_string(&mut text))
-            .map_err(|e| Error::new(ErrorKind::Io, format!("cannot read the key: {e}")).at(path))?;
+        let mut bytes = Vec::new();
+        let read = File::open(path).and_then(|file| file.take(MOST_FILE_BYTES).read_to_end(&mut bytes));
+        read.map_err(|e| match e.kind() {
+            std::io::ErrorKind::NotFound => Error::invalid("there is no such file").hint(NAME_ONE),
+            std::io::ErrorKind::IsADirectory => {
+                Error::invalid("this is a directory, expected the file of a secret key").hint(NAME_ONE)
+            }
+            _ => Error::new(ErrorKind::Io, format!("cannot read the key: {e}")),
+        })
+        .map_err(|e| e.at(path))?;
+        let text = String::from_utf8_lossy(&bytes);
         let mut lines = text.lines();
         let seed = match (lines.next(), lines.next().and_then(from_hex), lines.next()) {
             (Some(FIRST_LINE), Some(seed), None) => seed,
@@ -130,7 +140,7 @@ impl SecretKey {
                     "this is not a secret key: expected the line `{FIRST_LINE}` and a line of 64 hex digits"
                 ))
                 .at(path)
-                .hint("name a file that was made when a key was generated"));
+                .hint(NAME_ONE));
             }
         };
         Ok(Self(SigningKey::from_bytes(&seed)))
