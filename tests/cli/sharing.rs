@@ -259,6 +259,47 @@ fn an_upstream_that_is_away_is_said_once_and_the_build_goes_on() {
 }
 
 #[test]
+fn an_export_replaces_no_file_of_another_kind() {
+    let sandbox = Sandbox::new();
+    let [a, _] = pushed(&sandbox);
+    let recipe = sandbox.read("a/recipe.json");
+    for arguments in ["export recipe.json", "export recipe.json -n", "export --inventory recipe.json"] {
+        a.run(arguments).exits(2).says(&["recipe.json: there is a file already", "hint: the file to write"]);
+    }
+    assert_eq!(sandbox.read("a/recipe.json"), recipe);
+    sandbox.write("empty", "");
+    for file in ["../empty", "../empty", "/dev/null"] {
+        a.run(&format!("export {file}")).succeeds();
+    }
+}
+
+#[test]
+fn an_inventory_goes_where_a_bundle_would() {
+    let sandbox = Sandbox::new();
+    let [a, _] = pushed(&sandbox);
+    let planned = a.value("export --inventory ../a.list -n");
+    assert_eq!((&planned["actions"], &planned["dry_run"]), (&38.into(), &true.into()));
+    assert!(!sandbox.path("a.list").exists());
+    let written = a.value("export --inventory ../a.list");
+    assert_eq!((&written["with"], &written["blobs"]), (&"../a.list".into(), &planned["blobs"]));
+    let printed = a.run("export --inventory -").succeeds().says(&["38 records"]);
+    assert!(printed.stdout == sandbox.bytes("a.list") && !sandbox.path("a/-").exists());
+
+    // What is read to find out what it is, is not lost.
+    a.run("export ../a.bundle").succeeds();
+    for have in ["a.list", "a.bundle"] {
+        let pipe = std::fs::File::open(sandbox.path(have)).unwrap();
+        let mut cat = std::process::Command::new("cat");
+        let mut cat = cat.stdin(pipe).stdout(std::process::Stdio::piped()).spawn().unwrap();
+        let mut export = sandbox.command("export ../b.bundle --have - --json");
+        export.current_dir(sandbox.path("a")).env_remove("ASTRA_STORE").stdin(cat.stdout.take().unwrap());
+        let report = finish(&mut export).succeeds().value();
+        assert_eq!((&report["actions"], &report["actions_there"]), (&0.into(), &38.into()), "{have}");
+        cat.wait().unwrap();
+    }
+}
+
+#[test]
 fn a_flipped_byte_in_a_bundle_is_found_and_nothing_of_it_used() {
     let sandbox = Sandbox::new();
     let [a, b] = pushed(&sandbox);
@@ -289,6 +330,9 @@ fn a_bundle_leaves_out_what_the_other_side_has() {
     for have in ["first.bundle", "b.list"] {
         let report = a.value(&format!("export ../second.bundle --have ../{have}"));
         assert_eq!(report["actions"], 9, "{have}: {report}");
+        assert_eq!(report["actions_there"], 38, "{have}: {report}");
+        let of_one = a.value(&format!("export ../one.bundle sweep-of-20 --have ../{have}"));
+        assert!(of_one["actions_there"].as_u64() > Some(20), "{have}: {of_one}");
     }
     b.run("import ../second.bundle").succeeds();
     sandbox.write("b/recipe.json", sandbox.read("a/recipe.json"));

@@ -36,6 +36,8 @@ pub struct ExportReport {
     pub bytes: u64,
     /// Actions.
     pub actions: u64,
+    /// Actions that the other side has.
+    pub actions_there: u64,
     /// What is not whole in this store, and so was not exported.
     pub left_out: Vec<Refusal>,
 }
@@ -61,6 +63,7 @@ pub fn export(
         have_actions: options.have.map_or_else(HashSet::new, |have| have.actions().iter().copied().collect()),
         blobs: BTreeMap::new(),
         actions: BTreeSet::new(),
+        actions_there: 0,
         left_out: Vec::new(),
     };
     let selection = gather.run(selection)?;
@@ -76,7 +79,7 @@ fn write(
     options: &ExportOptions<'_>,
     meter: &mut Meter<'_>,
 ) -> Result<ExportReport> {
-    let Gather { store, blobs, actions, left_out, .. } = gather;
+    let Gather { store, blobs, actions, actions_there, left_out, .. } = gather;
     let header = Header {
         selection: selection.sorted(),
         blobs: blobs.len() as u64,
@@ -105,7 +108,8 @@ fn write(
     }
     sink.finish()?;
     meter.tell();
-    Ok(ExportReport { blobs: header.blobs, bytes: header.bytes, actions: header.actions, left_out })
+    let Header { blobs, bytes, actions, .. } = header;
+    Ok(ExportReport { blobs, bytes, actions, actions_there, left_out })
 }
 
 fn item(store: &Store, key: &ActionKey, options: &ExportOptions<'_>) -> Result<Item> {
@@ -129,6 +133,7 @@ struct Gather<'a> {
     have_actions: HashSet<ActionKey>,
     blobs: BTreeMap<Digest, u64>,
     actions: BTreeSet<ActionKey>,
+    actions_there: u64,
     left_out: Vec<Refusal>,
 }
 
@@ -152,7 +157,12 @@ impl Gather<'_> {
         let mut seen = HashSet::new();
         let mut lists = Vec::new();
         while let Some(key) = to_do.pop() {
-            if self.have_actions.contains(&key) || !seen.insert(key) {
+            if !seen.insert(key) {
+                continue;
+            }
+            if self.have_actions.contains(&key) {
+                self.actions_there += 1;
+                to_do.extend(self.listed_by(&key)?);
                 continue;
             }
             let Some(needs) = self.needs_of(&key)? else { continue };
@@ -187,6 +197,17 @@ impl Gather<'_> {
     /// Whether an action is in the bundle, or on the other side.
     fn comes(&self, key: &ActionKey) -> bool {
         self.actions.contains(key) || self.have_actions.contains(key)
+    }
+
+    /// What the lists of an action that the other side has name. That should be there, too.
+    fn listed_by(&self, key: &ActionKey) -> Result<Vec<ActionKey>> {
+        match self.store.record(key)? {
+            Some(record) if record.outputs.values().any(|output| output.kind == OutputKind::Closure) => {
+                let needs = needs(&record, &|digest| self.store.get(digest))?;
+                Ok(needs.map_or_else(|_| Vec::new(), |needs| needs.actions))
+            }
+            _ => Ok(Vec::new()),
+        }
     }
 
     fn needs_of(&mut self, key: &ActionKey) -> Result<Option<Needs>> {
