@@ -134,8 +134,10 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         if let Some(compared) = &compared {
             summary["cross_check"] = cross_check::json(compared);
         }
-        if let Ok(Some(pushed)) = &pushed {
-            summary["pushed"] = pushed.json();
+        match &pushed {
+            Ok(Some(pushed)) => summary["pushed"] = pushed.json(),
+            Ok(None) => {}
+            Err(e) => summary["pushed"] = json!({ "error": e.to_string() }),
         }
         ui.json_line(&summary)?;
     } else {
@@ -143,16 +145,28 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &BuildArgs) -> Result<()> {
         print_totals(ui, &outcome, args.dry_run);
         compared.as_ref().map_or(Ok(()), |compared| cross_check::print(ui, compared))?;
     }
-    verdict(ui, &outcome)?;
-    compared.as_ref().map_or(Ok(()), |compared| cross_check::verdict(compared))?;
-    if let Some(pushed) = pushed? {
-        pushed.tell_on_stderr(ui);
-        pushed.verdict()?;
-    }
-    if let (Some(files), Some(dir)) = (written.transpose()?, &args.out) {
-        ui.say(format!("{} in {}", counted(files, "file"), dir.display()));
-    }
-    Ok(())
+    let pushed = pushed.and_then(|pushed| match pushed {
+        Some(pushed) => {
+            pushed.tell_on_stderr(ui);
+            pushed.verdict()
+        }
+        None => Ok(()),
+    });
+    let written = written.transpose().map(|files| {
+        if let (Some(files), Some(dir)) = (files, &args.out) {
+            ui.say(format!("{} in {}", counted(files, "file"), dir.display()));
+        }
+    });
+    let compared = compared.as_ref().map_or(Ok(()), |compared| cross_check::verdict(compared));
+    first_error(ui, [verdict(ui, &outcome), compared, pushed, written])
+}
+
+/// The first error, which decides the exit code and is told last. The others are told here.
+fn first_error<const N: usize>(ui: &Ui, ended: [Result<()>; N]) -> Result<()> {
+    let mut errors = ended.into_iter().filter_map(Result::err);
+    let first = errors.next();
+    errors.for_each(|e| ui.error(&e));
+    first.map_or(Ok(()), Err)
 }
 
 /// A recipe with the salt of the command line, if there is one there.

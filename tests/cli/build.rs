@@ -3,7 +3,9 @@
 use std::path::Path;
 
 use crate::sandbox::{PROGRAM, Sandbox, finish};
-use crate::study::{ONE_ALL_REDUCE, RING_OF_4, STEPS_OF_SWEEP_OF_20, SWEEP_OF_20, sizes, with};
+use crate::study::{
+    ONE_ALL_REDUCE, ONE_BAD_POINT, RING_OF_4, STEPS_OF_SWEEP_OF_20, SWEEP_OF_20, sizes, with,
+};
 
 fn examples() -> &'static Path {
     Path::new(concat!(env!("CARGO_MANIFEST_DIR"), "/examples"))
@@ -127,16 +129,6 @@ fn a_dry_run_without_a_store_makes_none() {
     assert_eq!(planned.points_that("unknown-until-cutoff").len(), 20);
     assert!(!sandbox.path("store").exists());
 }
-
-/// Three ranks cannot be halved: the second point cannot be simulated, the others can.
-const ONE_BAD_POINT: &str = r#"{
-  "recipe": 1,
-  "name": "one-bad-point",
-  "hw": "hardware.yaml",
-  "workload": { "kind": "collective", "collective": "all_reduce", "ranks": 4, "size": "1 MiB" },
-  "policy": { "collectives": { "all_reduce": "halvingDoubling" } },
-  "sweep": { "zip": { "workload.ranks": [2, 3, 4, 8], "hw.parallelism.tp": [2, 3, 4, 8] } }
-}"#;
 
 #[test]
 fn keep_going_builds_what_can_be_built_and_still_fails() {

@@ -6,7 +6,7 @@ use artifact_store::{ActionKey, Blob, HexPrefix, NewAction, Options, Publication
 use serde_json::Value;
 
 use crate::sandbox::{Build, Finished, Sandbox, finish};
-use crate::study::{ONE_ALL_REDUCE, RING_OF_4, STEPS_OF_SWEEP_OF_20, SWEEP_OF_20, with};
+use crate::study::{ONE_ALL_REDUCE, ONE_BAD_POINT, RING_OF_4, STEPS_OF_SWEEP_OF_20, SWEEP_OF_20, with};
 
 /// A machine: a directory with a recipe, and a store of its own. Shares with others what lies beside it.
 struct Machine<'a> {
@@ -256,6 +256,27 @@ fn an_upstream_that_is_away_is_said_once_and_the_build_goes_on() {
     assert!(!made.stderr.contains("warning: "), "{}", made.stderr);
     let c = Machine::new(&sandbox, "c", SWEEP_OF_20);
     assert_eq!(c.build("--upstream ../new").steps.executed, 0);
+}
+
+#[test]
+fn what_is_pushed_and_written_is_told_also_when_a_point_fails() {
+    let sandbox = Sandbox::new();
+    let a = Machine::new(&sandbox, "a", ONE_BAD_POINT);
+    let said = ["pushed ", " to ../remote", " files in ../files", "halvingDoubling"];
+    a.run("build recipe.json -k --push ../remote --out ../files").exits(3).says(&said);
+
+    // Nor is a failure hidden by that of a point.
+    let parts = ["actions", "blobs", "tmp"].map(|part| sandbox.path("remote").join(part));
+    for part in parts {
+        std::fs::remove_dir_all(&part).ok();
+        std::fs::write(&part, "").unwrap();
+    }
+    sandbox.write("taken", "");
+    let finished = a.run("build recipe.json -k --json --push ../remote --out ../taken");
+    assert_eq!(finished.status.code(), Some(3), "{}", finished.stderr);
+    let finished = finished.says(&["error: ../remote", "error: ../taken", "halvingDoubling"]);
+    let summary: Value = serde_json::from_str(finished.text().lines().last().unwrap()).unwrap();
+    assert!(summary["pushed"]["error"].as_str().unwrap().contains("../remote"), "{summary}");
 }
 
 #[test]

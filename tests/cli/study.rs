@@ -50,6 +50,16 @@ pub(crate) const SWEEP_OF_20: &str = r#"{
 /// How many distinct steps [`SWEEP_OF_20`] has.
 pub(crate) const STEPS_OF_SWEEP_OF_20: u64 = 37;
 
+/// Three ranks cannot be halved: the second point cannot be simulated, the others can.
+pub(crate) const ONE_BAD_POINT: &str = r#"{
+  "recipe": 1,
+  "name": "one-bad-point",
+  "hw": "hardware.yaml",
+  "workload": { "kind": "collective", "collective": "all_reduce", "ranks": 4, "size": "1 MiB" },
+  "policy": { "collectives": { "all_reduce": "halvingDoubling" } },
+  "sweep": { "zip": { "workload.ranks": [2, 3, 4, 8], "hw.parallelism.tp": [2, 3, 4, 8] } }
+}"#;
+
 /// A recipe over many sizes, in KiB, on that ring: for each an `et` and a `run`, and one `hw`, one `policy` and one `configs`.
 pub(crate) fn sizes(name: &str, kib: std::ops::Range<u32>) -> String {
     let sizes: Vec<String> = kib.map(|size| format!("\"{size} KiB\"")).collect();
