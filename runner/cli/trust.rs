@@ -55,7 +55,7 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &TrustArgs) -> Result<()> {
             let mut list = TrustList::read(store.directory()).map_err(outside)?;
             list.add(key, name).map_err(outside)?;
             ui.say(format!("records that {key} has signed are believed"));
-            Ok(())
+            told(ui, &key)
         }
         TrustCommand::Rm { key } => {
             writable(global)?;
@@ -68,13 +68,18 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &TrustArgs) -> Result<()> {
             };
             let removed = list.remove(key).map_err(unknown)?;
             ui.say(format!("{removed} is believed no longer"));
-            Ok(())
+            told(ui, &removed)
         }
         TrustCommand::Ls => {
             let list = TrustList::read(&locate::existing_directory(global)?).map_err(outside)?;
             print(ui, list.entries())
         }
     }
+}
+
+/// The key that was added or removed, for scripts.
+fn told(ui: &Ui, key: &PublicKey) -> Result<()> {
+    if ui.json() { ui.json_line(&json!({ "key": key.to_string() })) } else { Ok(()) }
 }
 
 fn writable(global: &Global) -> Result<()> {
