@@ -132,7 +132,7 @@ pub fn build(
     // Of this machine, so no part of the report.
     let where_found: Vec<String> = context.sources.policy_notices().cloned().collect();
     let rooted_as = KnownRecipe::of(recipe);
-    let asker = upstream.map(|upstream| Asker::new(store, upstream));
+    let asker = upstream.map(|upstream| Asker::new(store, upstream, options.cancel));
     if let Some(asker) = &asker {
         asker.ask(&[derivation.key])?;
     }

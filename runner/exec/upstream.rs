@@ -5,6 +5,7 @@
 //! on the steps and on what the store says of remotes. What came is an ordinary hit afterwards.
 
 use std::collections::{HashMap, HashSet};
+use std::sync::atomic::AtomicBool;
 use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 
 use artifact_store::remote::{Disagreement, Refusal, Upstream};
@@ -40,6 +41,8 @@ pub struct UpstreamReport {
 pub(super) struct Asker<'a> {
     store: &'a Store,
     upstream: &'a Upstream,
+    /// Set to ask for nothing more.
+    cancel: &'a AtomicBool,
     state: Mutex<State>,
 }
 
@@ -52,8 +55,8 @@ struct State {
 }
 
 impl<'a> Asker<'a> {
-    pub(super) fn new(store: &'a Store, upstream: &'a Upstream) -> Self {
-        Self { store, upstream, state: Mutex::default() }
+    pub(super) fn new(store: &'a Store, upstream: &'a Upstream, cancel: &'a AtomicBool) -> Self {
+        Self { store, upstream, cancel, state: Mutex::default() }
     }
 
     pub(super) fn into_report(self) -> UpstreamReport {
@@ -84,7 +87,7 @@ impl<'a> Asker<'a> {
         if wanted.is_empty() {
             return Ok(());
         }
-        let fetched = self.upstream.fetch(self.store, &wanted)?;
+        let fetched = self.upstream.fetch(self.store, &wanted, self.cancel)?;
         let mut state = self.state();
         state.planned.extend(fetched.planned.into_iter().map(|(key, record)| (key, Arc::new(record))));
         let report = &mut state.report;

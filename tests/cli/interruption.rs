@@ -92,6 +92,25 @@ fn an_interrupted_build_says_so_and_keeps_what_is_finished() {
     }
 }
 
+#[test]
+fn a_build_that_is_interrupted_while_it_asks_upstream_ends_and_keeps_what_came() {
+    let sandbox = large_sweep();
+    sandbox.run("build recipe.json --push remote").succeeds();
+    // Not the build that is there, so that its steps are asked for one by one.
+    sandbox.write("recipe.json", sizes("large", 1..POINTS as u32 + 2));
+    for signal in ["INT", "TERM"] {
+        std::fs::remove_dir_all(sandbox.path("store")).unwrap();
+        let mut build = sandbox.start("recipe.json --upstream remote");
+        build.wait_for_event("started");
+        build.signal(signal);
+        let ended = build.finish().exits(130).says(&["interrupted", "finished steps are kept"]);
+        assert!(!ended.stderr.contains("warning: "), "{}", ended.stderr);
+        assert!(!ended.build().points_that("skipped").is_empty());
+    }
+    let continued = sandbox.build("--upstream remote");
+    assert_eq!((continued.steps.executed, continued.points.len()), (2, POINTS + 1));
+}
+
 /// More than pipes hold, and not to be compressed.
 const NOISE_BYTES: usize = 8 << 20;
 

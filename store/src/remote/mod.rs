@@ -22,6 +22,7 @@ mod progress;
 mod pull;
 mod push;
 mod selection;
+mod stoppable;
 mod upstream;
 
 pub use compare::Disagreement;

@@ -8,6 +8,7 @@ use crate::digest::{ActionKey, Digest};
 use crate::error::{Error, Result};
 use crate::record::ActionRecord;
 use crate::remote::pull::pull_planned;
+use crate::remote::stoppable::Stoppable;
 use crate::remote::{Disagreement, PullOptions, Refusal, Remote, Selection, Wanted, checked};
 use crate::store::Store;
 use std::collections::HashMap;
@@ -51,19 +52,23 @@ impl Upstream {
     }
 
     /// Asks for actions that the store does not have, all at once where possible: a question costs a round trip, however
-    /// many actions are in it. What a remote does not have is not an error but a miss. Hold a session of the store.
+    /// many actions are in it. What a remote does not have is not an error but a miss. Once `stop` is set nothing more is
+    /// asked; what has come stays. Hold a session of the store.
     ///
     /// # Errors
     /// The store cannot be read or written. What fails in a remote is part of what comes back.
-    pub fn fetch(&self, store: &Store, keys: &[ActionKey]) -> Result<Fetched> {
+    pub fn fetch(&self, store: &Store, keys: &[ActionKey], stop: &AtomicBool) -> Result<Fetched> {
         let mut fetched = Fetched::default();
         let mut wanted = keys.to_vec();
         for (remote, has_failed) in self.remotes.iter() {
-            if wanted.is_empty() || has_failed.load(Ordering::Relaxed) {
+            if wanted.is_empty() || has_failed.load(Ordering::Relaxed) || stop.load(Ordering::Relaxed) {
                 continue;
             }
-            match self.ask(store, remote.as_ref(), &wanted, &mut fetched) {
+            let remote = Stoppable { remote: remote.as_ref(), stop };
+            match self.ask(store, &remote, &wanted, &mut fetched) {
                 Ok(()) => {}
+                // Of which this is the reason, most likely; and nobody wants to know more.
+                Err(Failure::Remote(_)) if stop.load(Ordering::Relaxed) => {}
                 Err(Failure::Store(error)) => return Err(error),
                 Err(Failure::Remote(error)) => {
                     if !has_failed.swap(true, Ordering::Relaxed) {
