@@ -20,6 +20,8 @@ pub enum ErrorKind {
     Input,
     /// The store cannot be opened, read or written: exit 4.
     Store,
+    /// The file of the store is damaged: exit 4.
+    Damaged,
     /// Content that a record names is damaged or gone. A build executes the step that wrote it again: exit 4.
     Missing,
     /// Somebody else holds what is needed and did not let go in time: exit 5.
@@ -37,7 +39,7 @@ impl ErrorKind {
             Self::Failed => 1,
             Self::Usage => 2,
             Self::Input => 3,
-            Self::Store | Self::Missing => 4,
+            Self::Store | Self::Damaged | Self::Missing => 4,
             Self::Busy => 5,
             Self::System => 6,
             Self::Interrupted => 130,
@@ -239,6 +241,7 @@ impl From<artifact_store::Error> for Error {
     fn from(e: artifact_store::Error) -> Self {
         let kind = match e.kind() {
             artifact_store::ErrorKind::Busy => ErrorKind::Busy,
+            artifact_store::ErrorKind::Corrupt => ErrorKind::Damaged,
             _ => ErrorKind::Store,
         };
         Self::new(kind, e.message()).with_place_of(&e)

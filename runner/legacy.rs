@@ -171,7 +171,7 @@ impl LegacyCache {
         let report = match found {
             Ok(report) => report,
             Err(e) => match e.kind() {
-                ErrorKind::Store | ErrorKind::Busy | ErrorKind::System => return Err(e),
+                ErrorKind::Store | ErrorKind::Damaged | ErrorKind::Busy | ErrorKind::System => return Err(e),
                 _ => return Ok(Comparison::Unknown { why: e.to_string() }),
             },
         };

@@ -52,9 +52,10 @@ use std::ffi::OsString;
 use std::path::PathBuf;
 use std::process::ExitCode;
 
+use artifact_store::{Panic, Trouble};
 use clap::{Args, Parser, Subcommand};
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::{external, policy};
 use invocation::{Invocation, Refused};
 use ui::Ui;
@@ -151,14 +152,10 @@ fn version() -> String {
 
 /// Runs the command line of this process and gives its exit code.
 pub fn main() -> ExitCode {
-    let tell = std::panic::take_hook();
-    std::panic::set_hook(Box::new(move |panic| {
-        if !artifact_store::panic_is_caught() {
-            tell(panic);
-        }
-    }));
     if let Some(served) = serve_this_program(std::env::args_os()) {
-        return served.map_or_else(|e| failed(&Ui::new(false, false, false), &e), |()| ExitCode::SUCCESS);
+        let Err(e) = served else { return ExitCode::SUCCESS };
+        Ui::new(false, false, false).error(&e);
+        return e.kind().exit_code().into();
     }
     let Invocation { cli, stands_in, ignored } =
         Invocation::of(std::env::args_os()).unwrap_or_else(|Refused { error, ignored }| {
@@ -169,14 +166,19 @@ pub fn main() -> ExitCode {
     let ui = Ui::new(cli.global.json, cli.global.quiet, cli.global.verbose);
     // The codes of these are sums of what they find; a failure must not look like one.
     let says_what_it_finds = matches!(cli.command, Command::Verify(_) | Command::Repair(_));
+    let code_of = move |e: &Error| match e.kind() {
+        ErrorKind::Damaged if says_what_it_finds => Trouble::Corrupt.code(),
+        _ if says_what_it_finds => verify::UNVERIFIED,
+        kind => kind.exit_code(),
+    };
+    say_damage_instead_of_panics(ui, code_of);
     ignored.iter().for_each(|ignored| ui.warn(ignored));
     match run(&ui, cli, stands_in) {
         Ok(code) => code,
-        Err(e) if says_what_it_finds => {
+        Err(e) => {
             ui.error(&e);
-            verify::UNVERIFIED.into()
+            code_of(&e).into()
         }
-        Err(e) => failed(&ui, &e),
     }
 }
 
@@ -190,9 +192,18 @@ fn serve_this_program(arguments: impl IntoIterator<Item = OsString>) -> Option<R
     }
 }
 
-fn failed(ui: &Ui, error: &Error) -> ExitCode {
-    ui.error(error);
-    error.kind().exit_code().into()
+/// Damaged files make the database panic, where that is caught and where it cannot be.
+fn say_damage_instead_of_panics(ui: Ui, code_of: impl Fn(&Error) -> u8 + Send + Sync + 'static) {
+    let tell = std::panic::take_hook();
+    std::panic::set_hook(Box::new(move |panic| match Panic::of_this_thread() {
+        Panic::Foreign => tell(panic),
+        Panic::Caught => {}
+        Panic::Fatal => {
+            let e = artifact_store::Error::damaged("its pages contradict each other").into();
+            ui.error(&e);
+            std::process::exit(code_of(&e).into());
+        }
+    }));
 }
 
 fn run(ui: &Ui, cli: Cli, stands_in: bool) -> Result<ExitCode> {

@@ -4,8 +4,9 @@
 //! when they begin. Every commit is durable and records the allocator state, so that opening after a crash does
 //! not walk the file. What rows mean, who waits for whom and for how long, is decided elsewhere.
 
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::file::StoreFile;
+use crate::in_memory::InMemory;
 use crate::options::Options;
 use redb::{
     AccessGuard, CommitError, CompactionError, ConcurrencyMode, Database, ReadOnlyDatabase, ReadOnlyTable,
@@ -13,9 +14,12 @@ use redb::{
     Table as RedbTable, TableDefinition, TableError, TransactionError, WriteTransaction,
 };
 use std::cell::Cell;
+use std::fs::File;
+use std::io::Read;
 use std::ops::RangeInclusive;
 use std::panic::{AssertUnwindSafe, catch_unwind};
 use std::path::{Path, PathBuf};
+use std::sync::atomic::{AtomicBool, Ordering};
 
 pub(crate) use redb::backends::FileBackend;
 pub(crate) use redb::{BackendError, DatabaseError, StorageBackend};
@@ -37,6 +41,9 @@ pub(crate) const fn page_overhead(key_bytes: usize) -> usize {
 
 /// The smallest page; larger ones are this times a power of two.
 pub(crate) const PAGE_BYTES: usize = 4096;
+
+/// Where in the file the two last commits have been said.
+const COMMITS_END: u64 = 64 + 2 * 128;
 
 /// The tables of a store.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -101,8 +108,8 @@ impl Table {
         }
     }
 
-    const fn definition(self) -> Definition {
-        TableDefinition::new(match self {
+    pub(crate) const fn name(self) -> &'static str {
+        match self {
             Self::Blobs => "blobs",
             Self::Chunks => "chunks",
             Self::Actions => "actions",
@@ -115,15 +122,20 @@ impl Table {
             Self::LastUse => "last use",
             Self::Arrivals => "arrivals",
             Self::Counters => "counters",
-        })
+        }
+    }
+
+    const fn definition(self) -> Definition {
+        TableDefinition::new(self.name())
     }
 }
 
 /// The open file.
 pub(crate) struct Db {
-    /// Taken out when it is closed and at no other time.
-    file: Option<OpenFile>,
+    file: LetGo<OpenFile>,
     path: PathBuf,
+    /// Whether closing it would meet damage that is known, and panic where nobody can catch it: see [`Panic::Fatal`].
+    is_damaged: AtomicBool,
 }
 
 enum OpenFile {
@@ -166,17 +178,55 @@ impl Db {
     /// The same for a file that may be a mixture of states, as a copy is that was made while somebody wrote: the checksum of
     /// every page is held against its bytes, and which pages are free is found out anew. Reads the whole file.
     pub(crate) fn open_checked(path: &Path, options: &Options) -> Result<Self> {
-        let database = guarded(path, || {
-            let file = StoreFile::open(path, false, options)?;
-            let mut builder = builder(options.page_cache_bytes);
-            Ok(builder.set_check_integrity_on_open(true).create_with_backend(file)?)
-        })?;
-        Ok(Self { file: Some(OpenFile::Writable(database)), path: path.to_owned() })
+        let database = guarded(path, || open_checked(StoreFile::open(path, false, options)?, options))?;
+        Ok(Self::of(OpenFile::Writable(database), path))
+    }
+
+    /// Opens a file of which nothing is certain, to read what can be read: what opening it would write stays in memory.
+    pub(crate) fn open_damaged(path: &Path, options: &Options) -> Result<Self> {
+        let file = guarded(path, || Ok(InMemory::over(StoreFile::open_unwritable(path, options)?)?))?;
+        let db = Self::on(path, options.page_cache_bytes, file)?;
+        db.is_damaged.store(true, Ordering::Relaxed);
+        Ok(db)
+    }
+
+    /// Holds the checksum of every page that is in use against its bytes, as [`Self::open_checked`] does, and writes nothing.
+    /// Where somebody commits meanwhile, pages may seem to be damaged.
+    pub(crate) fn check_pages(path: &Path, options: &Options) -> Result<()> {
+        guarded(path, || {
+            let file = InMemory::over(StoreFile::open_unwritable(path, options)?)?;
+            open_checked(file, options).map(drop)
+        })
+    }
+
+    /// The same for the file that is open, which is not closed any more, but left as after a crash, when it is damaged.
+    /// Says whether it could be told: not when it seemed to be damaged and somebody has committed meanwhile.
+    pub(crate) fn check_own_pages(&self, options: &Options) -> Result<bool> {
+        let before = self.commits()?;
+        let checked = Self::check_pages(&self.path, options);
+        // What a commit needs is not written to before the next one.
+        if checked.is_err() && self.commits()? != before {
+            return Ok(false);
+        }
+        let is_damaged = matches!(&checked, Err(e) if e.kind() == ErrorKind::Corrupt);
+        self.is_damaged.store(is_damaged, Ordering::Relaxed);
+        checked.map(|()| true)
+    }
+
+    /// The part of the file that says which commit is the last.
+    fn commits(&self) -> Result<Vec<u8>> {
+        let mut bytes = Vec::new();
+        let read = File::open(&self.path).and_then(|file| file.take(COMMITS_END).read_to_end(&mut bytes));
+        read.map(|_| bytes).map_err(|e| Error::io("read the file", &self.path, &e))
     }
 
     fn on(path: &Path, cache_bytes: usize, file: impl StorageBackend) -> Result<Self> {
         let database = guarded(path, || Ok(builder(cache_bytes).create_with_backend(file)?))?;
-        Ok(Self { file: Some(OpenFile::Writable(database)), path: path.to_owned() })
+        Ok(Self::of(OpenFile::Writable(database), path))
+    }
+
+    fn of(file: OpenFile, path: &Path) -> Self {
+        Self { file: LetGo::of(file), path: path.to_owned(), is_damaged: AtomicBool::new(false) }
     }
 
     /// Opens an existing file that cannot be written, and writes nothing.
@@ -185,22 +235,16 @@ impl Db {
             let file = StoreFile::open_unwritable(path, options)?;
             Ok(builder(options.page_cache_bytes).open_read_only_with_backend(file)?)
         })?;
-        Ok(Self { file: Some(OpenFile::Unwritable(database)), path: path.to_owned() })
+        Ok(Self::of(OpenFile::Unwritable(database), path))
     }
 
     pub(crate) fn path(&self) -> &Path {
         &self.path
     }
 
-    fn file(&self) -> &OpenFile {
-        self.file.as_ref().expect("nobody has it once it is closed")
-    }
-
     /// Rewrites the file without free space, and closes it. Nobody else may have it open.
     pub(crate) fn compact(mut self) -> Result<()> {
-        let Some(OpenFile::Writable(mut database)) = self.file.take() else {
-            return Err(unwritable(&self.path));
-        };
+        let OpenFile::Writable(database) = &mut *self.file else { return Err(unwritable(&self.path)) };
         guarded(&self.path, || {
             // Each pass moves what it can; the last one finds nothing to do.
             while database.compact()? {}
@@ -210,31 +254,72 @@ impl Db {
 
     /// The last commit of any process, frozen. Short-lived: pages it can see are not reused.
     pub(crate) fn view(&self) -> Result<View<'_>> {
-        let transaction = guarded(&self.path, || match self.file() {
+        let transaction = guarded(&self.path, || match &*self.file {
             OpenFile::Writable(database) => Ok(database.begin_read()?),
             OpenFile::Unwritable(database) => Ok(database.begin_read()?),
         })?;
-        Ok(View { transaction, path: &self.path })
+        Ok(View { transaction: LetGo::of(transaction), path: &self.path })
     }
 
     /// Begins a change, unless somebody in this or another process is in one.
     pub(crate) fn try_begin(&self) -> Result<Option<Change<'_>>> {
-        let OpenFile::Writable(database) = self.file() else { return Err(unwritable(&self.path)) };
+        let OpenFile::Writable(database) = &*self.file else { return Err(unwritable(&self.path)) };
         let transaction = guarded(&self.path, || match database.try_begin_write() {
             Err(TransactionError::WouldBlock) => Ok(None),
             other => Ok(Some(other?)),
         })?;
-        Ok(transaction.map(|transaction| Change { transaction, path: &self.path }))
+        Ok(transaction.map(|transaction| Change { transaction: LetGo::of(transaction), path: &self.path }))
     }
 }
 
-/// Closing commits, and so meets damage as well as anything else.
 impl Drop for Db {
     fn drop(&mut self) {
-        let file = self.file.take();
-        // What was committed stays committed, and nobody is left to be told.
-        let _ = caught(|| drop(file));
+        if self.is_damaged.load(Ordering::Relaxed) {
+            std::mem::forget(self.file.0.take());
+        }
     }
+}
+
+/// Something of redb's. Letting go of it reads and writes, closing even commits, and so meets damage as well as anything
+/// else does: it happens where panics are caught. What was committed stays committed, and nobody is left to be told.
+struct LetGo<T>(Option<T>);
+
+impl<T> LetGo<T> {
+    fn of(something: T) -> Self {
+        Self(Some(something))
+    }
+
+    fn into_inner(mut self) -> T {
+        self.0.take().expect(LET_GO)
+    }
+}
+
+const LET_GO: &str = "nobody has it once it is let go";
+
+impl<T> std::ops::Deref for LetGo<T> {
+    type Target = T;
+
+    fn deref(&self) -> &T {
+        self.0.as_ref().expect(LET_GO)
+    }
+}
+
+impl<T> std::ops::DerefMut for LetGo<T> {
+    fn deref_mut(&mut self) -> &mut T {
+        self.0.as_mut().expect(LET_GO)
+    }
+}
+
+impl<T> Drop for LetGo<T> {
+    fn drop(&mut self) {
+        let something = self.0.take();
+        let _ = caught(|| drop(something));
+    }
+}
+
+fn open_checked(file: impl StorageBackend, options: &Options) -> std::result::Result<Database, Failure> {
+    let mut builder = builder(options.page_cache_bytes);
+    Ok(builder.set_check_integrity_on_open(true).create_with_backend(file)?)
 }
 
 fn builder(cache_bytes: usize) -> redb::Builder {
@@ -244,12 +329,12 @@ fn builder(cache_bytes: usize) -> redb::Builder {
 }
 
 fn unwritable(path: &Path) -> Error {
-    Error::new(crate::ErrorKind::ReadOnly, "the file was opened for reading only").at(path)
+    Error::new(ErrorKind::ReadOnly, "the file was opened for reading only").at(path)
 }
 
 /// A frozen state of all tables.
 pub(crate) struct View<'db> {
-    transaction: ReadTransaction,
+    transaction: LetGo<ReadTransaction>,
     path: &'db Path,
 }
 
@@ -259,13 +344,13 @@ impl<'db> View<'db> {
         table: Table,
     ) -> Result<Rows<'db, ReadOnlyTable<&'static [u8], &'static [u8]>>> {
         let rows = guarded(self.path, || Ok(self.transaction.open_table(table.definition())?))?;
-        Ok(Rows { rows, path: self.path })
+        Ok(Rows { rows: LetGo::of(rows), path: self.path })
     }
 }
 
 /// A change of tables that becomes visible as a whole when committed, and not at all when dropped.
 pub(crate) struct Change<'db> {
-    transaction: WriteTransaction,
+    transaction: LetGo<WriteTransaction>,
     path: &'db Path,
 }
 
@@ -276,7 +361,7 @@ impl<'db> Change<'db> {
         table: Table,
     ) -> Result<Rows<'_, RedbTable<'_, &'static [u8], &'static [u8]>>> {
         let rows = guarded(self.path, || Ok(self.transaction.open_table(table.definition())?))?;
-        Ok(Rows { rows, path: self.path })
+        Ok(Rows { rows: LetGo::of(rows), path: self.path })
     }
 
     /// How many pages of the smallest size are in use.
@@ -291,16 +376,18 @@ impl<'db> Change<'db> {
     }
 
     pub(crate) fn commit(self) -> Result<()> {
-        let (transaction, path) = (self.transaction, self.path);
-        guarded(path, || Ok(transaction.commit()?))
+        guarded(self.path, || Ok(self.transaction.into_inner().commit()?))
     }
 }
 
 /// The rows of one table, ordered by key.
 pub(crate) struct Rows<'t, T> {
-    rows: T,
+    rows: LetGo<T>,
     path: &'t Path,
 }
+
+/// Every row of any table: names have no byte of this kind, and other keys are shorter.
+pub(crate) const EVERY_ROW: RangeInclusive<&[u8]> = &[]..=&[0xff; 128];
 
 /// Is shown the key and the value of a row, and says whether to go on.
 pub(crate) type Visit<'v> = dyn FnMut(&[u8], &[u8]) -> Result<bool> + 'v;
@@ -423,52 +510,75 @@ impl Failure {
             .at(path)
             .hint("restore it from a copy, or remove the rest of the directory to begin with an empty store"),
             E::Io(e) if e.kind() == std::io::ErrorKind::UnexpectedEof => {
-                Error::corrupt("the file ends too early").at(path).hint(again)
+                Error::damaged("it ends too early").at(path)
             }
             E::Io(e) => Error::io("read or write the file of the store", path, &e),
-            E::Corrupted(why) => Error::corrupt(format!("the file is damaged: {why}")).at(path).hint(again),
-            E::TableDoesNotExist(name) => {
-                Error::corrupt(format!("the table `{name}` is missing")).at(path).hint(again)
-            }
+            E::Corrupted(why) => Error::damaged(&why).at(path),
+            E::TableDoesNotExist(name) => Error::damaged(&format!("the table `{name}` is missing")).at(path),
+            why @ (E::TableTypeMismatch { .. }
+            | E::TypeDefinitionChanged { .. }
+            | E::TableIsMultimap(_)
+            | E::TableIsNotMultimap(_)
+            | E::LockPoisoned(_)
+            | E::TransactionPoisoned) => Error::damaged(&why.to_string()).at(path),
             E::UpgradeRequired(version) => {
                 Error::corrupt(format!("the file has the old layout {version}")).at(path).hint(again)
             }
-            E::RepairAborted => Error::corrupt(
+            E::RepairAborted => Error::new(
+                ErrorKind::ReadOnly,
                 "the file was not closed cleanly, and cannot be put in order without writing",
             )
             .at(path)
             .hint("let somebody who may write there open the store once, or copy it to where you may write"),
-            E::DatabaseAlreadyOpen => Error::new(
-                crate::ErrorKind::Busy,
-                "another program has the file of the store open for itself alone",
-            )
-            .at(path)
-            .hint("close it, then try again"),
+            E::DatabaseAlreadyOpen => {
+                Error::new(ErrorKind::Busy, "another program has the file of the store open for itself alone")
+                    .at(path)
+                    .hint("close it, then try again")
+            }
             E::LockProtocolMismatch => Error::new(
-                crate::ErrorKind::Busy,
+                ErrorKind::Busy,
                 "another version of this program has the store open, and the two cannot share it",
             )
             .at(path)
             .hint("let it finish, then try again"),
-            other => {
-                Error::new(crate::ErrorKind::Io, format!("the file of the store failed: {other}")).at(path)
-            }
+            other => Error::new(ErrorKind::Io, format!("the file of the store failed: {other}")).at(path),
         }
     }
 }
 
 thread_local! {
-    static CAUGHT: Cell<bool> = const { Cell::new(false) };
+    /// How many panics there were since they would be caught; none where they would not.
+    static CAUGHT: Cell<Option<u8>> = const { Cell::new(None) };
 }
 
-/// Whether a panic of this thread would be caught now and become an error, as those are that damaged files cause in the
-/// database. A panic hook need not mention it.
-pub fn panic_is_caught() -> bool {
-    CAUGHT.get()
+/// What becomes of a panic of this thread.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub enum Panic {
+    /// Nothing that this crate knows of.
+    Foreign,
+    /// It is caught and becomes an error, as those are that damaged files cause in the database. Need not be mentioned.
+    Caught,
+    /// It is the second one, of the database cleaning up after the first, and so the process will be aborted. Whoever has a
+    /// panic hook may say instead what [`Error::damaged`] says, and exit.
+    Fatal,
+}
+
+impl Panic {
+    /// To be asked once by a panic hook.
+    pub fn of_this_thread() -> Self {
+        match CAUGHT.get() {
+            None => Self::Foreign,
+            Some(0) => {
+                CAUGHT.set(Some(1));
+                Self::Caught
+            }
+            Some(_) => Self::Fatal,
+        }
+    }
 }
 
 fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
-    let before = CAUGHT.replace(true);
+    let before = CAUGHT.replace(Some(0));
     let outcome = catch_unwind(AssertUnwindSafe(run));
     CAUGHT.set(before);
     outcome
@@ -479,6 +589,6 @@ fn caught<T>(run: impl FnOnce() -> T) -> std::thread::Result<T> {
 fn guarded<T>(path: &Path, run: impl FnOnce() -> std::result::Result<T, Failure>) -> Result<T> {
     match caught(run) {
         Ok(result) => result.map_err(|failure| failure.describe(path)),
-        Err(_) => Err(Error::corrupt("the file is damaged: its pages contradict each other").at(path)),
+        Err(_) => Err(Error::damaged("its pages contradict each other").at(path)),
     }
 }

@@ -62,6 +62,13 @@ impl Error {
         Self::new(ErrorKind::Corrupt, message)
     }
 
+    /// The file of a store is damaged. Says in which way, as the database found it: with bytes of the file, maybe.
+    pub fn damaged(why: &str) -> Self {
+        let why: String = why.chars().filter(|c| !c.is_control()).collect();
+        Self::corrupt(format!("the file is damaged: {why}"))
+            .hint("`astra-store repair --rebuild` copies what can still be read to a new file")
+    }
+
     /// An I/O failure while doing something (`create the directory`) to a path.
     pub(crate) fn io(doing: &str, path: &Path, source: &io::Error) -> Self {
         let (kind, hint) = match source.kind() {

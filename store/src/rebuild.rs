@@ -22,6 +22,9 @@ const BATCH_BYTES: usize = 32 << 20;
 /// Longer than what follows the beginning of any key: keys of 36 bytes, and names, in which no byte is 255.
 const REST: [u8; 40] = [0xff; 40];
 
+/// What a root begins with. It is kept even where its name cannot be read: what it stood for is for people to say.
+const ROOT: &[u8] = b"root";
+
 /// What a rebuild came to.
 #[derive(Clone, Debug, PartialEq, Eq)]
 pub struct Rebuilt {
@@ -43,7 +46,9 @@ impl Store {
         let directory = directory.as_ref();
         if format::check(directory)? != Some(format::VERSION) {
             let message = "there is no store of the current format to rebuild";
-            return Err(Error::new(ErrorKind::NotAStore, message).at(directory));
+            return Err(Error::new(ErrorKind::NotAStore, message)
+                .at(directory)
+                .hint("name a directory that is a store; opening it for writing brings it up to date"));
         }
         options.check_writable(directory)?;
         filesystem::check_writable(directory, options)?;
@@ -68,11 +73,11 @@ impl Store {
     }
 }
 
-fn copy(old: &Path, new: &Path, options: &Options) -> Result<Rebuilt> {
+fn copy(path: &Path, new: &Path, options: &Options) -> Result<Rebuilt> {
     // Who only reads does not need to know which pages are free: that, too, may be what is damaged.
-    let opened = Db::open(old, options).or_else(|e| Db::open_unwritable(old, options).map_err(|_| e));
+    let opened = Db::open_unwritable(path, options).or_else(|_| Db::open_damaged(path, options));
     let old = opened.map_err(|e| match e.kind() {
-        ErrorKind::Corrupt => e.hint(
+        ErrorKind::Corrupt => Error::corrupt(e.message()).at(path).hint(
             "not even the way to its tables can be read; copy it here again while nobody uses it, or remove it and build again",
         ),
         _ => e,
@@ -127,7 +132,11 @@ impl Copy<'_> {
         let scanned = self.view.table(self.table).and_then(|rows| {
             rows.scan(beginning..=&last[..], &mut |key, row| {
                 // In a file of two states a page may have become another table's.
-                if self.table.key_bytes().is_none_or(|len| len == key.len()) {
+                let is_own = match self.table.key_bytes() {
+                    Some(len) => len == key.len(),
+                    None => str::from_utf8(key).is_ok() || row.starts_with(ROOT),
+                };
+                if is_own {
                     self.batch.push((key.to_vec(), row.to_vec()));
                     self.bytes += key.len() + row.len();
                 }

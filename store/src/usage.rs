@@ -2,7 +2,7 @@
 
 use crate::db::{PAGE_BYTES, ReadRows, Table};
 use crate::digest::{ActionKey, Digest, Id};
-use crate::error::{Error, Result};
+use crate::error::{Error, ErrorKind, Result};
 use crate::gc::every_key;
 use crate::hit::read_verified;
 use crate::record::{ActionRecord, OutputKind};
@@ -18,7 +18,7 @@ pub struct Usage {
     pub referenced_bytes: u64,
     /// Bytes of the same, each content once.
     pub distinct_bytes: u64,
-    /// Bytes of the store's file that the next content takes, where somebody writing does not hide them.
+    /// Bytes of the store's file that the next content takes, where neither somebody writing nor damage hides them.
     pub free_bytes: Option<u64>,
 }
 
@@ -83,9 +83,15 @@ impl Store {
         if self.is_read_only() {
             return Ok(None);
         }
-        let Some(change) = db.try_begin()? else { return Ok(None) };
+        let used =
+            match db.try_begin().and_then(|change| change.map(|change| change.used_pages()).transpose()) {
+                Ok(Some(pages)) => pages.saturating_mul(PAGE_BYTES as u64),
+                Ok(None) => return Ok(None),
+                // Of a damaged file nobody knows.
+                Err(e) if e.kind() == ErrorKind::Corrupt => return Ok(None),
+                Err(e) => return Err(e),
+            };
         let file = std::fs::metadata(db.path()).map_err(|e| Error::io("look at the file", db.path(), &e))?;
-        let used = change.used_pages()?.saturating_mul(PAGE_BYTES as u64);
         Ok(Some(file.len().saturating_sub(used)))
     }
 }
