@@ -52,7 +52,12 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &RepairArgs) -> Result<ExitCod
     repair.removed.extend(removed);
     repair.left.extend(left);
     repair.moved_aside.extend(moved_aside);
-    let after = store.verify(Depth::Quick)?;
+    let mut after = store.verify(Depth::Quick)?;
+    // What only a full look finds.
+    let is_page =
+        |finding: &&Finding| matches!(finding, Finding::Table(..)) && !after.findings.contains(finding);
+    let pages: Vec<Finding> = repair.left.iter().filter(is_page).cloned().collect();
+    after.findings.extend(pages);
     let remedies = remedies(&store, &after)?;
     if ui.json() {
         let mut line = described(&repair, &again, &after, &remedies);

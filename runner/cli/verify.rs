@@ -56,7 +56,12 @@ pub(super) fn run(ui: &Ui, global: &Global, args: &VerifyArgs) -> Result<ExitCod
     let verification = store.verify(depth)?;
     print(ui, &verification)?;
     if !verification.findings.is_empty() {
-        ui.say("`astra-store repair` moves aside what is damaged; builds make it again");
+        let is_unreadable = verification.findings.iter().any(|finding| matches!(finding, Finding::Table(..)));
+        ui.say(if is_unreadable {
+            "`astra-store repair --rebuild` copies what can still be read to a new file; builds make the rest again"
+        } else {
+            "`astra-store repair` moves aside what is damaged; builds make it again"
+        });
     }
     Ok(verification.code().into())
 }
@@ -100,6 +105,7 @@ pub(super) fn finding_json(finding: &Finding) -> Value {
         Finding::Missing(artifact_store::Found::Action(key), _) => ("action", key.to_string()),
         Finding::Root(name) => ("root", name.clone()),
         Finding::Table(what, _) => ("table", (*what).to_owned()),
+        Finding::Arrival(number) => ("commit", number.to_string()),
         _ => ("unknown", String::new()),
     };
     let mut value = json!({

@@ -8,13 +8,15 @@ use crate::db::{Change, ReadRows, Table};
 use crate::digest::{ActionKey, Digest, Id};
 use crate::encoding::{Decoder, Encoder, Magic};
 use crate::error::Result;
-use std::ops::Range;
+use std::ops::{Range, RangeInclusive};
 use std::time::Duration;
 
 const MAGIC: Magic = Magic { letters: b"arrv", version: 1, what: "a list of arrivals" };
 
 /// Counts commits that wrote something.
 const NEXT: &[u8] = b"arrivals";
+
+const EVERY_NUMBER: RangeInclusive<&[u8]> = &[0; 8]..=&[0xff; 8];
 
 /// The beginning of a digest. Enough to tell that a blob may be young: at worst an old one is kept for a day.
 pub(crate) type DigestStart = u64;
@@ -100,6 +102,33 @@ pub(crate) fn of(
         }
         Ok(true)
     })
+}
+
+/// The numbers of those that are damaged, or still to come.
+pub(crate) fn damaged(rows: &impl ReadRows, counters: &impl ReadRows) -> Result<Vec<u64>> {
+    let next = next(counters)?;
+    let mut damaged = Vec::new();
+    rows.scan(EVERY_NUMBER, &mut |key, row| {
+        let number = key.try_into().map(u64::from_be_bytes);
+        damaged.extend(number.ok().filter(|number| *number >= next || Arrival::decode(row).is_err()));
+        Ok(true)
+    })?;
+    Ok(damaged)
+}
+
+/// Forgets an arrival that is damaged, or sees to it that it is not still to come. Says whether there was something to do.
+pub(crate) fn mend(change: &Change<'_>, number: u64) -> Result<bool> {
+    let (mut rows, mut counters) = (change.table(Table::Arrivals)?, change.table(Table::Counters)?);
+    let Some(is_damaged) = rows.get(&number.to_be_bytes())?.map(|row| Arrival::decode(&row).is_err()) else {
+        return Ok(false);
+    };
+    match number.checked_add(1).filter(|_| !is_damaged) {
+        None => rows.remove(&number.to_be_bytes()),
+        Some(after) if number >= next(&counters)? => {
+            counters.insert(NEXT, &after.to_le_bytes()).map(|()| true)
+        }
+        Some(_) => Ok(false),
+    }
 }
 
 /// Forgets what arrived longer ago than this, and what cannot be read, of the commits before this number.

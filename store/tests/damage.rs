@@ -1,7 +1,7 @@
 //! Damaged bytes are missed, noticed, removed and made again; never returned.
 
-use crate::harness::{Place, SmallTree, damage, noise, only_blobs, plain_step};
-use artifact_store::{ActionKey, Blob, Notice};
+use crate::harness::{Place, SmallTree, damage, noise, only_blobs, plain_step, publish_a_build};
+use artifact_store::{ActionKey, Blob, Depth, Error, ErrorKind, Finding, Notice, Options, Store};
 use std::fs;
 
 #[test]
@@ -89,4 +89,73 @@ fn damage_anywhere_in_the_file_is_an_error_or_a_miss_but_never_other_bytes() {
             }
         }
     }
+}
+
+/// The pages of the file, by their numbers, as they are once each of them is damaged in turn by this.
+fn with_each_page_damaged(place: &Place, damage: impl Fn(&mut [u8]), mut then: impl FnMut(usize)) {
+    let path = place.path().join("store.redb");
+    let good = fs::read(&path).unwrap();
+    for page in 1..good.len() / 4096 {
+        let mut bad = good.clone();
+        damage(&mut bad[page * 4096..][..4096]);
+        if bad != good {
+            fs::write(&path, bad).unwrap();
+            then(page);
+        }
+    }
+}
+
+#[test]
+fn whatever_page_is_damaged_a_full_look_at_it_says_so_or_it_was_not_in_use() {
+    let place = Place::new();
+    let (blobs, keys) = publish_a_build(&place.open(), "recipe", 1);
+    let (mut found, mut only_by_pages) = (0, 0);
+    // How many rows it has: with more than there are, the last of them lie outside it.
+    let more_rows = |page: &mut [u8]| page[2] ^= if page[0] == 1 { 0xff } else { 0 };
+    with_each_page_damaged(&place, more_rows, |page| {
+        // As nothing is written, nothing is met that only who writes has to read, and what is whole is read.
+        let reading = Options { untouched: true, ..place.options() };
+        let store = Store::open(place.path(), &reading).unwrap();
+        let Ok(verification) = store.verify(Depth::Full) else { panic!("page {page}: not even a view") };
+        if verification.findings.is_empty() {
+            assert_eq!(store.missing(&blobs).unwrap(), [], "page {page}");
+            return;
+        }
+        found += 1;
+        let pages = |finding: &Finding| matches!(finding, Finding::Table("pages of the file", _));
+        only_by_pages += u64::from(verification.findings.iter().all(pages));
+        drop(store);
+        if !verification.findings.iter().all(pages) {
+            return;
+        }
+        let rebuilt = Store::rebuild(place.path(), &place.options()).unwrap();
+        assert_eq!(rebuilt.unreadable, 0, "page {page}");
+        let store = place.open();
+        assert_eq!(store.verify(Depth::Full).unwrap().findings, [], "page {page}");
+        assert!(keys.iter().all(|key| store.hit(key).unwrap().is_some()), "page {page}");
+    });
+    assert!(found > only_by_pages && only_by_pages > 0, "{only_by_pages} of {found}");
+}
+
+#[test]
+fn letting_go_of_what_has_met_damage_is_an_error_and_no_panic() {
+    let place = Place::new();
+    publish_a_build(&place.open(), "recipe", 1);
+    with_each_page_damaged(
+        &place,
+        |page| page.fill(0),
+        |page| {
+            let error = |e: Error| assert_eq!(e.kind(), ErrorKind::Corrupt, "page {page}: {e}");
+            match Store::open(place.path(), &place.options()) {
+                Ok(store) => {
+                    let _ = store.usage().map_err(error);
+                    let _ = store.remove_root("recipe").map_err(error);
+                }
+                Err(e) => {
+                    assert!(e.hint_text().is_some(), "page {page}: {e}");
+                    error(e);
+                }
+            }
+        },
+    );
 }

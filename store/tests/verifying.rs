@@ -1,6 +1,8 @@
 //! One flipped byte anywhere in a row is found and named, and healed by repair and whoever makes the content again.
 
-use crate::harness::{Place, SmallTree, damage, noise, only_blobs, plain_step, publish_a_build, step};
+use crate::harness::{
+    Place, SmallTree, damage, noise, only_blobs, overwrite, plain_step, publish_a_build, step,
+};
 use std::fs;
 
 use artifact_store::{ActionKey, Blob, Depth, ErrorKind, Finding, Found, Needs, Options, OutputKind, Store};
@@ -236,6 +238,31 @@ fn a_file_that_cannot_be_opened_for_lack_of_its_free_pages_is_rebuilt() {
         rebuilt += 1;
     }
     assert!(rebuilt > 0, "no page that was damaged mattered");
+}
+
+#[test]
+fn a_table_that_is_not_found_any_more_is_named_and_the_others_are_rebuilt() {
+    for table in ["arrivals", "checks", "counters", "history", "last use", "signatures"] {
+        let place = Place::new();
+        let (blobs, actions) = publish_a_build(&place.open(), "recipe", 1);
+        // Also as the key of a counter, which is then another one.
+        let mut other = table.as_bytes().to_vec();
+        // The others are still in order.
+        *other.last_mut().unwrap() += 1;
+        overwrite(&place, table.as_bytes(), &other);
+        let reading = Options { untouched: true, ..place.options() };
+        let found = Store::open(place.path(), &reading).unwrap().verify(Depth::Quick).unwrap();
+        let is_named = |finding: &Finding| matches!(finding, Finding::Table(name, _) if *name == table);
+        assert!(found.findings.iter().any(is_named) && found.code() == 1, "{table}: {:?}", found.findings);
+
+        let rebuilt = Store::rebuild(place.path(), &place.options()).unwrap();
+        assert!(rebuilt.unreadable > 0, "{table}");
+        let store = place.open();
+        store.repair(&findings(&store, Depth::Full)).unwrap();
+        assert_eq!(findings(&store, Depth::Full), [], "{table}");
+        assert_eq!(store.missing(&blobs).unwrap(), [], "{table}");
+        assert!(actions.iter().all(|key| store.hit(key).unwrap().is_some()), "{table}");
+    }
 }
 
 #[test]

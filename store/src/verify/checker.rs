@@ -2,8 +2,10 @@
 
 use super::finding::{Finding, Needs};
 use super::{Depth, Verification};
+use crate::arrivals;
 use crate::closure::Closure;
-use crate::db::{ReadRows, Table, View};
+use crate::committer;
+use crate::db::{EVERY_ROW, ReadRows, Table, View};
 use crate::digest::{ActionKey, Digest, Id};
 use crate::error::{ErrorKind, Result};
 use crate::gc::every_key;
@@ -16,10 +18,53 @@ use crate::store::Core;
 use crate::tree::Tree;
 use std::collections::HashSet;
 
+/// How often the pages are looked at beside others who commit, before they have to wait or it stays open.
+const PAGE_LOOKS: u32 = 3;
+
 pub(super) fn verify(core: &Core, depth: Depth, seed: u64) -> Result<Verification> {
-    let view = core.db.view()?;
+    let mut seen = tables(&core.db.view()?, depth, seed)?;
+    // Damage that has been met is mended, or rebuilt, with the page that it is in.
+    let is_damage = |finding: &Finding| !matches!(finding, Finding::Missing(..) | Finding::StrayChunks(_));
+    if depth == Depth::Full && !seen.findings.iter().any(is_damage) {
+        seen.findings.extend(damage(pages(core))?.map(|why| Finding::Table("pages of the file", why)));
+    }
+    Ok(seen)
+}
+
+/// Whether each page that is in use is what was written. What only who writes has to read is in none of the tables.
+fn pages(core: &Core) -> Result<()> {
+    for _ in 0..PAGE_LOOKS {
+        if core.db.check_own_pages(&core.options)? {
+            return Ok(());
+        }
+    }
+    if !core.options.read_only {
+        let _alone = committer::begin(core)?;
+        core.db.check_own_pages(&core.options)?;
+    }
+    Ok(())
+}
+
+/// What is damaged, if that is why something failed.
+fn damage<T>(outcome: Result<T>) -> Result<Option<String>> {
+    match outcome {
+        Ok(_) => Ok(None),
+        Err(e) if e.kind() == ErrorKind::Corrupt => Ok(Some(e.message().to_owned())),
+        Err(e) => Err(e),
+    }
+}
+
+fn tables(view: &View<'_>, depth: Depth, seed: u64) -> Result<Verification> {
+    let mut closed = Vec::new();
+    for table in Table::ALL {
+        closed.extend(damage(view.table(table))?.map(|why| Finding::Table(table.name(), why)));
+    }
+    if !closed.is_empty() {
+        // What the others hold cannot be told from what nothing needs, nor what is missing.
+        return Ok(Verification { findings: closed, ..Verification::default() });
+    }
     let mut checker = Checker {
-        view: &view,
+        view,
         blobs: &view.table(Table::Blobs)?,
         chunks: &view.table(Table::Chunks)?,
         records: &view.table(Table::Actions)?,
@@ -35,6 +80,10 @@ pub(super) fn verify(core: &Core, depth: Depth, seed: u64) -> Result<Verificatio
     checker.part("roots", Checker::roots)?;
     checker.part("lists", Checker::lists)?;
     checker.part("provenance", Checker::provenance)?;
+    checker.part("arrivals", Checker::arrivals)?;
+    for table in [Table::Signatures, Table::Checks, Table::History, Table::LastUse, Table::Counters] {
+        checker.part(table.name(), |checker| checker.readable(table))?;
+    }
     if depth == Depth::Full {
         checker.part("parts of content", Checker::strays)?;
     }
@@ -59,13 +108,9 @@ struct Checker<'a, R> {
 impl<R: ReadRows> Checker<'_, R> {
     /// Damage of the file ends the part that meets it, and nothing else.
     fn part(&mut self, what: &'static str, check: impl FnOnce(&mut Self) -> Result<()>) -> Result<()> {
-        match check(self) {
-            Err(e) if e.kind() == ErrorKind::Corrupt => {
-                self.seen.findings.push(Finding::Table(what, e.message().to_owned()));
-                Ok(())
-            }
-            outcome => outcome,
-        }
+        let damage = damage(check(self))?;
+        self.seen.findings.extend(damage.map(|why| Finding::Table(what, why)));
+        Ok(())
     }
 
     fn blobs(&mut self) -> Result<()> {
@@ -209,6 +254,17 @@ impl<R: ReadRows> Checker<'_, R> {
             }
             Ok(true)
         })
+    }
+
+    fn arrivals(&mut self) -> Result<()> {
+        let (rows, counters) = (self.view.table(Table::Arrivals)?, self.view.table(Table::Counters)?);
+        self.seen.findings.extend(arrivals::damaged(&rows, &counters)?.into_iter().map(Finding::Arrival));
+        Ok(())
+    }
+
+    /// What is damaged in these rows counts as missing wherever it is read.
+    fn readable(&mut self, table: Table) -> Result<()> {
+        self.view.table(table)?.scan(EVERY_ROW, &mut |_, _| Ok(true))
     }
 
     /// Chunks of neither a blob nor a preimage. Those of one owner follow one another.

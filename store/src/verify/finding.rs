@@ -70,13 +70,17 @@ pub enum Finding {
     StrayChunks(Digest),
     /// Who computed an action cannot be read.
     Provenance(ActionKey),
+    /// What the commit of this number wrote cannot be read, or has the number of a commit that is still to come.
+    Arrival(u64),
 }
 
 impl Finding {
     /// Which kind of trouble it is.
     pub fn trouble(&self) -> Trouble {
         match self {
-            Self::Blob(_) | Self::Record(_) | Self::Root(_) | Self::Table(..) => Trouble::Corrupt,
+            Self::Blob(_) | Self::Record(_) | Self::Root(_) | Self::Table(..) | Self::Arrival(_) => {
+                Trouble::Corrupt
+            }
             Self::Missing(..) => Trouble::Missing,
             Self::Preimage(_) => Trouble::Untrusted,
             Self::NoList(..) | Self::StrayChunks(_) | Self::Provenance(_) => Trouble::Other,
@@ -112,6 +116,12 @@ impl fmt::Display for Finding {
             }
             Self::StrayChunks(digest) => write!(f, "parts of {digest} are there that nothing puts together"),
             Self::Provenance(key) => write!(f, "who computed action {key} cannot be read"),
+            Self::Arrival(number) => {
+                write!(
+                    f,
+                    "the list of what commit {number} wrote is damaged, or that commit is still to come"
+                )
+            }
         }
     }
 }

@@ -4,6 +4,7 @@
 //! that is still right goes, and what cannot be told is left alone.
 
 use super::finding::Finding;
+use crate::arrivals;
 use crate::committer;
 use crate::db::{Change, ReadRows, Table};
 use crate::digest::{ActionKey, Digest, Id};
@@ -54,6 +55,7 @@ fn mend(core: &Core, finding: &Finding, repair: &mut Repair) -> Result<()> {
         Finding::Record(key) | Finding::Preimage(key) => action(core, &change, key, repair)?,
         Finding::StrayChunks(owner) => stray(&change, owner.as_bytes())?,
         Finding::Provenance(key) => provenance(&change, key)?,
+        Finding::Arrival(number) => arrivals::mend(&change, *number)?,
         Finding::Root(_) | Finding::Table(..) | Finding::Missing(..) | Finding::NoList(..) => {
             repair.left.push(finding.clone());
             return Ok(());
@@ -129,4 +131,41 @@ pub(crate) fn aside(store: &Path) -> Result<PathBuf> {
     fs::create_dir_all(&directory).map_err(|e| Error::io("create the directory", &directory, &e))?;
     sharing::as_its_directory(&directory);
     Ok(directory)
+}
+
+#[cfg(test)]
+mod tests {
+    use crate::db::{ReadRows, Table};
+    use crate::verify::{Depth, Finding};
+    use crate::{Blob, GcPolicy, Options, Publication, Store};
+
+    #[test]
+    fn arrivals_that_are_damaged_or_still_to_come_are_named_and_mended() {
+        let directory = tempfile::tempdir().unwrap();
+        let store = Store::open(directory.path(), &Options::default()).unwrap();
+        let publish = |n: u8| {
+            store
+                .publish(Publication { blobs: vec![Blob::new([n])], ..Publication::default() })
+                .wait()
+                .unwrap()
+        };
+        publish(0);
+        let change = store.core().db.try_begin().unwrap().unwrap();
+        {
+            let mut rows = change.table(Table::Arrivals).unwrap();
+            let row = rows.get(&0u64.to_be_bytes()).unwrap().unwrap().to_vec();
+            rows.insert(&7u64.to_be_bytes(), &row).unwrap();
+            rows.insert(&9u64.to_be_bytes(), b"damaged").unwrap();
+            rows.insert(&u64::MAX.to_be_bytes(), &row).unwrap();
+        }
+        change.commit().unwrap();
+        let found = store.verify(Depth::Quick).unwrap();
+        assert_eq!(found.findings, [7, 9, u64::MAX].map(Finding::Arrival));
+        assert_eq!((found.code(), store.repair(&found.findings).unwrap().removed), (1, found.findings));
+        assert_eq!(store.verify(Depth::Full).unwrap().findings, []);
+        publish(1);
+        assert_eq!(store.verify(Depth::Full).unwrap().findings, []);
+        let plan = store.plan_collection(&GcPolicy::default()).unwrap();
+        assert_eq!(store.collect(plan).unwrap().removed.blobs.count, 0, "both are young");
+    }
 }
