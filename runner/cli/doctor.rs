@@ -67,10 +67,13 @@ pub(super) fn run(ui: &Ui, global: &Global, _args: &DoctorArgs) -> Result<()> {
         Check::good("store", directory.display().to_string()),
         Check::good("format", health.format.as_str()),
     ];
-    checks.extend(surroundings(&directory, &health, options.read_only));
-    match locate::open_at(&directory, &options) {
-        Ok(store) => checks.extend(contents(&store)?),
-        Err(e) => checks.push(Check::failed("opening", &e)),
+    checks.extend(surroundings(&directory, &health, options.untouched));
+    // It stays open until all is said: closing a damaged file may end the process.
+    let opened = locate::open_at(&directory, &options);
+    match opened.as_ref().map(contents) {
+        Ok(Ok(found)) => checks.extend(found),
+        Ok(Err(e)) => checks.push(Check::failed("content", &e)),
+        Err(e) => checks.push(Check::failed("opening", e)),
     }
     print(ui, &checks)?;
     match checks.iter().filter(|check| check.problem.is_some()).count() {

@@ -203,10 +203,87 @@ fn damage_is_healed_by_the_next_build_alone_with_the_same_numbers() {
     }
 }
 
+/// The store's file as it was made, and the file with each of its pages damaged in turn.
+fn with_each_page_damaged(sandbox: &Sandbox, damage: impl Fn(&mut [u8]), mut then: impl FnMut(usize)) {
+    let good = sandbox.bytes("store/store.redb");
+    for page in 1..good.len() / 4096 {
+        let mut bad = good.clone();
+        damage(&mut bad[page * 4096..][..4096]);
+        if bad != good {
+            sandbox.write("store/store.redb", bad);
+            then(page);
+        }
+    }
+}
+
+fn is_said_to_be_damaged(finished: Finished, what: &str) {
+    let code = finished.status.code();
+    assert!(
+        matches!(code, Some(0 | 4)) && !finished.stderr.contains("panicked"),
+        "{what}: {}",
+        finished.stderr
+    );
+    if code == Some(4) {
+        finished.says(&["damaged", "hint: "]);
+    }
+}
+
+#[test]
+fn whatever_page_is_damaged_commands_say_so_and_nothing_crashes() {
+    let sandbox = built();
+    let recipe = with(ONE_ALL_REDUCE, "1 MiB", "2 MiB");
+    let mut refused = 0;
+    // A leaf that claims to have more rows than it has: who commits would be aborted in the middle of cleaning up.
+    let more_rows = |page: &mut [u8]| page[2] ^= if page[0] == 1 { 0xff } else { 0 };
+    with_each_page_damaged(&sandbox, more_rows, |page| {
+        let file = sandbox.bytes("store/store.redb");
+        for command in ["ls", "stats", "build other.json", "gc --grace 0"] {
+            sandbox.write("other.json", &recipe);
+            sandbox.write("store/store.redb", &file);
+            let finished = sandbox.run(command);
+            refused += u32::from(finished.status.code() == Some(4));
+            is_said_to_be_damaged(finished, &format!("{command}, page {page}"));
+        }
+        sandbox.write("store/store.redb", &file);
+        let verified = sandbox.run("verify");
+        assert!(matches!(verified.status.code(), Some(0..=3)), "page {page}: {}", verified.stderr);
+    });
+    assert!(refused > 0, "no page that was damaged mattered");
+}
+
+#[test]
+fn what_a_zeroed_page_leaves_is_rebuilt_as_the_error_says() {
+    let sandbox = built();
+    let mut rebuilt = 0;
+    with_each_page_damaged(
+        &sandbox,
+        |page| page.fill(0),
+        |page| {
+            let verified = sandbox.run("verify");
+            let code = verified.status.code().unwrap();
+            assert!(code <= 3, "page {page}: {}", verified.stderr);
+            let doctor = sandbox.run("doctor --json");
+            assert!(doctor.value()["checks"].as_array().unwrap().len() > 5, "page {page}");
+            if code & 1 == 0 || !verified.stderr.contains("repair --rebuild") {
+                return;
+            }
+            let repaired = sandbox.run("repair --rebuild");
+            assert!(matches!(repaired.status.code(), Some(0 | 2)), "page {page}: {}", repaired.stderr);
+            assert_eq!(sandbox.build("").finish_of("one-all-reduce"), 43_000);
+            rebuilt += 1;
+        },
+    );
+    assert!(rebuilt > 0, "no page that was damaged mattered");
+}
+
 #[test]
 fn what_cannot_be_verified_has_a_code_of_its_own() {
     let sandbox = Sandbox::new();
     sandbox.run("verify").exits(16).says(&["there is no store here"]);
     sandbox.run("repair").exits(16).says(&["there is no store here"]);
     assert_eq!(sandbox.run("verify --sample 2").status.code(), Some(2));
+    let sandbox = built();
+    sandbox.write("store/FORMAT", "format 2\n");
+    let old = sandbox.run("repair --rebuild").exits(16);
+    old.says(&["there is no store of the current format to rebuild", "hint: ", "brings it up to date"]);
 }
