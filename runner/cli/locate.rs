@@ -67,7 +67,7 @@ pub(super) fn options(ui: &Ui, global: &Global) -> Options {
     let ui = *ui;
     Options {
         lock_timeout: Duration::from_secs(global.lock_timeout),
-        read_only: global.read_only,
+        untouched: global.read_only,
         force_network_fs: global.force_network_fs,
         on_notice: Arc::new(move |notice| ui.warn(notice.to_string())),
         ..Options::default()
@@ -110,7 +110,7 @@ pub(super) fn open_unchanged(ui: &Ui, global: &Global) -> Result<(Store, Option<
 pub(super) fn open_temporary(ui: &Ui, global: &Global) -> Result<(Store, TempDir)> {
     let temporary = tempfile::tempdir()
         .map_err(|e| Error::new(ErrorKind::System, format!("no temporary directory can be made: {e}")))?;
-    let options = Options { read_only: false, ..options(ui, global) };
+    let options = Options { untouched: false, ..options(ui, global) };
     Ok((Store::open(temporary.path(), &options)?, temporary))
 }
 

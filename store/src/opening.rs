@@ -34,6 +34,7 @@ impl Store {
         if options.untouched {
             let options = Options { read_only: true, ..options.clone() };
             check_readable(directory)?;
+            check_copy(directory, &options)?;
             return Self::open_unwritable(directory, &options);
         }
         Self::open_with(directory, options, &|path| match identity::is_copy(directory) {
@@ -180,13 +181,24 @@ fn migrate_records(change: &Change<'_>) -> Result<()> {
     old.iter().try_for_each(|(key, record)| rows.insert(key.as_bytes(), &record.encode_row(key)))
 }
 
+/// Checks a file that is not the one that was closed here last, unless this user could not put it in order anyway.
+fn check_copy(directory: &Path, options: &Options) -> Result<()> {
+    let path = directory.join(db::FILE_NAME);
+    let is_own = std::fs::OpenOptions::new().write(true).open(&path).is_ok();
+    if !is_own || !identity::is_copy(directory) {
+        return Ok(());
+    }
+    Db::check_pages(&path, options).map_err(refused_as_a_copy)
+}
+
+fn refused_as_a_copy(error: Error) -> Error {
+    if error.kind() == ErrorKind::Corrupt { identity::refuse_copy(&error) } else { error }
+}
+
 /// Opens a file that is not the one that was closed here last.
 fn open_copy(path: &Path, options: &Options) -> Result<Db> {
     (options.on_notice)(&Notice::Moved);
-    Db::open_checked(path, options).map_err(|error| match error.kind() {
-        ErrorKind::Corrupt => identity::refuse_copy(&error),
-        _ => error,
-    })
+    Db::open_checked(path, options).map_err(refused_as_a_copy)
 }
 
 #[cfg(test)]

@@ -209,6 +209,19 @@ fn who_may_write_changes_nothing_either_when_reading_only_is_asked_for() {
 }
 
 #[test]
+fn reading_only_leaves_no_trace_where_it_could() {
+    let sandbox = built();
+    std::fs::remove_dir_all(sandbox.path("store/locks")).unwrap();
+    let before = sandbox.files("store");
+    for arguments in
+        ["ls", "show one-all-reduce", "verify", "stats", "doctor", "build recipe.json", "export out"]
+    {
+        sandbox.run(&format!("{arguments} --read-only")).succeeds();
+        assert!(sandbox.files("store") == before, "{arguments}");
+    }
+}
+
+#[test]
 fn a_store_that_was_not_closed_cleanly_is_read_or_refused_with_the_remedy() {
     let sandbox = Sandbox::new();
     sandbox.write("hardware.yaml", RING_OF_4);

@@ -100,6 +100,10 @@ impl LeaseFiles {
     }
 
     fn list(&self) -> Result<Vec<PathBuf>> {
+        // A copy may come without locks, and be read before anybody has made some.
+        if self.directory.parent().is_some_and(|locks| !locks.exists()) {
+            return Ok(Vec::new());
+        }
         let failed = |e: io::Error| Error::io("read the directory", &self.directory, &e);
         let entries = std::fs::read_dir(&self.directory).map_err(failed)?;
         let mut paths = entries
