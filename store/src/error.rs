@@ -66,7 +66,7 @@ impl Error {
     pub fn damaged(why: &str) -> Self {
         let why: String = why.chars().filter(|c| !c.is_control()).collect();
         Self::corrupt(format!("the file is damaged: {why}"))
-            .hint("`astra-store repair --rebuild` copies what can still be read to a new file")
+            .hint("`repair --rebuild` copies what can still be read to a new file")
     }
 
     /// An I/O failure while doing something (`create the directory`) to a path.
