@@ -113,6 +113,17 @@ impl StoreFile {
     }
 }
 
+#[cfg(test)]
+impl StoreFile {
+    /// Whether the header says that its last commit is not on disk yet, so that readers are shown the one before.
+    fn has_unflushed_commit(&self) -> bool {
+        const FLAGS: u64 = 9;
+        const UNFLUSHED: u8 = 8;
+        let mut flags = [0];
+        self.file.read(FLAGS, &mut flags).is_ok() && flags[0] & UNFLUSHED != 0
+    }
+}
+
 impl StorageBackend for StoreFile {
     fn len(&self) -> io::Result<u64> {
         self.file.len()
@@ -127,6 +138,10 @@ impl StorageBackend for StoreFile {
     }
 
     fn sync_data(&self) -> io::Result<()> {
+        #[cfg(test)]
+        if crate::halt::DELETING.load(std::sync::atomic::Ordering::Relaxed) && self.has_unflushed_commit() {
+            crate::halt::at("the commit is made and not flushed");
+        }
         self.file.sync_data()
     }
 

@@ -23,6 +23,9 @@ pub(crate) fn at(point: &str) {
     }
 }
 
+/// Whether the next commit deletes.
+pub(crate) static DELETING: AtomicBool = AtomicBool::new(false);
+
 /// Waits until the other process has stopped.
 pub(crate) fn await_halt(notes: &Path) {
     await_note(notes, "halted");

@@ -12,7 +12,7 @@ pub(crate) use files::{LeaseFiles, LeasedBy};
 
 use crate::digest::{ActionKey, Digest, Id};
 use crate::error::{Error, Result};
-use crate::locks::{Locks, Patience, try_lock_shared};
+use crate::locks::{Locks, Patience, has_mark, set_mark, try_lock_shared};
 use crate::options::Options;
 use crate::record::OutputKind;
 use std::collections::HashSet;
@@ -95,7 +95,7 @@ impl Lease {
         // A file that is not locked is void and may be removed, so collection must not see it before it is locked.
         let (path, file) = {
             let _passage = Passage::enter(&gate, &gate_path, options)?;
-            files::create(&locks.leases())?
+            files::create(&locks.leases(), options)?
         };
         let said = Mutex::new(Said { file, len: 0, failed: false, names: HashSet::new() });
         Ok(Self { path, gate, gate_path, options: options.clone(), said })
@@ -104,7 +104,10 @@ impl Lease {
     /// Leases these. To be called *before* looking whether they are there. Either a deletion that does not know of
     /// them is over when this returns, and the look that follows sees what it left; or it begins later, and spares
     /// them.
-    pub(crate) fn announce(&self, leased: &[Leased]) -> Result<()> {
+    ///
+    /// A collection that died while it committed has left its mark at the gate. What it deleted may still be seen, until
+    /// the next change begins and makes that commit known: `settle` begins one.
+    pub(crate) fn announce(&self, leased: &[Leased], settle: impl FnOnce() -> Result<()>) -> Result<()> {
         let mut said = self.said.lock().unwrap_or_else(PoisonError::into_inner);
         let new: Vec<Leased> = leased.iter().filter(|name| !said.names.contains(name)).copied().collect();
         if new.is_empty() {
@@ -112,6 +115,10 @@ impl Lease {
         }
         let bytes: Vec<u8> = new.iter().flat_map(|name| name.encode()).collect();
         let _passage = Passage::enter(&self.gate, &self.gate_path, &self.options)?;
+        if has_mark(&self.gate, &self.gate_path)? {
+            settle()?;
+            set_mark(&self.gate, &self.gate_path, false)?;
+        }
         if said.failed {
             // What the failed attempt left is written over.
             let end = SeekFrom::Start(said.len);

@@ -111,14 +111,24 @@ impl<'a> Patience<'a> {
 /// A held lock on a file; freed when dropped.
 #[derive(Debug)]
 pub(crate) struct Held {
-    _file: File,
+    file: File,
 }
 
 impl Held {
     /// Takes a lock for oneself alone, unless somebody else has it.
     pub(crate) fn try_take(path: &Path) -> Result<Option<Self>> {
         let file = open(path)?;
-        Ok(try_lock_alone(&file, path)?.then_some(Self { _file: file }))
+        Ok(try_lock_alone(&file, path)?.then_some(Self { file }))
+    }
+
+    /// Leaves a mark in the file, which stays there when this process dies.
+    pub(crate) fn mark(&self, path: &Path) -> Result<()> {
+        set_mark(&self.file, path, true)
+    }
+
+    /// Takes the mark away.
+    pub(crate) fn unmark(&self, path: &Path) -> Result<()> {
+        set_mark(&self.file, path, false)
     }
 
     /// Takes a lock for oneself alone when everybody else has let go of it, waiting for so long.
@@ -193,7 +203,7 @@ impl Locks {
         while !try_lock_shared(&file, path)? {
             patience.wait(path)?;
         }
-        Ok(Held { _file: file })
+        Ok(Held { file })
     }
 
     /// Held by who makes or rewrites the store's file. `None` when somebody does, or has it open.
@@ -236,7 +246,19 @@ pub(crate) fn try_lock_shared(file: &File, path: &Path) -> Result<bool> {
     taken(file.try_lock_shared(), path)
 }
 
-fn try_lock_alone(file: &File, path: &Path) -> Result<bool> {
+/// Whether somebody has died who had left a mark in this file.
+pub(crate) fn has_mark(file: &File, path: &Path) -> Result<bool> {
+    let found = file.metadata().map_err(|e| Error::io("look at the lock file", path, &e))?;
+    Ok(found.len() > 0)
+}
+
+/// Leaves a mark in a file, or takes it away.
+pub(crate) fn set_mark(file: &File, path: &Path, mark: bool) -> Result<()> {
+    file.set_len(u64::from(mark)).map_err(|e| Error::io("write the lock file", path, &e))
+}
+
+/// Takes a lock on an open file for oneself alone, unless somebody else has it.
+pub(crate) fn try_lock_alone(file: &File, path: &Path) -> Result<bool> {
     taken(file.try_lock(), path)
 }
 

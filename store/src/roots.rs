@@ -35,7 +35,7 @@ impl Store {
             if lease.holds(&leased) {
                 return Ok(Some(root));
             }
-            lease.announce(&[leased, Leased::Output(OutputKind::Blob, root.target)])?;
+            core.announce_in(&lease, &[leased, Leased::Output(OutputKind::Blob, root.target)])?;
         }
     }
 

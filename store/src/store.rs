@@ -102,9 +102,14 @@ impl Core {
     pub(crate) fn announce(&self, leased: &[Leased]) -> Result<Option<Arc<Lease>>> {
         let lease = self.lease.lock().unwrap_or_else(PoisonError::into_inner).upgrade();
         if let Some(lease) = &lease {
-            lease.announce(leased)?;
+            self.announce_in(lease, leased)?;
         }
         Ok(lease)
+    }
+
+    /// Leases these: see [`Lease::announce`].
+    pub(crate) fn announce_in(&self, lease: &Lease, leased: &[Leased]) -> Result<()> {
+        lease.announce(leased, || committer::begin(self).map(drop))
     }
 }
 
@@ -315,7 +320,7 @@ impl Store {
         let blobs = publication.blobs.iter().map(|blob| Leased::Output(OutputKind::Blob, blob.digest()));
         let action = publication.action.iter().map(|action| Leased::Action(*action.key()));
         if let Some(lease) = &session.lease {
-            lease.announce(&blobs.chain(action).collect::<Vec<_>>())?;
+            self.core().announce_in(lease, &blobs.chain(action).collect::<Vec<_>>())?;
         }
         let is_known =
             |blob: &Blob| Ok(blob.len() >= LOOK_FIRST_BYTES && self.missing(&[blob.digest()])?.is_empty());

@@ -199,6 +199,24 @@ fn what_another_process_relies_on_while_a_collection_stands_still_anywhere_is_ke
 }
 
 #[test]
+fn what_another_process_finds_after_a_collection_was_killed_while_it_committed_is_kept() {
+    for (name, act) in ACTS {
+        let directory = tempfile::tempdir().unwrap();
+        let path = directory.path().join("store");
+        let store = Store::open(&path, &Options::default()).unwrap();
+        fill(&store);
+        let mut collection = start(&path, directory.path(), "the commit is made and not flushed");
+        halt::await_halt(directory.path());
+        collection.kill().unwrap();
+        collection.wait().unwrap();
+        let relied = act(&store);
+        // Whoever writes next makes the commit of the dead process known.
+        store.publish(Publication { blobs: vec![noise(10, 9)], ..Publication::default() }).wait().unwrap();
+        check(&format!("{name} after a commit that was not flushed"), &store, &relied);
+    }
+}
+
+#[test]
 fn what_nobody_relies_on_is_collected_wherever_the_collection_stood_still() {
     for (point, others_can_write) in POINTS {
         let ended = act_at(point, others_can_write, "nothing", |_| Relied::default());

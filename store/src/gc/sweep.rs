@@ -7,6 +7,9 @@
 //! 4. delete what is still unmarked, for a bounded time;
 //! 5. commit, and only then open the gate: whoever passes it next sees what is gone.
 //!
+//! Of a process that dies within its commit that may be known only when the next change begins. So the gate is marked while
+//! the commit is made, and whoever finds the mark there begins a change before looking: see [`crate::lease::Lease::announce`].
+//!
 //! The tests of [`crate::lease`] try every order of events, and lose content when any of it is done otherwise.
 
 use super::amount::Content;
@@ -194,8 +197,14 @@ impl Sweep<'_> {
             count_deletion(&change)?;
         }
         #[cfg(test)]
-        crate::halt::at("deleted, not committed");
+        {
+            crate::halt::at("deleted, not committed");
+            crate::halt::DELETING.store(true, std::sync::atomic::Ordering::Relaxed);
+        }
+        let at_the_gate = core.locks.gate();
+        gate.mark(&at_the_gate)?;
         change.commit()?;
+        gate.unmark(&at_the_gate)?;
         #[cfg(test)]
         crate::halt::at("committed, the gate is shut");
         // Not before: who passes the gate must see what is gone.

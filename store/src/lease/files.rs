@@ -2,7 +2,8 @@
 
 use super::{ENTRY_BYTES, Leased};
 use crate::error::{Error, Result};
-use crate::locks::{Locks, try_lock_shared};
+use crate::locks::{Locks, Patience, try_lock_alone, try_lock_shared};
+use crate::options::Options;
 use crate::sharing;
 use std::collections::HashMap;
 use std::fmt;
@@ -15,7 +16,7 @@ use std::sync::atomic::{AtomicU64, Ordering};
 use std::time::{SystemTime, UNIX_EPOCH};
 
 /// Makes a lease file that has never been before, and locks it. With the gate held, so that nobody sees it in between.
-pub(super) fn create(directory: &Path) -> Result<(PathBuf, File)> {
+pub(super) fn create(directory: &Path, options: &Options) -> Result<(PathBuf, File)> {
     static NUMBER: AtomicU64 = AtomicU64::new(0);
     let since_1970 = SystemTime::now().duration_since(UNIX_EPOCH).unwrap_or_default().as_nanos();
     let number = NUMBER.fetch_add(1, Ordering::Relaxed);
@@ -24,10 +25,11 @@ pub(super) fn create(directory: &Path) -> Result<(PathBuf, File)> {
     // Every file in the directory of leases is taken for one.
     let file = sharing::create(&path, directory.parent().unwrap_or(directory));
     let file = file.map_err(|e| Error::io("create the lease", &path, &e))?;
-    file.try_lock().map_err(|e| {
-        Error::io("lock the lease", &path, &e.into())
-            .hint("the store must be on a file system that has file locks")
-    })?;
+    // Whoever looks at this moment whether it is locked has it for as long as that takes.
+    let mut patience = Patience::new("a collection to look at a lease", options);
+    while !try_lock_alone(&file, &path)? {
+        patience.wait(&path)?;
+    }
     Ok((path, file))
 }
 
